@@ -1,0 +1,1 @@
+"""The kernel: every trading decision, as pure functions of events. No I/O, no clock, no chance."""
