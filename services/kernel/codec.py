@@ -26,9 +26,7 @@ def decode(body: bytes) -> AnyEvent:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of all events, by their ``type``."""
-    _, definitions = msgspec.json.schema_components(
-        EVENT_TYPES, ref_template="#/$defs/{name}"
-    )
+    _, definitions = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Claire de Binare events",

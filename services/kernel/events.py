@@ -25,6 +25,7 @@ class Side(StrEnum):
 
     @property
     def opposite(self) -> "Side":
+        """The other side."""
         return Side.SELL if self is Side.BUY else Side.BUY
 
     @property
@@ -54,7 +55,7 @@ class Verdict(StrEnum):
 class LayerVerdict(StrEnum):
     """What one risk layer said."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105  a verdict, not a password
     FAIL = "FAIL"
     NOT_APPLICABLE = "NOT_APPLICABLE"
 
@@ -311,7 +312,15 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
-    """The account a run begins with: fresh, or carried over from the run before."""
+    """The account a run begins with: fresh, or carried over from the run before.
+
+    Attributes:
+        cash: Equity without the unrealised profit of ``positions``.
+        day: Days since 1970-01-01 (UTC) that ``day_start_equity`` belongs to; -1 in a fresh
+            account, whose first clock opens its first day.
+        halted: Reason of a halt that no reset has released yet.
+        quarantined: Symbols that only a person may release.
+    """
 
     cash: Decimal
     peak_equity: Decimal
@@ -453,6 +462,8 @@ class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapsho
     day_start_equity: Decimal
     daily_drawdown_pct: Decimal
     drawdown_pct: Decimal
+    max_drawdown_pct: Decimal
+    worst_day_pct: Decimal
     positions: tuple[PositionView, ...]
     checksum: str
 

@@ -1,4 +1,4 @@
-"""Who publishes and who reads which topic: the one table that wiring, ACL and docs are made from."""
+"""Who publishes and who reads which topic: the table that wiring and access rules come from."""
 
 from typing import Final
 
@@ -50,7 +50,7 @@ CONSUMES: Final[dict[str, frozenset[str]]] = {
     WS: frozenset({CONTROL}),
     CORE: frozenset({MARKET_DATA, CONTROL, CLOCK}),
     RISK: frozenset(
-        {MARKET_DATA, SIGNALS, ORDER_RESULTS, CONTROL, CLOCK, PORTFOLIO_SNAPSHOTS}
+        {MARKET_DATA, SIGNALS, ORDER_RESULTS, RISK_DECISIONS, CONTROL, CLOCK, PORTFOLIO_SNAPSHOTS}
     ),
     EXECUTION: frozenset(
         {MARKET_DATA, ORDERS, ORDER_RESULTS, RISK_DECISIONS, CONTROL, CLOCK, PORTFOLIO_SNAPSHOTS}
@@ -58,7 +58,11 @@ CONSUMES: Final[dict[str, frozenset[str]]] = {
     DB_WRITER: frozenset(TOPICS),
     PAPER_RUNNER: frozenset(TOPICS),
 }
-"""Topics whose events a service acts on, in their one total order."""
+"""Topics whose events a service acts on, in their one total order.
+
+Risk reads its own decisions, and execution its own results, because the portfolio is a fold of the
+total order: applied at the place of publication, not at the moment of the decision.
+"""
 
 TAKES_FROM_OUTSIDE: Final[dict[str, str]] = {
     MARKET_DATA: WS,

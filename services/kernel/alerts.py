@@ -1,0 +1,104 @@
+"""Alerts mark changes: once when a condition begins, a count now and then, once when it clears."""
+
+from msgspec import Struct
+
+from services.kernel.emitter import Emitter
+from services.kernel.events import Alert, AlertLevel, AlertPhase
+
+REPEAT_AFTER_MS = 60_000
+
+
+class OpenAlert(Struct, kw_only=True):
+    """A condition that holds: how often it was seen, and when that was last told."""
+
+    level: AlertLevel
+    count: int
+    told_at: int
+
+
+class AlertBook(Struct, kw_only=True):
+    """The open alerts, by (code, symbol, layer). Times are event time, Unix milliseconds."""
+
+    open: dict[str, OpenAlert] = {}
+
+    def see(
+        self, code: str, symbol: str | None, layer: int | None, level: AlertLevel, now: int
+    ) -> tuple[AlertPhase, int] | None:
+        """Note that a condition holds.
+
+        Returns:
+            What to tell: phase and count, or None when it has been told within the last minute.
+        """
+        key = _key(code, symbol, layer)
+        alert = self.open.get(key)
+        if alert is None:
+            self.open[key] = OpenAlert(level=level, count=1, told_at=now)
+            return AlertPhase.BEGAN, 1
+        alert.count += 1
+        if now - alert.told_at < REPEAT_AFTER_MS:
+            return None
+        alert.told_at = now
+        return AlertPhase.ONGOING, alert.count
+
+    def clear(self, code: str, symbol: str | None, layer: int | None) -> OpenAlert | None:
+        """Note that a condition no longer holds; returns what was open, to be told once."""
+        return self.open.pop(_key(code, symbol, layer), None)
+
+
+class Alarm:
+    """Emits the alerts that its book says are worth telling."""
+
+    def __init__(self, emitter: Emitter, book: AlertBook) -> None:
+        self._emitter = emitter
+        self.book = book
+
+    def see(
+        self,
+        level: AlertLevel,
+        code: str,
+        message: str,
+        *,
+        symbol: str | None = None,
+        layer: int | None = None,
+        **context: object,
+    ) -> None:
+        """The condition holds now; ``context`` gives the figures behind the message."""
+        told = self.book.see(code, symbol, layer, level, self._emitter.cause.timestamp)
+        if told is not None:
+            phase, count = told
+            self._emit(level, code, message, symbol, layer, phase, count, context)
+
+    def clear(self, code: str, *, symbol: str | None = None, layer: int | None = None) -> None:
+        """The condition holds no longer; tells it if it was open."""
+        alert = self.book.clear(code, symbol, layer)
+        if alert is not None:
+            message = f"{code} cleared" + (f" for {symbol}" if symbol else "")
+            phase = AlertPhase.CLEARED
+            self._emit(AlertLevel.INFO, code, message, symbol, layer, phase, alert.count, {})
+
+    def _emit(
+        self,
+        level: AlertLevel,
+        code: str,
+        message: str,
+        symbol: str | None,
+        layer: int | None,
+        phase: AlertPhase,
+        count: int,
+        context: dict[str, object],
+    ) -> None:
+        self._emitter.emit(
+            Alert,
+            level=level,
+            code=code,
+            message=message,
+            symbol=symbol,
+            layer=layer,
+            phase=phase,
+            count=count,
+            context={name: str(value) for name, value in context.items()},
+        )
+
+
+def _key(code: str, symbol: str | None, layer: int | None) -> str:
+    return f"{code}|{symbol or ''}|{layer or ''}"

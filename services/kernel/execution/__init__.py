@@ -1,0 +1,1 @@
+"""Execution: the last guard before an order, and what becomes of it afterwards."""

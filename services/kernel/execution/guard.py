@@ -1,0 +1,65 @@
+"""The last guard: what execution itself demands of an order, whatever risk may have done."""
+
+from decimal import Decimal
+
+from services.kernel.events import Order
+from services.kernel.execution.state import Approval, ExecutionState
+from services.kernel.risk.reasons import Reason
+from services.kernel.settings import TradingSettings
+
+GUARD_FACTOR = Decimal("1.1")
+
+
+def refuse(  # noqa: PLR0911  one return for each thing that is demanded
+    order: Order,
+    *,
+    first_time: bool,
+    approval: Approval | None,
+    state: ExecutionState,
+    settings: TradingSettings,
+    position: Decimal,
+    equity: Decimal,
+) -> str | None:
+    """Why this order is not accepted; None when it is.
+
+    Args:
+        order: As it was published.
+        first_time: False when its id came before.
+        approval: What risk approved for this id, if it did.
+        state: Trading states and conditions.
+        settings: For the limit on a position.
+        position: Signed open quantity, base.
+        equity: Quote.
+    """
+    if not first_time:
+        return Reason.ALREADY_SEEN
+    if approval is None or order.approved_by is None:
+        return Reason.NOT_APPROVED
+    if not _covers(approval, order):
+        return Reason.LARGER_THAN_APPROVED
+    if order.reduce_only:
+        return None if reducible(order, position) > 0 else Reason.NOTHING_TO_REDUCE
+    forbidden = state.forbids_entries(order.symbol)
+    if forbidden is not None:
+        return forbidden
+    if order.symbol not in state.instruments:
+        return Reason.NO_MARKET_DATA
+    after = abs(position + order.quantity * order.side.sign) * order.price
+    if after > settings.max_position_pct * GUARD_FACTOR * equity:
+        return Reason.ABOVE_POSITION_GUARD
+    return None
+
+
+def reducible(order: Order, position: Decimal) -> Decimal:
+    """How much of a reduce-only order the open position (signed, base) allows."""
+    against = -position * order.side.sign
+    return max(min(order.quantity, against), Decimal(0))
+
+
+def _covers(approval: Approval, order: Order) -> bool:
+    return (
+        approval.symbol == order.symbol
+        and approval.side is order.side
+        and approval.reduce_only == order.reduce_only
+        and Decimal(0) < order.quantity <= approval.quantity
+    )

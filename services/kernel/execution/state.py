@@ -1,0 +1,76 @@
+"""Execution's whole memory, in one place."""
+
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from services.kernel.alerts import AlertBook
+from services.kernel.events import Order, Side, TradingState
+from services.kernel.fills import MarketState
+from services.kernel.instruments import Instrument
+from services.kernel.portfolio import PortfolioState
+
+ZERO = Decimal(0)
+SEEN_KEPT = 10_000
+
+
+class Approval(Struct, kw_only=True):
+    """What risk approved, once."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    reduce_only: bool
+
+
+class ExecutionState(Struct, kw_only=True):
+    """Everything execution remembers between two events.
+
+    Attributes:
+        clock: Stage time, Unix milliseconds.
+        approvals: Approved orders that have not come yet, by order id.
+        seen: Ids of the last orders that came, oldest first.
+        open: Accepted orders that have no final result yet.
+        unconfirmed: Signed quantity (base) filled by results that this stage emitted but has not
+            yet read back at their place in the total order.
+        conditions: Open conditions by producer, name and symbol.
+    """
+
+    run_id: str = ""
+    settings: dict[str, str] = {}
+    clock: int = 0
+    ended: bool = False
+    account: TradingState = TradingState.ACTIVE
+    symbol_states: dict[str, TradingState] = {}
+    instruments: dict[str, Instrument] = {}
+    markets: dict[str, MarketState] = {}
+    approvals: dict[str, Approval] = {}
+    seen: dict[str, bool] = {}
+    open: dict[str, Order] = {}
+    unconfirmed: dict[str, Decimal] = {}
+    conditions: dict[str, str] = {}
+    alerts: AlertBook = field(default_factory=AlertBook)
+    checksums: dict[str, str] = {}
+    portfolio: PortfolioState = field(default_factory=PortfolioState)
+
+    def see(self, order_id: str) -> bool:
+        """Note an order id; False when it came before."""
+        if order_id in self.seen:
+            return False
+        self.seen[order_id] = True
+        if len(self.seen) > SEEN_KEPT:
+            del self.seen[next(iter(self.seen))]
+        return True
+
+    def forbids_entries(self, symbol: str) -> str | None:
+        """Why no entry in this symbol may be open now; None when it may."""
+        if self.ended:
+            return "RUN_ENDED"
+        if self.account is not TradingState.ACTIVE:
+            return str(self.account)
+        state = self.symbol_states.get(symbol, TradingState.ACTIVE)
+        if state is not TradingState.ACTIVE:
+            return str(state)
+        if any(key.endswith(("|", f"|{symbol}")) for key in self.conditions):
+            return "IN_DOUBT"
+        return None

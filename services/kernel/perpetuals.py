@@ -1,0 +1,60 @@
+"""Perpetual futures arithmetic: margin, liquidation price, funding. Linear contracts.
+
+Sources: MEXC futures documentation, "Liquidation", "Maintenance margin" and "Funding rate".
+"""
+
+from decimal import Decimal
+
+ONE = Decimal(1)
+
+
+def funding_payment(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
+    """What an account receives at a settlement, in quote; negative when it pays.
+
+    Payment = position x fair price x rate; with a positive rate, longs pay shorts.
+
+    Args:
+        quantity: Signed position in base.
+        mark_price: Fair price at the settlement, quote per base.
+        rate: Fraction per interval.
+    """
+    return -quantity * mark_price * rate
+
+
+def initial_margin(quantity: Decimal, entry_price: Decimal, leverage: Decimal) -> Decimal:
+    """Margin of an isolated position, in quote: notional at entry / leverage."""
+    return abs(quantity) * entry_price / leverage
+
+
+def liquidation_price(
+    quantity: Decimal,
+    entry_price: Decimal,
+    position_margin: Decimal,
+    maintenance_margin_rate: Decimal,
+) -> Decimal:
+    """Fair price at which an isolated position is liquidated, before the liquidation fee.
+
+    Long: (MM - PM + entry x size) / size; short: (entry x size - MM + PM) / size, with
+    MM = entry x size x maintenance margin rate.
+
+    Args:
+        quantity: Signed position in base, not 0.
+        entry_price: Average entry price, quote per base.
+        position_margin: Initial plus added margin, in quote.
+        maintenance_margin_rate: Fraction of notional of the position's tier.
+    """
+    size = abs(quantity)
+    value = entry_price * size
+    maintenance = value * maintenance_margin_rate
+    if quantity > 0:
+        return (maintenance - position_margin + value) / size
+    return (value - maintenance + position_margin) / size
+
+
+def liquidation_distance(leverage: Decimal, maintenance_margin_rate: Decimal) -> Decimal:
+    """Distance of the liquidation price from the entry price, as a fraction of the entry price.
+
+    Follows from `liquidation_price` with the initial margin of ``leverage`` (> 0): the same for
+    long and short.
+    """
+    return ONE / leverage - maintenance_margin_rate

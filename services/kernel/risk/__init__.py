@@ -1,0 +1,1 @@
+"""Risk: seven layers as a table, the market's health per symbol, alerts that mark changes."""

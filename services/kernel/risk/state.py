@@ -1,0 +1,93 @@
+"""Risk's whole memory, in one place."""
+
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from services.kernel.alerts import AlertBook
+from services.kernel.events import Side, TradingState
+from services.kernel.instruments import Instrument
+from services.kernel.portfolio import PortfolioState
+from services.kernel.risk.market import SymbolMarket
+
+ZERO = Decimal(0)
+HOUR_MS = 3_600_000
+
+
+class PendingOrder(Struct, kw_only=True):
+    """An approved order whose end risk has not seen yet; ``quantity`` is what is still open."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    reduce_only: bool
+
+
+class RiskState(Struct, kw_only=True):
+    """Everything risk remembers between two events.
+
+    Attributes:
+        clock: Stage time, Unix milliseconds.
+        emergency: Positions are being closed because the emergency stop fired.
+        awaiting_release: A release was decided but the fold has not re-based yet.
+        entry_times: Stage times of the entries approved within the last hour.
+        conditions: Open conditions by producer, name and symbol.
+        checksums: The fold's checksum at the last minutes' first clocks, by clock event id.
+    """
+
+    run_id: str = ""
+    settings: dict[str, str] = {}
+    clock: int = 0
+    account: TradingState = TradingState.ACTIVE
+    halt_reason: str | None = None
+    operator_paused: bool = False
+    emergency: bool = False
+    awaiting_release: bool = False
+    instruments: dict[str, Instrument] = {}
+    markets: dict[str, SymbolMarket] = {}
+    pending: dict[str, PendingOrder] = {}
+    entry_times: list[int] = []
+    conditions: dict[str, str] = {}
+    alerts: AlertBook = field(default_factory=AlertBook)
+    checksums: dict[str, str] = {}
+    portfolio: PortfolioState = field(default_factory=PortfolioState)
+
+    def market(self, symbol: str) -> SymbolMarket:
+        """The symbol's market, made on first use."""
+        market = self.markets.get(symbol)
+        if market is None:
+            market = self.markets[symbol] = SymbolMarket()
+        return market
+
+    def pending_entries(self, symbol: str, side: Side) -> Decimal:
+        """Open entry quantity of one side, in base."""
+        return sum(
+            (
+                order.quantity
+                for order in self.pending.values()
+                if order.symbol == symbol and order.side is side and not order.reduce_only
+            ),
+            ZERO,
+        )
+
+    def pending_exits(self, symbol: str, side: Side) -> Decimal:
+        """Open reduce-only quantity of one side, in base."""
+        return sum(
+            (
+                order.quantity
+                for order in self.pending.values()
+                if order.symbol == symbol and order.side is side and order.reduce_only
+            ),
+            ZERO,
+        )
+
+    def doubts(self, symbol: str) -> tuple[str, ...]:
+        """The open conditions that forbid entries in this symbol."""
+        return tuple(
+            detail for key, detail in self.conditions.items() if key.endswith(("|", f"|{symbol}"))
+        )
+
+    def entries_within_the_hour(self) -> int:
+        """Entries approved within the last 60 minutes of stage time."""
+        return sum(1 for time in self.entry_times if time > self.clock - HOUR_MS)

@@ -1,0 +1,254 @@
+"""What trading is allowed: the account's and every symbol's state, and who may change it."""
+
+from decimal import Decimal
+
+from services.kernel.alerts import Alarm
+from services.kernel.emitter import Emitter
+from services.kernel.events import (
+    AlertLevel,
+    Condition,
+    ConditionName,
+    ConditionPhase,
+    Halt,
+    Pause,
+    Reset,
+    Resume,
+    TradingState,
+    TradingStateChanged,
+)
+from services.kernel.portfolio import Portfolio
+from services.kernel.risk.market import SymbolMarket
+from services.kernel.risk.reasons import Reason
+from services.kernel.risk.state import RiskState
+from services.kernel.settings import TradingSettings
+
+SYMBOLS_THAT_HALT = 3
+MAX_PRESENT_EXPOSURE_PCT = Decimal("0.80")
+FORBIDDING_CONDITIONS = frozenset(
+    {
+        ConditionName.DATABASE_AWAY,
+        ConditionName.LAG,
+        ConditionName.DATA_GAP,
+        ConditionName.CHECKSUM_MISMATCH,
+    }
+)
+
+
+class TradingControl:
+    """The state machine of trading; every change is published as ``trading_state``.
+
+    Account: ACTIVE, PAUSED (operator), HALTED (operator or risk; only a reset releases it).
+    Symbol: ACTIVE, STALE (silence; by itself back), PAUSED (anomaly or operator), QUARANTINED.
+    """
+
+    def __init__(
+        self,
+        state: RiskState,
+        portfolio: Portfolio,
+        settings: TradingSettings,
+        emitter: Emitter,
+        alarm: Alarm,
+    ) -> None:
+        self._state = state
+        self._portfolio = portfolio
+        self._settings = settings
+        self._emitter = emitter
+        self._alarm = alarm
+
+    def halt(self, layer: int | None, reason: str, message: str, code: str = "RISK_LIMIT") -> None:
+        """Stop all entries until a person resets; a halt that holds already stays as it is."""
+        if self._state.account is TradingState.HALTED:
+            return
+        self._state.halt_reason = reason
+        self._alarm.see(AlertLevel.CRITICAL, code, message, layer=layer, reason=reason)
+        self._set_account(TradingState.HALTED, layer, reason, message)
+
+    def check_losses(self) -> None:
+        """Layer 1 on the equity as it is now."""
+        if self._state.awaiting_release:
+            return
+        settings, portfolio = self._settings, self._portfolio
+        total, daily = portfolio.drawdown_pct, portfolio.daily_drawdown_pct
+        if total >= settings.circuit_breaker_threshold_pct and not self._state.emergency:
+            self._state.emergency = True
+            message = f"equity is {total:.4f} below its peak: all positions are closed"
+            if self._state.account is TradingState.HALTED:
+                self._alarm.see(AlertLevel.CRITICAL, "EMERGENCY_STOP", message, layer=1)
+            self.halt(1, Reason.EQUITY_DRAWDOWN, message)
+        elif daily >= settings.max_daily_drawdown_pct:
+            message = f"equity is {daily:.4f} below the day's start: no more entries"
+            self.halt(1, Reason.DAILY_DRAWDOWN, message)
+
+    def check_exposure(self) -> None:
+        """Layer 4's alarm on the exposure as it is now."""
+        equity, exposure = self._portfolio.equity, self._portfolio.gross_exposure
+        if exposure > MAX_PRESENT_EXPOSURE_PCT * equity:
+            message = f"exposure {exposure} is above {MAX_PRESENT_EXPOSURE_PCT} of equity {equity}"
+            self.halt(4, Reason.EXPOSURE_EXCESSIVE, message)
+
+    def see_anomaly(self, symbol: str, market: SymbolMarket, reason: Reason, detail: str) -> None:
+        """Layer 2: pause the symbol; several at once halt the account."""
+        market.pause(reason, self._emitter.cause.timestamp)
+        message = f"{symbol} pauses: {detail}"
+        self._alarm.see(
+            AlertLevel.WARNING, "CIRCUIT_BREAKER", message, symbol=symbol, layer=2, reason=reason
+        )
+        self.publish_symbol(symbol, market, 2, reason, message)
+        anomalous = sorted(s for s, m in self._state.markets.items() if m.anomaly is not None)
+        if len(anomalous) >= SYMBOLS_THAT_HALT:
+            message = f"anomalies in {len(anomalous)} symbols at once: {', '.join(anomalous)}"
+            self.halt(2, Reason.ANOMALIES_IN_SEVERAL_SYMBOLS, message, "CIRCUIT_BREAKER")
+
+    def see_tick(self, symbol: str, market: SymbolMarket) -> None:
+        """Layer 3: fresh data ends silence."""
+        market.stale = False
+        self._alarm.clear("DATA_STALE", symbol=symbol, layer=3)
+        self.publish_symbol(symbol, market, 3, Reason.DATA_STALE, "data is fresh again")
+
+    def on_clock(self, now: int) -> None:
+        """Silence and retries are driven by time."""
+        timeout = self._settings.data_stale_timeout_sec
+        for symbol, market in self._state.markets.items():
+            if not market.stale and market.is_silent(now, timeout):
+                market.stale = True
+                message = f"{symbol} has been silent for more than {timeout} s"
+                self._alarm.see(AlertLevel.WARNING, "DATA_STALE", message, symbol=symbol, layer=3)
+                self.publish_symbol(symbol, market, 3, Reason.DATA_STALE, message)
+            if market.anomaly is not None and market.retry(now):
+                self._after_retry(symbol, market)
+
+    def publish_symbol(
+        self, symbol: str, market: SymbolMarket, layer: int | None, reason: str, message: str
+    ) -> None:
+        """Tell the symbol's state if it is not what was told last."""
+        if market.state is market.published:
+            return
+        previous, market.published = market.published, market.state
+        self._tell(symbol, previous, market.state, layer, reason, message)
+
+    def on_halt(self, command: Halt) -> None:
+        """Operator: halt."""
+        if self._state.account is TradingState.HALTED:
+            self._answer(None, TradingState.HALTED, f"already halted: {self._state.halt_reason}")
+        self.halt(None, Reason.OPERATOR, f"operator: {command.reason}", "OPERATOR_HALT")
+
+    def on_reset(self, command: Reset) -> None:
+        """Operator: release a halt. Peak and day start become present equity."""
+        state = self._state
+        if state.account is not TradingState.HALTED:
+            self._answer(None, state.account, "nothing is halted, nothing changed")
+            return
+        portfolio = self._portfolio
+        values = {
+            "equity": portfolio.equity,
+            "previous_peak_equity": portfolio.state.peak_equity,
+            "previous_day_start_equity": portfolio.state.day_start_equity,
+        }
+        state.halt_reason = None
+        state.emergency = False
+        state.awaiting_release = True
+        for key in [
+            k for k, alert in state.alerts.open.items() if _ends_with_reset(k, alert.level)
+        ]:
+            code, _, layer = key.split("|")
+            self._alarm.clear(code, layer=int(layer) if layer else None)
+        released = TradingState.PAUSED if state.operator_paused else TradingState.ACTIVE
+        message = f"operator: {command.reason}"
+        self._set_account(released, None, Reason.OPERATOR, message, values)
+
+    def on_pause(self, command: Pause) -> None:
+        """Operator: pause the account or one symbol."""
+        message = f"operator: {command.reason}"
+        if command.symbol is not None:
+            market = self._state.market(command.symbol)
+            already, market.operator_paused = market.operator_paused, True
+            if already or market.state is market.published:
+                self._answer(command.symbol, market.state, message)
+            self.publish_symbol(command.symbol, market, None, Reason.OPERATOR, message)
+            return
+        self._state.operator_paused = True
+        if self._state.account is TradingState.ACTIVE:
+            self._set_account(TradingState.PAUSED, None, Reason.OPERATOR, message)
+        else:
+            self._answer(None, self._state.account, message)
+
+    def on_resume(self, command: Resume) -> None:
+        """Operator: end a pause; for a symbol also an anomaly or a quarantine."""
+        message = f"operator: {command.reason}"
+        if command.symbol is not None:
+            market = self._state.market(command.symbol)
+            market.operator_paused = False
+            market.release()
+            self._alarm.clear("CIRCUIT_BREAKER", symbol=command.symbol, layer=2)
+            if market.state is market.published:
+                self._answer(command.symbol, market.state, message)
+            self.publish_symbol(command.symbol, market, None, Reason.OPERATOR, message)
+            return
+        self._state.operator_paused = False
+        if self._state.account is TradingState.PAUSED:
+            self._set_account(TradingState.ACTIVE, None, Reason.OPERATOR, message)
+        else:
+            detail = "a halt needs a reset" if self._state.halt_reason else "nothing was paused"
+            self._answer(None, self._state.account, detail)
+
+    def on_condition(self, condition: Condition) -> None:
+        """A shell saw something: while it holds, no entry passes."""
+        if condition.name not in FORBIDDING_CONDITIONS:
+            return
+        key = f"{condition.producer}|{condition.name}|{condition.symbol or ''}"
+        if condition.phase is ConditionPhase.CLEARED:
+            self._state.conditions.pop(key, None)
+            return
+        self._state.conditions[key] = f"{condition.name}: {condition.detail}"
+        if condition.name is ConditionName.CHECKSUM_MISMATCH:
+            self.halt(3, Reason.CHECKSUM_MISMATCH, condition.detail, "CHECKSUM_MISMATCH")
+
+    def _after_retry(self, symbol: str, market: SymbolMarket) -> None:
+        if market.quarantined:
+            message = f"{symbol} is quarantined after ten retries; release it with resume"
+            self._alarm.see(AlertLevel.WARNING, "QUARANTINED", message, symbol=symbol, layer=2)
+            self.publish_symbol(symbol, market, 2, Reason.QUARANTINED, message)
+            return
+        self._alarm.clear("CIRCUIT_BREAKER", symbol=symbol, layer=2)
+        self.publish_symbol(symbol, market, 2, "RETRY_PASSED", f"{symbol}: no anomaly any more")
+
+    def _set_account(
+        self,
+        new: TradingState,
+        layer: int | None,
+        reason: str,
+        message: str,
+        values: dict[str, Decimal] | None = None,
+    ) -> None:
+        previous, self._state.account = self._state.account, new
+        self._tell(None, previous, new, layer, reason, message, values)
+
+    def _answer(self, symbol: str | None, state: TradingState, message: str) -> None:
+        """Every command is answered on the record, also one that changes nothing."""
+        self._tell(symbol, state, state, None, Reason.OPERATOR, message)
+
+    def _tell(
+        self,
+        symbol: str | None,
+        previous: TradingState,
+        state: TradingState,
+        layer: int | None,
+        reason: str,
+        message: str,
+        values: dict[str, Decimal] | None = None,
+    ) -> None:
+        self._emitter.emit(
+            TradingStateChanged,
+            symbol=symbol,
+            previous=previous,
+            state=state,
+            layer=layer,
+            reason=reason,
+            message=message,
+            values=values or {},
+        )
+
+
+def _ends_with_reset(key: str, level: AlertLevel) -> bool:
+    _, symbol, _ = key.split("|")
+    return not symbol and level is AlertLevel.CRITICAL

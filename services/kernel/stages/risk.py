@@ -1,0 +1,207 @@
+"""The risk stage: signals and the market in; decisions, orders and trading states out."""
+
+from typing import ClassVar
+
+import msgspec
+
+from services.kernel import topics
+from services.kernel.alerts import Alarm
+from services.kernel.emitter import Emitter
+from services.kernel.events import (
+    Clock,
+    Condition,
+    Event,
+    Halt,
+    Instruments,
+    MarketData,
+    OrderResult,
+    OrderStatus,
+    Pause,
+    PortfolioSnapshot,
+    Reset,
+    Resume,
+    RunStarted,
+    Signal,
+    TradingState,
+    TradingStateChanged,
+)
+from services.kernel.portfolio import Portfolio
+from services.kernel.risk.entries import EntryDesk
+from services.kernel.risk.exits import ExitDesk
+from services.kernel.risk.reasons import Reason
+from services.kernel.risk.state import RiskState
+from services.kernel.risk.trading import TradingControl
+from services.kernel.settings import TradingSettings
+from services.kernel.stages.checksums import compare_checksum, remember_checksum
+
+BPS = 10_000
+FINAL = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED}
+
+
+class RiskStage:
+    """Applies SPEC section 3; its parts live in ``services/kernel/risk``."""
+
+    name: ClassVar[str] = topics.RISK
+    topics: ClassVar[frozenset[str]] = topics.CONSUMES[topics.RISK]
+
+    def __init__(self) -> None:
+        self._emitter = Emitter(self.name)
+        self._wire(RiskState())
+        self._handlers = {
+            MarketData: self._on_tick,
+            Clock: self._on_clock,
+            Signal: self._on_signal,
+            OrderResult: self._on_result,
+            TradingStateChanged: self._on_trading_state,
+            PortfolioSnapshot: self._on_snapshot,
+            Instruments: self._on_instruments,
+            Condition: self._on_condition,
+            Halt: self._on_command,
+            Reset: self._on_command,
+            Pause: self._on_command,
+            Resume: self._on_command,
+        }
+
+    def handle(self, event: Event) -> list[Event]:
+        """Take one event; before ``run_started`` all others are ignored."""
+        self._emitter.begin(event)
+        if self.state.run_id:
+            handler = self._handlers.get(type(event))
+            if handler is not None:
+                handler(event)  # type: ignore[operator]
+        if isinstance(event, RunStarted):
+            self._start(event)
+        return self._emitter.outputs()
+
+    def snapshot(self) -> bytes:
+        """Risk's whole state, the portfolio's included."""
+        self.state.portfolio = self.portfolio.state
+        return msgspec.json.encode(self.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        self._wire(msgspec.json.decode(snapshot, type=RiskState))
+
+    def status(self) -> dict[str, object]:
+        """Trading states, equity and losses."""
+        state, portfolio = self.state, self.portfolio
+        return {
+            "account": state.account,
+            "halt_reason": state.halt_reason,
+            "equity": str(portfolio.equity),
+            "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
+            "drawdown_pct": str(portfolio.drawdown_pct),
+            "exposure": str(portfolio.gross_exposure),
+            "positions": len(portfolio.state.positions),
+            "pending_orders": len(state.pending),
+            "symbols": {symbol: market.state for symbol, market in state.markets.items()},
+            "conditions": dict(state.conditions),
+        }
+
+    def _wire(self, state: RiskState) -> None:
+        self.state = state
+        self.portfolio = Portfolio()
+        self.portfolio.state = state.portfolio
+        self.settings = TradingSettings.parse(state.settings)[0]
+        self._emitter.run_id = state.run_id
+        alarm = Alarm(self._emitter, state.alerts)
+        parts = (state, self.portfolio, self.settings, self._emitter, alarm)
+        self._trading = TradingControl(*parts)
+        self._entries = EntryDesk(*parts)
+        self._exits = ExitDesk(*parts, self._entries)
+
+    def _start(self, event: RunStarted) -> None:
+        account = event.account
+        state = RiskState(run_id=event.run_id, settings=event.settings)
+        if account.halted is not None:
+            state.account, state.halt_reason = TradingState.HALTED, account.halted
+        for symbol in account.quarantined:
+            market = state.market(symbol)
+            market.quarantined, market.published = True, TradingState.QUARANTINED
+        self._wire(state)
+        self.portfolio.apply(event)
+
+    def _on_tick(self, tick: MarketData) -> None:
+        if tick.backfill:
+            return
+        symbol = tick.symbol
+        self.portfolio.apply(tick)
+        market = self.state.market(symbol)
+        reason = market.observe(tick, self.settings)
+        if market.stale:
+            self._trading.see_tick(symbol, market)
+        if reason is not None:
+            detail = f"{reason} at price {tick.price or tick.bid}"
+            self._trading.see_anomaly(symbol, market, reason, detail)
+        if symbol in self.portfolio.state.positions:
+            self._check_account()
+            self._exits.check(symbol)
+
+    def _on_clock(self, clock: Clock) -> None:
+        previous, self.state.clock = self.state.clock, clock.timestamp
+        self.portfolio.apply(clock)
+        self._trading.on_clock(clock.timestamp)
+        if self.portfolio.state.positions:
+            self._check_account()
+            self._trading.check_exposure()
+            self._exits.check_all()
+        remember_checksum(self.state.checksums, clock, previous, self.portfolio)
+
+    def _check_account(self) -> None:
+        before = self.state.emergency
+        self._trading.check_losses()
+        if self.state.emergency and not before:
+            self._exits.check_all()
+
+    def _on_signal(self, signal: Signal) -> None:
+        if signal.reduce_only:
+            self._exits.on_signal(signal)
+        else:
+            self._entries.decide(signal)
+
+    def _on_result(self, result: OrderResult) -> None:
+        self.portfolio.apply(result)
+        pending = self.state.pending.get(result.order_id)
+        if pending is not None:
+            pending.quantity -= result.filled_quantity
+            if result.status in FINAL:
+                del self.state.pending[result.order_id]
+        slippage = result.slippage_bps
+        if slippage is not None and slippage > self.settings.max_slippage_pct * BPS:
+            market = self.state.market(result.symbol)
+            detail = f"order {result.order_id} slipped {slippage} bp"
+            self._trading.see_anomaly(result.symbol, market, Reason.SLIPPAGE_SEEN, detail)
+        self._exits.on_flat(result.symbol)
+        self._check_account()
+
+    def _on_trading_state(self, event: TradingStateChanged) -> None:
+        """Risk's own publication, at its place in the order: the fold re-bases here."""
+        self.portfolio.apply(event)
+        if event.symbol is None and event.state is not TradingState.HALTED:
+            self.state.awaiting_release = False
+
+    def _on_snapshot(self, event: PortfolioSnapshot) -> None:
+        mismatch = compare_checksum(self.state.checksums, event)
+        if mismatch is not None:
+            self._trading.halt(3, Reason.CHECKSUM_MISMATCH, mismatch, "CHECKSUM_MISMATCH")
+
+    def _on_instruments(self, event: Instruments) -> None:
+        self.portfolio.apply(event)
+        for instrument in event.instruments:
+            self.state.instruments[instrument.symbol] = instrument
+
+    def _on_condition(self, event: Condition) -> None:
+        self._trading.on_condition(event)
+
+    def _on_command(self, event: Halt | Reset | Pause | Resume) -> None:
+        if event.producer != self.name:  # commands count only after risk has published them
+            return
+        match event:
+            case Halt():
+                self._trading.on_halt(event)
+            case Reset():
+                self._trading.on_reset(event)
+            case Pause():
+                self._trading.on_pause(event)
+            case Resume():
+                self._trading.on_resume(event)

@@ -1,0 +1,6 @@
+"""Strategies: what to want, as functions of market data and their own past signals."""
+
+from services.kernel.strategies.momentum import Momentum
+from services.kernel.strategies.protocol import Intent, Strategy
+
+__all__ = ["Intent", "Momentum", "Strategy"]

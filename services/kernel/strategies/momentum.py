@@ -1,0 +1,131 @@
+"""Momentum: follow a price that moved far enough over the window, leave when the move is gone."""
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from services.kernel.events import MarketData, MarketDataKind, Side
+from services.kernel.settings import TradingSettings
+from services.kernel.strategies.protocol import Intent
+from services.kernel.strategies.window import PriceWindow
+
+ONE = Decimal(1)
+STRENGTH_STEP = Decimal("0.0001")
+
+
+class SymbolMomentum(Struct, kw_only=True):
+    """What the strategy remembers of one symbol: its window and its own last signal."""
+
+    window: PriceWindow
+    side: Side | None = None
+    rest_until: int = 0
+
+
+class Momentum:
+    """Percent change over ``LOOKBACK_MINUTES`` of event time against ``SIGNAL_THRESHOLD_PCT``.
+
+    Entry: the change reaches the threshold, up for BUY, down for SELL, and the window's traded
+    value reaches ``VOLUME_FLOOR``. Exit: the change of the entered direction falls back to zero.
+    After an exit the symbol rests for ``SIGNAL_COOLDOWN_SEC``.
+    """
+
+    strategy_id = "momentum-1"
+
+    def __init__(self, settings: TradingSettings) -> None:
+        self._length_ms = settings.lookback_minutes * 60_000
+        self._max_hole_ms = settings.data_stale_timeout_sec * 1000
+        self._threshold = settings.signal_threshold_pct
+        self._up = ONE + settings.signal_threshold_pct
+        self._down = ONE - settings.signal_threshold_pct
+        self._volume_floor = settings.volume_floor
+        self._cooldown_ms = settings.signal_cooldown_sec * 1000
+        self._symbols: dict[str, SymbolMomentum] = {}
+
+    def on_tick(self, tick: MarketData) -> Intent | None:
+        """Take one tick; only trades count."""
+        price, volume = tick.price, tick.volume
+        if tick.kind is not MarketDataKind.TRADE or price is None or volume is None:
+            return None
+        memory = self._symbols.get(tick.symbol)
+        if memory is None:
+            window = PriceWindow(length_ms=self._length_ms, max_hole_ms=self._max_hole_ms)
+            memory = self._symbols[tick.symbol] = SymbolMomentum(window=window)
+        now = tick.timestamp
+        memory.window.add(now, price, volume)
+        if tick.backfill:
+            return None
+        reference = memory.window.reference(now)
+        if reference is None:
+            return None
+        if memory.side is None:
+            return self._entry(memory, now, price, reference)
+        return self._exit(memory, now, price, reference)
+
+    def snapshot(self) -> bytes:
+        """The windows and past signals of all symbols."""
+        return msgspec.json.encode(self._symbols)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        self._symbols = msgspec.json.decode(snapshot, type=dict[str, SymbolMomentum])
+
+    def status(self) -> dict[str, object]:
+        """Per symbol: whether its window is filled, since when it wants what."""
+        return {
+            symbol: {"wants": memory.side, "seconds_in_window": len(memory.window.seconds)}
+            for symbol, memory in self._symbols.items()
+        }
+
+    def _entry(
+        self, memory: SymbolMomentum, now: int, price: Decimal, reference: Decimal
+    ) -> Intent | None:
+        if price >= reference * self._up:
+            side = Side.BUY
+        elif price <= reference * self._down:
+            side = Side.SELL
+        else:
+            return None
+        if now < memory.rest_until or memory.window.total < self._volume_floor:
+            return None
+        memory.side = side
+        change = price / reference - ONE
+        strength = min(ONE, abs(change) / self._threshold / 2).quantize(STRENGTH_STEP)
+        direction = "rose" if side is Side.BUY else "fell"
+        reason = f"price {direction} by at least {self._threshold} over the window"
+        indicators = self._indicators(memory, change, reference)
+        return Intent(
+            direction=side,
+            strength=strength,
+            price=price,
+            reason=reason,
+            indicators=indicators,
+            reduce_only=False,
+        )
+
+    def _exit(
+        self, memory: SymbolMomentum, now: int, price: Decimal, reference: Decimal
+    ) -> Intent | None:
+        side = memory.side
+        if side is None or (price > reference if side is Side.BUY else price < reference):
+            return None
+        memory.side = None
+        memory.rest_until = now + self._cooldown_ms
+        return Intent(
+            direction=side.opposite,
+            strength=ONE,
+            price=price,
+            reason="the move over the window is gone",
+            indicators=self._indicators(memory, price / reference - ONE, reference),
+            reduce_only=True,
+        )
+
+    def _indicators(
+        self, memory: SymbolMomentum, change: Decimal, reference: Decimal
+    ) -> dict[str, Decimal]:
+        return {
+            "pct_change": change.quantize(Decimal("0.00000001")),
+            "reference_price": reference,
+            "threshold_pct": self._threshold,
+            "window_value": memory.window.total,
+        }
