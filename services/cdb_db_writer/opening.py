@@ -1,0 +1,67 @@
+"""Opening the bus: after each start of Redis, the writer compares it with the record."""
+
+from collections.abc import Iterator
+
+from services.kernel import topics
+from services.persistence.record_store import RecordStore
+from services.persistence.recorder import Recorder
+from services.runtime import logging, recovery
+from services.runtime.recovery import Known, TailEvent
+from services.runtime.redis_address import RedisAddress
+
+_log = logging.get(__name__)
+
+
+def open_bus(address: RedisAddress, store: RecordStore, recorder: Recorder) -> None:
+    """See that nothing is published before Redis has at least what the record has.
+
+    Args:
+        address: The bus, as user ``recovery``.
+        store: The record, open.
+        recorder: Where it stands.
+
+    Raises:
+        Unavailable: The bus is away.
+        DatabaseAwayError: The database is.
+    """
+    if recovery.is_open(address):
+        return
+    opened = recovery.restore(address, known(store, recorder))
+    if opened.lost_from is None:
+        _log.info("bus_opened", epoch=opened.epoch)
+    else:
+        _log.error(
+            "bus_recovered",
+            epoch=opened.epoch,
+            lost_from=opened.lost_from,
+            lost_to=opened.lost_to,
+            message="Redis had less than PostgreSQL; trading stays halted until `claire reset`",
+        )
+
+
+def known(store: RecordStore, recorder: Recorder) -> Known:
+    """What the record knows about the bus."""
+    cursor = recorder.cursor
+    kept = store.snapshots()
+    return Known(
+        epoch=cursor.epoch,
+        seq=cursor.seq,
+        run_id=recorder.projector.run_id or None,
+        clock_ms=recorder.projector.clock,
+        topic_seqs=cursor.topic_seqs,
+        tail=_tail(store, cursor.seq, {s.service: s.cursor for s in kept}),
+        snapshots=kept,
+    )
+
+
+def _tail(store: RecordStore, upto: int, cursors: dict[str, int]) -> Iterator[TailEvent]:
+    """What the stages need to go on from their snapshots; read only when asked for."""
+    if upto == 0:
+        return
+    behind = [cursors.get(name) for name in topics.STAGE_ORDER]
+    known_cursors = [cursor for cursor in behind if cursor is not None]
+    if len(known_cursors) == len(behind):
+        yield from store.tail(min(known_cursors), upto)
+    else:
+        # A stage without a snapshot begins with the run, which says all that it needs.
+        yield from store.tail(store.last_run_seq() - 1, upto)

@@ -1,0 +1,26 @@
+"""cdb_db_writer: the journal in, rows out; the one writer of the record."""
+
+from services.cdb_db_writer.config import SERVICE
+from services.cdb_db_writer.figures import figures
+from services.cdb_db_writer.writer import RecordService
+from services.runtime import metrics, migrations
+from services.runtime.service import Shell, run
+
+
+def build(shell: Shell) -> RecordService:
+    """The writer on the bus; connects to nothing."""
+    settings = shell.settings
+    writer = RecordService(
+        bus=shell.new_bus(),
+        recovery=settings.redis_address("recovery"),
+        owner=settings.database_address(settings.postgres_user),
+        roles={role: settings.database_address(role) for role in migrations.SERVICE_ROLES},
+        lifecycle=shell.lifecycle,
+    )
+    metrics.Figures(shell.metrics.registry, lambda: figures(writer))
+    return writer
+
+
+def main() -> int:
+    """Run until SIGTERM; returns the exit code."""
+    return run(SERVICE, build)

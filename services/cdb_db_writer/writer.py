@@ -1,0 +1,280 @@
+"""The writer: follows the journal into PostgreSQL, every event once, and opens the bus.
+
+There is one way back from every trouble: forget what is not committed, and begin again behind the
+last seq that the database has. The journal keeps everything that comes after it.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from services.cdb_db_writer.config import (
+    BATCH_EVENTS,
+    CONSUMES,
+    GATHER_S,
+    LAG_LIMIT,
+    LINGER_S,
+    RECEIVE_S,
+    SNAPSHOT_COPY_S,
+    WRITE_AGE_LIMIT_S,
+)
+from services.cdb_db_writer.notices import Notices
+from services.cdb_db_writer.opening import open_bus
+from services.kernel import topics
+from services.kernel.events import AnyEvent
+from services.persistence.record_store import RecordStore
+from services.persistence.recorder import Keep, Recorder, UnstorableError
+from services.runtime import journal, logging, migrations, snapshots
+from services.runtime.bus import Bus, Unavailable
+from services.runtime.database import DatabaseAddress, DatabaseAwayError, DataRefusedError
+from services.runtime.dead_letters import DeadLetters
+from services.runtime.health import Health
+from services.runtime.lifecycle import Lifecycle
+from services.runtime.redis_address import RedisAddress
+from services.runtime.subscription import Batch, Rewound, Subscription
+
+_log = logging.get(__name__)
+
+
+class RecordService:
+    """The record of everything but orders and trades.
+
+    Args:
+        bus: As ``cdb_db_writer``.
+        recovery: The bus, as user ``recovery``.
+        owner: The database, as its owner, for the schema.
+        roles: The database, as each service role; the writer works as its own.
+        lifecycle: Is told when the service works.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        recovery: RedisAddress,
+        owner: DatabaseAddress,
+        roles: Mapping[str, DatabaseAddress],
+        lifecycle: Lifecycle,
+    ) -> None:
+        self.bus = bus
+        self.store = RecordStore(roles[topics.DB_WRITER])
+        self.dead_letters = DeadLetters(bus)
+        self.counters: Counter[str] = Counter()
+        self.lag = 0
+        self.committed_seq = 0
+        self.commit_seconds = 0.0
+        self.connected = False
+        self._recovery = recovery
+        self._owner = owner
+        self._passwords = {role: address.password for role, address in roles.items()}
+        self._lifecycle = lifecycle
+        self._migrated = False
+        self._recorder: Recorder | None = None
+        self._notices = Notices(bus)
+        self._acknowledged = 0
+        self._events: list[AnyEvent] = []
+        self._bodies: list[bytes] = []
+        self._upto = 0
+        self._waiting_since: float | None = None
+        self._second_at = 0.0
+        self._copied_at = 0.0
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def run(self, stopping: threading.Event) -> None:
+        """Write until ``stopping`` is set.
+
+        Raises:
+            DatabaseAwayError: Call again after a while; the bus has been told.
+            Unavailable: The bus is away; call again after a while.
+        """
+        try:
+            subscription = self._start()
+            try:
+                self._lifecycle.working()
+                while not stopping.is_set():
+                    self._step(subscription)
+                self._flush()
+            finally:
+                subscription.close()
+        except DatabaseAwayError as away:
+            self.connected = False
+            self._notices.database_away(self._recorder, str(away))
+            raise
+        except Rewound as reason:
+            raise Unavailable(str(reason)) from reason
+        finally:
+            self._drop_pending()
+            self.store.close()
+
+    def _start(self) -> Subscription:
+        """From wherever things stand to a subscription behind the last committed seq."""
+        if not self._migrated:
+            for migration in migrations.migrate(self._owner, role_passwords=self._passwords):
+                _log.info("migrated", version=migration.version, name=migration.name)
+            self._migrated = True
+        cursor = self.store.open()
+        self.connected = True
+        self._recorder = Recorder(cursor)
+        self.committed_seq = cursor.seq
+        open_bus(self._recovery, self.store, self._recorder)
+        claim = self.bus.claim()
+        self._acknowledged = claim.cursor
+        self._acknowledge(min(cursor.seq, self.bus.head()))
+        _log.info("record", seq=cursor.seq, chain_hash=cursor.chain_hash.hex(), epoch=claim.epoch)
+        return Subscription(self.bus, CONSUMES, cursor.seq, gather_s=GATHER_S)
+
+    # -- events to rows -----------------------------------------------------------------------
+
+    def _step(self, subscription: Subscription) -> None:
+        timeout = RECEIVE_S
+        if self._waiting_since is not None:
+            timeout = max(0.0, self._waiting_since + LINGER_S - time.monotonic())
+        self._take(subscription.receive(timeout))
+        if self._waiting_since is not None and (
+            len(self._events) >= BATCH_EVENTS or time.monotonic() - self._waiting_since >= LINGER_S
+        ):
+            self._flush()
+        self._housekeep(subscription)
+
+    def _take(self, batch: Batch) -> None:
+        for malformed in batch.malformed:
+            self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
+        if batch.events:
+            self._events += batch.events
+            self._bodies += batch.bodies
+            if self._waiting_since is None:
+                self._waiting_since = time.monotonic()
+        self._upto = max(self._upto, batch.upto)
+
+    def _flush(self) -> None:
+        """Write what waits, then tell the bus."""
+        if not self._events:
+            return
+        events, bodies = self._events, self._bodies
+        for start in range(0, len(events), BATCH_EVENTS):
+            chunk = slice(start, start + BATCH_EVENTS)
+            last = start + BATCH_EVENTS >= len(events)
+            upto = self._upto if last else events[start + BATCH_EVENTS - 1].seq
+            self._notices.before_commit(events[chunk])
+            self._write(events[chunk], bodies[chunk], upto)
+            self._acknowledge(upto)
+        self._drop_pending()
+
+    def _write(self, events: Sequence[AnyEvent], bodies: Sequence[bytes], upto: int) -> None:
+        """Write some events; one that no table can hold is set aside, not waited for."""
+        try:
+            self._commit(events, bodies, upto, Keep.ALL)
+        except (UnstorableError, DataRefusedError) as refused:
+            self._recorder_now().go_back()
+            if len(events) > 1:
+                middle = len(events) // 2
+                self._write(events[:middle], bodies[:middle], events[middle - 1].seq)
+                self._write(events[middle:], bodies[middle:], upto)
+                return
+            self._write_less(events[0], bodies[0], upto, str(refused))
+
+    def _write_less(self, event: AnyEvent, body: bytes, upto: int, why: str) -> None:
+        self.counters["refused"] += 1
+        _log.error("unstorable", seq=event.seq, event_id=event.event_id, reason=why)
+        self.dead_letters.put("UNSTORABLE", event.TOPIC, body)
+        try:
+            self._commit([event], [body], upto, Keep.RECORD)
+        except (UnstorableError, DataRefusedError):
+            self._recorder_now().go_back()
+            self._commit([event], [body], upto, Keep.NOTHING)
+
+    def _commit(
+        self, events: Sequence[AnyEvent], bodies: Sequence[bytes], upto: int, keep: Keep
+    ) -> None:
+        recorder = self._recorder_now()
+        epoch = self.bus.own_claim().epoch
+        transaction = recorder.prepare(events, bodies, upto=upto, epoch=epoch, keep=keep)
+        began = time.monotonic()
+        self.store.commit(transaction)
+        self.commit_seconds = time.monotonic() - began
+        recorder.accept(transaction)
+        self.committed_seq = upto
+        self.counters["commits"] += 1
+        self.counters["ticks"] += transaction.ticks
+        self.counters["events"] += len(events) - transaction.ticks
+        self._notices.committed(transaction, recorder)
+
+    def _acknowledge(self, seq: int) -> None:
+        if seq > self._acknowledged:
+            self.bus.publish([], cursor=seq)
+            self._acknowledged = seq
+
+    # -- now and then -------------------------------------------------------------------------
+
+    def _housekeep(self, subscription: Subscription) -> None:
+        now = time.monotonic()
+        if now - self._second_at < 1.0:
+            return
+        self._second_at = now
+        self.lag = subscription.lag()
+        self.dead_letters.flush()
+        projector = self._recorder_now().projector
+        if projector.run_id and projector.clock:
+            alerts = self.dead_letters.alerts(projector.run_id, projector.clock)
+            if alerts:
+                self.bus.publish(alerts)
+        if now - self._copied_at >= SNAPSHOT_COPY_S:
+            self._copied_at = now
+            self._copy_snapshots()
+            journal.trim(self.bus)
+
+    def _copy_snapshots(self) -> None:
+        for name in (*topics.STAGE_ORDER, topics.PAPER_RUNNER):
+            try:
+                snapshot = snapshots.load(self.bus, name)
+            except snapshots.SnapshotCorrupt as corrupt:
+                _log.error("snapshot_corrupt", reason=str(corrupt))
+                continue
+            if snapshot is not None and self.store.keep_snapshot(snapshot):
+                self.counters["snapshots"] += 1
+        head = self._recorder_now().cursor
+        _log.info("chain_head", seq=head.seq, chain_hash=head.chain_hash.hex())
+
+    def _recorder_now(self) -> Recorder:
+        assert self._recorder is not None, "the record is open while events are taken"
+        return self._recorder
+
+    def _drop_pending(self) -> None:
+        self._events, self._bodies, self._waiting_since = [], [], None
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    def age(self) -> float:
+        """Seconds that the oldest received event has been waiting to be written."""
+        since = self._waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def health(self) -> Health:
+        """Database and bus, measured by what they last did."""
+        reasons = []
+        age = self.age()
+        if age > WRITE_AGE_LIMIT_S:
+            reasons.append(f"nothing written for {age:.1f} s (limit {WRITE_AGE_LIMIT_S:g} s)")
+        if self.lag > LAG_LIMIT:
+            reasons.append(f"{self.lag} events behind the bus (limit {LAG_LIMIT})")
+        measured: dict[str, object] = {
+            "db_write_age_s": round(age, 3),
+            "bus_lag_events": self.lag,
+            "committed_seq": self.committed_seq,
+        }
+        return Health(tuple(reasons), measured)
+
+    def status(self) -> dict[str, object]:
+        """Where the record stands."""
+        recorder = self._recorder
+        return {
+            "committed_seq": self.committed_seq,
+            "chain_hash": recorder.cursor.chain_hash.hex() if recorder else None,
+            "run_id": recorder.projector.run_id if recorder else None,
+            "bus_lag_events": self.lag,
+            "last_commit_s": round(self.commit_seconds, 4),
+            "counters": dict(self.counters),
+            "dead_letters": dict(self.dead_letters.counts),
+        }

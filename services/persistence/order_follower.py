@@ -1,0 +1,153 @@
+"""Follows the journal into ``orders`` and ``trades``, in a thread of its own beside the stage.
+
+As in the writer there is one way back from every trouble: forget what is not committed, and begin
+again behind the last seq that the database has.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from services.kernel.events import AnyEvent
+from services.persistence.order_store import OrderStore
+from services.persistence.orders import TOPICS, OrderProjector, OrderRows
+from services.runtime import journal, logging
+from services.runtime.backoff import Backoff
+from services.runtime.bus import Bus, Unavailable
+from services.runtime.database import (
+    DatabaseAddress,
+    DatabaseAwayError,
+    DatabaseRefusedError,
+    DataRefusedError,
+)
+from services.runtime.journal import JournalTrimmed
+from services.runtime.subscription import Rewound, Subscription
+
+RECEIVE_S: Final = 0.2
+IDLE_MOVE_S: Final = 5.0
+"""Seconds between two looks whether the cursor can follow the head in a silence."""
+
+_log = logging.get(__name__)
+
+
+class OrderFollower:
+    """Writes ``orders`` and ``trades``; every order and fill once, whatever crashes when.
+
+    Args:
+        address: The database, as role ``cdb_execution``.
+        bus: The bus, as ``cdb_execution``; need not be the stage's own, and is never claimed here.
+
+    Attributes:
+        away: Why the database cannot be written now; None while it can. Read it from any thread:
+            while it is not None, no new entries (condition DATABASE_AWAY).
+        committed_seq: Last seq that the tables have taken.
+        refused: Events that no table could hold, since the start of the process.
+    """
+
+    def __init__(self, address: DatabaseAddress, bus: Bus) -> None:
+        self.away: str | None = "not connected yet"
+        self.committed_seq = 0
+        self.refused = 0
+        self.waiting_since: float | None = None
+        self._bus = bus
+        self._store = OrderStore(address)
+        self._projector = OrderProjector()
+        self._state = b""
+        self._moved_at = 0.0
+
+    def age(self) -> float:
+        """Seconds that the oldest received event has been waiting to be written."""
+        since = self.waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def run(self, stopping: threading.Event) -> None:
+        """Follow until ``stopping`` is set; waits out whatever is away."""
+        backoff = Backoff(longest=5.0)
+        while not stopping.is_set():
+            try:
+                self._follow(stopping, backoff)
+            except (DatabaseAwayError, DatabaseRefusedError) as error:
+                self._note_away(str(error))
+            except (Unavailable, Rewound, JournalTrimmed) as error:
+                _log.warning("orders_wait_for_bus", reason=str(error))
+            except Exception as error:
+                # A thread that ended in silence would leave trading on without a record.
+                self.away = f"orders and trades cannot be written: {error}"
+                _log.exception("orders_failed")
+            finally:
+                self._store.close()
+            backoff.wait(stopping)
+
+    def _follow(self, stopping: threading.Event, backoff: Backoff) -> None:
+        self.committed_seq, self._state = self._store.open()
+        self._projector.restore(self._state)
+        subscription = self._subscribe()
+        try:
+            self._note_back()
+            while not stopping.is_set():
+                batch = subscription.receive(RECEIVE_S)
+                if batch.events:
+                    self.waiting_since = self.waiting_since or time.monotonic()
+                    self._write(batch.events, batch.upto)
+                    backoff.reset()
+                else:
+                    self._move_in_silence(subscription)
+        finally:
+            subscription.close()
+
+    def _subscribe(self) -> Subscription:
+        if self._bus.heads().trimmed > self.committed_seq + 1:
+            events, upto = self._store.recorded(self.committed_seq)
+            self._write(events, upto)
+        return Subscription(self._bus, TOPICS, self.committed_seq)
+
+    def _write(self, events: Sequence[AnyEvent], upto: int) -> None:
+        """Write some events; one that no table can hold is left out, not waited for."""
+        try:
+            self._commit(events, upto)
+        except DataRefusedError:
+            if len(events) > 1:
+                middle = len(events) // 2
+                self._write(events[:middle], events[middle - 1].seq)
+                self._write(events[middle:], upto)
+                return
+            if not events:
+                raise
+            _log.exception("unstorable", seq=events[0].seq, event_id=events[0].event_id)
+            self.refused += 1
+            self._commit(events, upto, keep=False)
+
+    def _commit(self, events: Sequence[AnyEvent], upto: int, *, keep: bool = True) -> None:
+        self._projector.restore(self._state)
+        rows = OrderRows()
+        for event in events:
+            self._projector.apply(event, rows)
+        state = self._projector.snapshot()
+        self._store.commit(
+            rows if keep else OrderRows(), before=self.committed_seq, after=upto, state=state
+        )
+        self.committed_seq, self._state = upto, state
+        self.waiting_since = None
+        journal.record_commit(self._bus, upto)
+
+    def _move_in_silence(self, subscription: Subscription) -> None:
+        """Let the cursor follow events of other topics, so that the journal can be trimmed."""
+        now = time.monotonic()
+        if now - self._moved_at < IDLE_MOVE_S:
+            return
+        self._moved_at = now
+        head = self._bus.head()
+        # Asked after the head: nothing of our topics lies between our last event and it.
+        if head > self.committed_seq and subscription.lag() == 0:
+            self._write([], head)
+
+    def _note_away(self, reason: str) -> None:
+        if self.away is None:
+            _log.error("orders_database_away", reason=reason)
+        self.away = reason
+
+    def _note_back(self) -> None:
+        if self.away is not None:
+            _log.info("orders_database_back", committed_seq=self.committed_seq)
+        self.away = None

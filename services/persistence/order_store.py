@@ -1,0 +1,163 @@
+"""Tables ``orders`` and ``trades``: one writer, the cursor in the same transaction."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from psycopg import sql
+
+from services.kernel import codec, topics
+from services.kernel.events import AnyEvent
+from services.persistence.orders import ORDERS, TOPICS, TRADES, OrderRows
+from services.persistence.record_store import CursorMovedError, SecondWriterError
+from services.runtime.database import (
+    Connection,
+    DatabaseAddress,
+    DatabaseAwayError,
+    connect,
+    translated,
+)
+from services.runtime.migrations import require_current
+
+WRITER_LOCK: Final = 0x636462657865  # "cdbexe"
+
+_NEW_ORDER_COLUMNS: Final = (*ORDERS, "status", "submitted_at", "updated_at", "updated_seq")
+_RESULT: Final = """
+    UPDATE orders SET
+        status = %(status)s,
+        reason = %(reason)s,
+        filled_quantity = filled_quantity + %(quantity)s,
+        filled_value = filled_value + %(value)s,
+        filled_price = CASE WHEN filled_quantity + %(quantity)s > 0
+            THEN trim_scale((filled_value + %(value)s) / (filled_quantity + %(quantity)s)) END,
+        fees = fees + %(fees)s,
+        slippage_bps = coalesce(%(slippage_bps)s, slippage_bps),
+        latency_ms = coalesce(%(latency_ms)s, latency_ms),
+        filled_at = coalesce(%(filled_at)s, filled_at),
+        updated_at = %(at)s,
+        updated_seq = %(seq)s
+    WHERE order_id = %(order_id)s AND updated_seq < %(seq)s
+"""
+
+
+def _insert(table: str, columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join(sql.Placeholder() for _ in columns),
+    )
+
+
+_NEW_ORDER: Final = _insert("orders", _NEW_ORDER_COLUMNS)
+_NEW_TRADE: Final = _insert("trades", TRADES)
+
+
+class OrderStore:
+    """Tables ``orders`` and ``trades`` of one database, as their one writer.
+
+    Args:
+        address: As role ``cdb_execution``.
+    """
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        self.address = address
+        self._connection: Connection | None = None
+
+    def open(self) -> tuple[int, bytes]:
+        """Connect, become the one writer; returns the last seq taken and the fold's state.
+
+        Raises:
+            DatabaseAwayError: The server is away, or another process is the writer.
+            DatabaseRefusedError: No right, or no schema.
+        """
+        self.close()
+        connection = connect(self.address, application=topics.EXECUTION)
+        try:
+            with translated(self.address):
+                require_current(connection)
+                seq, state = _become_writer(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return seq, state
+
+    def close(self) -> None:
+        """Disconnect, which also gives up being the writer."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def commit(self, rows: OrderRows, *, before: int, after: int, state: bytes) -> None:
+        """Write rows and move the cursor, both or neither.
+
+        Args:
+            rows: What the events made.
+            before: Where the cursor must stand.
+            after: Where it stands then.
+            state: The fold's, after them.
+
+        Raises:
+            DatabaseAwayError: Whether it was written is not known; open again and compare.
+            DatabaseRefusedError: Nothing was written.
+            CursorMovedError: Nothing was written: the cursor stands elsewhere.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE execution_cursor SET seq = %s, state = %s, committed_at = now()"
+                " WHERE seq = %s",
+                (after, state, before),
+            )
+            if cursor.rowcount != 1:
+                raise CursorMovedError(f"orders and trades are not at seq {before}")
+            if rows.orders:
+                cursor.executemany(_NEW_ORDER, rows.orders)
+            if rows.results:
+                cursor.executemany(_RESULT, rows.results)
+            if rows.trades:
+                cursor.executemany(_NEW_TRADE, rows.trades)
+
+    def recorded(self, after: int) -> tuple[list[AnyEvent], int]:
+        """Events after a seq from the record, for when the journal no longer has them.
+
+        Returns:
+            They, and the seq up to which the record is complete.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            upto = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
+            complete = int(upto[0] or 0) if upto else 0
+            rows = connection.execute(
+                "SELECT body::text FROM events WHERE topic = ANY(%s) AND seq > %s AND seq <= %s"
+                " ORDER BY seq",
+                (sorted(TOPICS), after, complete),
+            ).fetchall()
+        events: list[AnyEvent] = []
+        for (body,) in rows:
+            try:
+                events.append(codec.decode(body.encode()))
+            except msgspec.DecodeError:
+                continue  # the journal's readers pass over it too
+        return events, max(after, complete)
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            raise DatabaseAwayError(f"PostgreSQL {self.address} is not connected")
+        return self._connection
+
+
+def _become_writer(connection: Connection) -> tuple[int, bytes]:
+    locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (WRITER_LOCK,)).fetchone()
+    if locked != (True,):
+        raise SecondWriterError(
+            "another cdb_execution writes orders and trades: stop it, or wait until it is gone"
+        )
+    connection.execute(
+        "INSERT INTO execution_cursor (seq, state) VALUES (0, '') ON CONFLICT DO NOTHING"
+    )
+    connection.commit()
+    row = connection.execute("SELECT seq, state FROM execution_cursor").fetchone()
+    connection.commit()
+    assert row is not None
+    return row[0], row[1]

@@ -1,0 +1,123 @@
+"""Orders and trades as rows: what each order became, and what each closing fill earned."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from services.kernel import topics
+from services.kernel.events import AnyEvent, Order, OrderResult, OrderStatus, RunStarted
+from services.kernel.portfolio import ClosedTrade, Portfolio, PortfolioState
+from services.kernel.risk.reasons import Reason
+from services.persistence.tables import Row, clean, time_of, value_of
+
+TOPICS: Final = frozenset({topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL})
+"""What the rows follow from."""
+
+ORDERS: Final = (
+    *("order_id", "event_id", "seq", "run_id", "signal_id", "origin", "symbol", "side", "quantity"),
+    *("price", "order_type", "reduce_only", "stop_loss_price", "leverage", "approved_by"),
+    *("external", "correlation_id"),
+)
+TRADES: Final = (
+    *("trade_id", "order_id", "seq", "run_id", "symbol", "side", "quantity", "entry_price"),
+    *("exit_price", "profit_loss", "fees", "slippage_bps", "opened_at", "closed_at"),
+    "correlation_id",
+)
+
+
+@dataclass(slots=True)
+class OrderRows:
+    """Rows that some events made, in the order of the events.
+
+    Attributes:
+        orders: New orders; columns ``ORDERS``, then time and status.
+        results: Changes of orders, as ``order_store`` takes them.
+        trades: New trades; columns ``TRADES``.
+    """
+
+    orders: list[Row] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    trades: list[Row] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.orders or self.results or self.trades)
+
+
+class OrderProjector:
+    """Folds orders and their results into rows. A pure function of the events of ``TOPICS``.
+
+    Entry prices come from the portfolio's fold. It is fed no prices here: what a closed trade
+    earned depends on fills alone.
+    """
+
+    def __init__(self) -> None:
+        self._portfolio = Portfolio()
+
+    def apply(self, event: AnyEvent, rows: OrderRows) -> None:
+        """Fold one event in and add the rows it makes."""
+        if type(event) is RunStarted:
+            self._portfolio.apply(event)
+        elif type(event) is Order:
+            self._on_order(event, rows)
+        elif type(event) is OrderResult:
+            self._on_result(event, rows)
+
+    def snapshot(self) -> bytes:
+        """The fold's whole state."""
+        return msgspec.json.encode(self._portfolio.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what ``snapshot`` was made from; empty bytes are the beginning."""
+        self._portfolio.state = (
+            msgspec.json.decode(snapshot, type=PortfolioState) if snapshot else PortfolioState()
+        )
+
+    @staticmethod
+    def _on_order(event: Order, rows: OrderRows) -> None:
+        fields = tuple(value_of(name, getattr(event, name)) for name in ORDERS)
+        at = time_of(event.timestamp)
+        rows.orders.append((*fields, OrderStatus.PENDING.value, at, at, event.seq))
+
+    def _on_result(self, event: OrderResult, rows: OrderRows) -> None:
+        for effect in self._portfolio.apply(event):
+            if isinstance(effect, ClosedTrade):
+                rows.trades.append(_trade(event, effect))
+        if event.reason == Reason.ALREADY_SEEN:
+            return  # of a second order with this id, which has no row
+        filled = event.filled_quantity > 0 and event.filled_price is not None
+        rows.results.append(
+            {
+                "order_id": clean(event.order_id),
+                "status": event.status.value,
+                "reason": value_of("reason", event.reason),
+                "quantity": event.filled_quantity,
+                "value": event.filled_quantity * (event.filled_price or 0),
+                "fees": event.fees,
+                "slippage_bps": event.slippage_bps,
+                "latency_ms": event.latency_ms,
+                "filled_at": time_of(event.timestamp) if filled else None,
+                "at": time_of(event.timestamp),
+                "seq": event.seq,
+            }
+        )
+
+
+def _trade(event: OrderResult, trade: ClosedTrade) -> Row:
+    return (
+        clean(event.event_id),
+        clean(trade.order_id),
+        event.seq,
+        clean(event.run_id),
+        clean(trade.symbol),
+        trade.side.value,
+        trade.quantity,
+        trade.entry_price,
+        trade.exit_price,
+        trade.profit_loss,
+        trade.fees,
+        trade.slippage_bps,
+        time_of(trade.opened_at),
+        time_of(trade.closed_at),
+        value_of("correlation_id", event.correlation_id),
+    )
