@@ -1,0 +1,86 @@
+"""What ``cdb_ws`` sees that changes decisions: the end of the data, and holes in it."""
+
+from services.kernel.events import (
+    SCHEMA_VERSION,
+    Alert,
+    AlertLevel,
+    AlertPhase,
+    Condition,
+    ConditionName,
+    ConditionPhase,
+)
+from services.kernel.ids import make_id
+from services.kernel.topics import WS
+
+
+def condition(
+    run_id: str,
+    timestamp: int,
+    name: ConditionName,
+    phase: ConditionPhase,
+    *,
+    detail: str,
+    unique: object = 0,
+) -> Condition:
+    """A condition of the whole market.
+
+    Args:
+        run_id: The run.
+        timestamp: Event time, milliseconds.
+        name: Which condition.
+        phase: Whether it begins to hold or no longer does.
+        detail: What was seen, for people.
+        unique: Tells conditions of the same name apart.
+    """
+    return Condition(
+        event_id=make_id(run_id, WS, "condition", name, phase, unique),
+        run_id=run_id,
+        producer=WS,
+        schema_version=SCHEMA_VERSION,
+        timestamp=timestamp,
+        causation_id=None,
+        correlation_id=None,
+        name=name,
+        phase=phase,
+        symbol=None,
+        detail=detail,
+    )
+
+
+def source_ended(run_id: str, timestamp: int, detail: str) -> Condition:
+    """The market has no more data."""
+    return condition(
+        run_id,
+        timestamp,
+        ConditionName.SOURCE_ENDED,
+        ConditionPhase.BEGAN,
+        detail=detail,
+    )
+
+
+def data_gap(
+    run_id: str, timestamp: int, phase: ConditionPhase, *, detail: str, unique: object
+) -> Condition:
+    """Ticks are missing from here on, or no longer."""
+    return condition(run_id, timestamp, ConditionName.DATA_GAP, phase, detail=detail, unique=unique)
+
+
+def source_failed(run_id: str, timestamp: int, why: str) -> Alert:
+    """The market's data cannot be read further."""
+    return Alert(
+        event_id=make_id(run_id, WS, "alert", "SOURCE_FAILED"),
+        run_id=run_id,
+        producer=WS,
+        schema_version=SCHEMA_VERSION,
+        timestamp=timestamp,
+        causation_id=None,
+        correlation_id=None,
+        level=AlertLevel.CRITICAL,
+        code="SOURCE_FAILED",
+        message=why,
+        symbol=None,
+        layer=None,
+        phase=AlertPhase.BEGAN,
+        count=1,
+        context={},
+    )

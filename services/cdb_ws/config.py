@@ -1,0 +1,91 @@
+"""What ``cdb_ws`` reads from the settings; what shapes a run comes with ``run_started`` instead."""
+
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from services.cdb_ws.sources import instrument_file
+from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.replay import Replay
+from services.kernel import topics
+from services.kernel.instruments import Instrument
+from services.kernel.settings import SettingError
+from services.runtime.service_variables import COMMON_VARIABLES
+from services.runtime.settings import Settings
+
+SERVICE: Final = topics.WS
+CONSUMES: Final = topics.CONSUMES[SERVICE]
+EMITS: Final = topics.PRODUCES[SERVICE]
+VARIABLES: Final = (
+    *COMMON_VARIABLES,
+    "REDIS_PASSWORD_CDB_WS",
+    "CDB_DATA",
+    "CDB_INSTRUMENTS",
+    "CDB_HOLD_AT",
+    "MEXC_WS_URL",
+    "MEXC_REST_URL",
+)
+"""What this service reads at its start. Seed, symbols, look-back, speed and duration come with the
+run: ``CDB_SEED``, ``SYMBOL_WHITELIST``, ``TOP_N``, ``LOOKBACK_MINUTES``, ``CDB_SPEED``,
+``CDB_DURATION`` as ``run_started`` recorded them."""
+
+
+class FeedConfig(Struct, frozen=True, kw_only=True):
+    """Where the market is.
+
+    Attributes:
+        source: ``mexc``, ``replay``, ``synthetic`` or ``external``; a run says the same.
+        data: Files of a replay.
+        instruments: File with contract details.
+        hear_market_data: Whether messages by hand on ``market_data`` are answered (with a dead
+            letter where the source is another); a flooded benchmark saves that.
+        hold_at: Event times (Unix ms) at which a recorded market waits for an operator's command.
+    """
+
+    source: str
+    data: tuple[Path, ...] = ()
+    instruments: Path | None = None
+    hold_at: tuple[int, ...] = ()
+    mexc_ws_url: str = ""
+    mexc_rest_url: str = ""
+    hear_market_data: bool = True
+    snapshot_interval_s: float = 10.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "FeedConfig":
+        """The part of the settings that this service uses."""
+        return cls(
+            source=settings.cdb_source,
+            data=settings.cdb_data,
+            instruments=settings.cdb_instruments,
+            hold_at=settings.cdb_hold_at,
+            mexc_ws_url=settings.mexc_ws_url,
+            mexc_rest_url=settings.mexc_rest_url,
+            hear_market_data=settings.cdb_speed != "flood",
+            snapshot_interval_s=settings.snapshot_interval_sec,
+        )
+
+    def check(self) -> None:
+        """Look at the files before anything waits for them.
+
+        Raises:
+            SettingError: A file is missing or unusable; one line says which, where and why.
+        """
+        try:
+            if self.source == "replay":
+                if not self.data:
+                    raise SettingError("CDB_DATA is not set; CDB_SOURCE=replay needs its files")
+                Replay(self.data, "check", self.instruments)
+            else:
+                self.known_contracts()
+        except DataError as error:
+            raise SettingError(str(error)) from error
+
+    def known_contracts(self) -> dict[str, Instrument]:
+        """Contract details from the file, by symbol; empty without one.
+
+        Raises:
+            DataError: The file is unusable.
+        """
+        return instrument_file.read(self.instruments) if self.instruments else {}

@@ -1,0 +1,265 @@
+"""What ``cdb_ws`` does: wait for a run, find its market, publish it, and begin again."""
+
+import threading
+import time
+from typing import Final
+
+from services.cdb_ws import position
+from services.cdb_ws.config import FeedConfig
+from services.cdb_ws.ear import Ear
+from services.cdb_ws.holds import Holds
+from services.cdb_ws.listener import Listener
+from services.cdb_ws.player import Player, pace_of
+from services.cdb_ws.pressure import Pressure
+from services.cdb_ws.publisher import Publisher
+from services.cdb_ws.run_watch import RunPlan, RunWatch
+from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.external import ExternalMarket
+from services.cdb_ws.sources.live import LiveSource
+from services.cdb_ws.sources.mexc.rest import MexcRest, hosts_for
+from services.cdb_ws.sources.mexc.source import Mexc
+from services.cdb_ws.sources.recorded import RecordedSource
+from services.cdb_ws.sources.replay import Replay
+from services.cdb_ws.sources.synthetic import Synthetic
+from services.kernel.events import RunStarted
+from services.kernel.settings import SettingError
+from services.runtime import logging
+from services.runtime.bus import Bus, Unavailable
+from services.runtime.health import Health
+from services.runtime.lockstep import LockStep
+from services.runtime.service import Shell
+from services.runtime.stage_loop import LoopContext
+from services.runtime.subscription import Outside, Rewound
+
+IDLE_S: Final = 0.2
+HOLD_WAIT_S: Final = 0.01
+LOOK_EVERY_S: Final = 0.05
+CLOCK_LIMIT_S: Final = 10.0
+
+_log = logging.get(__name__)
+
+
+class Feed:
+    """The worker of ``cdb_ws``.
+
+    One thread does everything, so that what is published and what is heard never overtake each
+    other.
+
+    Args:
+        shell: Settings, metrics and lifecycle.
+        config: Where the market is.
+    """
+
+    def __init__(self, shell: Shell, config: FeedConfig) -> None:
+        self.bus: Bus = shell.new_bus()
+        self.watch = RunWatch()
+        self.publisher: Publisher | None = None
+        self.player: Player | None = None
+        self.listener: Listener | None = None
+        self.trouble: str | None = None
+        self._shell = shell
+        self._config = config
+        self._stopping = shell.lifecycle.stopping
+        self._external: ExternalMarket | None = None
+        self._run_id: str | None = None
+        self._look_at = 0.0
+        self.pressure = Pressure(self.bus)
+        self._holds = Holds(config.hold_at, self.watch, self._stages_are_idle)
+        self.ear = Ear(
+            self.watch,
+            self.bus,
+            self._take_outside,
+            hear_market_data=config.hear_market_data,
+            keep_every_s=config.snapshot_interval_s,
+        )
+
+    # -- work ---------------------------------------------------------------------------------
+
+    def run(self, stopping: threading.Event) -> None:
+        """Serve one run after the other until asked to stop.
+
+        Raises:
+            Unavailable: The bus is away; calling again goes on where it stopped.
+            Refused: Another instance took over, or the bus lost something.
+        """
+        self._stopping = stopping
+        try:
+            self.ear.start()
+            self._external = self._external_market()
+            while not stopping.is_set():
+                self._shell.lifecycle.working()
+                run = self.watch.open_run
+                if run is None or run.run_id == self._run_id:
+                    self.ear.hear(IDLE_S)
+                else:
+                    self._serve(run)
+            self.ear.keep()
+        except Rewound as lost:
+            raise Unavailable(str(lost)) from lost
+        finally:
+            self._run_id = None
+            self.ear.close()
+            self.bus.close()
+
+    def _serve(self, run: RunStarted) -> None:
+        """Publish one run's market to its end, or until the run is over."""
+        plan = RunPlan.of(run)
+        claim = self.bus.own_claim()
+        start = position.load(claim.position, plan.run_id)
+        self._run_id = plan.run_id
+        self.player = self.listener = self.trouble = None
+        self.publisher = Publisher(self.bus, start, self._stopping, self._shell.lifecycle.waits)
+        assert self._external is not None
+        _log.info(
+            "run", run_id=plan.run_id, source=plan.source, speed=plan.speed, after=start.cursor
+        )
+        if start.ended:
+            return
+        if plan.source != self._config.source:
+            self.trouble = f"the run's market is {plan.source}, CDB_SOURCE={self._config.source}"
+            return
+        if plan.source in ("replay", "synthetic"):
+            self._play(plan)
+        else:
+            self._listen(plan)
+
+    def _play(self, plan: RunPlan) -> None:
+        assert self.publisher is not None
+        try:
+            source = self._recorded(plan)
+        except DataError as error:
+            raise SettingError(str(error)) from error
+        self.player = Player(
+            source,
+            plan,
+            self.publisher,
+            pace_of(plan.speed, self.bus, self._breathe),
+            self.pressure,
+            self._breathe_and_hold,
+            self.watch.recovered_ms,
+        )
+        self.player.play()
+        self.trouble = self.player.failed
+
+    def _recorded(self, plan: RunPlan) -> RecordedSource:
+        if plan.source == "replay":
+            return Replay(self._config.data, plan.run_id, self._config.instruments)
+        return Synthetic(plan.run_id, plan.seed, plan.symbols, plan.lookback_minutes)
+
+    def _listen(self, plan: RunPlan) -> None:
+        assert self.publisher is not None
+        self.listener = Listener(
+            self._live(plan), plan, self.publisher, self.pressure, self._breathe
+        )
+        self.listener.listen()
+
+    def _live(self, plan: RunPlan) -> LiveSource:
+        if plan.source == "external":
+            assert self._external is not None
+            return self._external
+        return Mexc(
+            plan.run_id,
+            self._config.mexc_ws_url,
+            MexcRest(hosts_for(self._config.mexc_rest_url)),
+            plan.symbols,
+            top_n=plan.top_n,
+            lookback_minutes=plan.lookback_minutes,
+        )
+
+    def _breathe_and_hold(self, seconds: float) -> bool:
+        """As ``_breathe``, and wait for the operator's commands that are due by now."""
+        goes_on = self._breathe(seconds)
+        while goes_on and self.publisher and self._holds.holds(self.publisher.position.clock):
+            goes_on = self._breathe(HOLD_WAIT_S)
+        return goes_on
+
+    def _stages_are_idle(self) -> bool:
+        lockstep = LockStep(self.bus)
+        try:
+            return lockstep.wait_idle(LOOK_EVERY_S)
+        finally:
+            lockstep.close()
+
+    # -- in between ---------------------------------------------------------------------------
+
+    def _breathe(self, seconds: float) -> bool:
+        """Hear what is on ``control``; says whether this run goes on."""
+        now = time.monotonic()
+        if seconds > 0 or now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            try:
+                self.ear.hear(seconds)
+                self._shell.lifecycle.working()
+            except Unavailable as away:
+                # Publishing waits for the bus by itself; hearing only tries again.
+                self._shell.lifecycle.waits(str(away))
+                self._stopping.wait(IDLE_S)
+        run = self.watch.open_run
+        return not self._stopping.is_set() and run is not None and run.run_id == self._run_id
+
+    def _external_market(self) -> ExternalMarket:
+        claim = self.bus.own_claim()
+        return ExternalMarket(f"{claim.epoch}:{claim.instance}", self._config.known_contracts())
+
+    def _take_outside(self, message: Outside, context: LoopContext) -> None:
+        assert self._external is not None
+        self._external.put(message, context)
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether nothing is waited for."""
+        return self._shell.lifecycle.waiting_for is None
+
+    @property
+    def external_taken(self) -> int:
+        """Messages from outside that became events."""
+        return self._external.taken if self._external else 0
+
+    def health(self) -> Health:
+        """Bus, clock age, and the market's own troubles, measured now."""
+        reasons = [self.trouble] if self.trouble else []
+        run, publisher, listener = self.watch.open_run, self.publisher, self.listener
+        if publisher is not None and publisher.position.ended:
+            run = None  # the market has said its last; the orchestrator ends the run
+        measured: dict[str, object] = {
+            "writer_lag_events": self.pressure.writer_lag,
+            "memory": round(self.pressure.memory, 3),
+            "held_by": self.player.held_by if self.player else None,
+        }
+        if not reasons and self.watch.last_run is None:
+            reasons.append("no run has started yet: cdb_paper_runner starts it")
+        if run is not None and publisher is not None and publisher.last_clock_at is not None:
+            age = time.monotonic() - publisher.last_clock_at
+            measured["clock_age_s"] = round(age, 3)
+            if listener is not None and age > CLOCK_LIMIT_S:
+                reasons.append(f"no clock for {age:.1f} s (limit {CLOCK_LIMIT_S:g} s)")
+        if run is not None and listener is not None:
+            reasons += [listener.away] if listener.away else listener.source.troubles()
+        return Health(tuple(reasons), measured)
+
+    def status(self) -> dict[str, object]:
+        """The run, its market, and how far it is published."""
+        publisher, player, listener = self.publisher, self.player, self.listener
+        found = self.watch.status() | {
+            "source": self._config.source,
+            "outside_taken": self.external_taken,
+            "outside_ignored": self.ear.ignored,
+            "dead_letters": dict(self.ear.dead_letters.counts),
+        }
+        if publisher is not None:
+            now = publisher.position
+            found |= {
+                "ticks": now.ticks,
+                "clock_ms": now.clock,
+                "cursor": now.cursor,
+                "ended": now.ended,
+                "ticks_by_kind": dict(publisher.by_kind),
+                "last_tick_ms": dict(publisher.last_tick_ms),
+            }
+        if player is not None:
+            found |= {"market": player.source.counts(), "held_by": player.held_by}
+        if listener is not None:
+            found |= {"market": listener.source.counts(), "dropped": listener.dropped}
+        return found

@@ -1,0 +1,113 @@
+"""Publishing market data: each event once, together with the position that it leads to."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from services.cdb_ws import position
+from services.cdb_ws.position import Position
+from services.kernel.events import Clock, Event, MarketData
+from services.runtime.backoff import Backoff
+from services.runtime.bus import Bus, Unavailable
+
+
+class Publisher:
+    """Publishes for one run, and remembers how far it came.
+
+    Args:
+        bus: Claimed.
+        start: Where the run stands, from the claim.
+        stopping: Ends the waiting for a bus that is away.
+        on_wait: Told the reason of each wait.
+
+    Attributes:
+        position: What the bus knows as this service's position.
+        by_kind: Market data events published by this process, by kind.
+        last_tick_ms: Per symbol the event time of its last tick.
+        last_tick_at: Per symbol when it was published, monotonic seconds.
+        last_clock_at: When the last clock was published, monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        start: Position,
+        stopping: threading.Event,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.position = start
+        self.by_kind: Counter[str] = Counter()
+        self.last_tick_ms: dict[str, int] = {}
+        self.last_tick_at: dict[str, float] = {}
+        self.last_clock_at: float | None = None
+        self.last_event_ms = start.clock
+        self._bus = bus
+        self._stopping = stopping
+        self._on_wait = on_wait
+
+    def send(
+        self,
+        events: Sequence[Event],
+        *,
+        cursor: int | None = None,
+        resume: dict[str, int] | None = None,
+        ended: bool = False,
+    ) -> None:
+        """Publish events and the position after them, both or neither; waits for an absent bus.
+
+        Args:
+            events: In their order.
+            cursor: Of a recorded source, after these events.
+            resume: Of a live source, after these events.
+            ended: Nothing comes after these events.
+
+        Raises:
+            Unavailable: The service is to stop while the bus is away.
+            Refused: Another instance took over, or the bus lost something.
+        """
+        after = self._after(events)
+        after = replace(
+            after,
+            cursor=self.position.cursor if cursor is None else cursor,
+            resume=self.position.resume if resume is None else resume,
+            ended=ended,
+        )
+        kept = position.dump(after)
+        backoff = Backoff()
+        while True:
+            try:
+                self._bus.publish(events, position=kept)
+                break
+            except Unavailable as reason:
+                if self._stopping.is_set():
+                    raise
+                self._on_wait(str(reason))
+                backoff.wait(self._stopping)
+        self.position = after
+        self._note(events)
+
+    def _after(self, events: Sequence[Event]) -> Position:
+        now = self.position
+        ticks, clock, began = now.ticks, now.clock, now.began
+        for event in events:
+            if type(event) is MarketData:
+                ticks += 1
+            elif type(event) is Clock:
+                clock = event.timestamp
+                began = began or clock
+        return replace(now, ticks=ticks, clock=clock, began=began)
+
+    def _note(self, events: Sequence[Event]) -> None:
+        now = time.monotonic()
+        for event in events:
+            if type(event) is MarketData:
+                self.by_kind[event.kind] += 1
+                self.last_tick_ms[event.symbol] = event.timestamp
+                self.last_tick_at[event.symbol] = now
+            elif type(event) is Clock:
+                self.last_clock_at = now
+        if events:
+            self.last_event_ms = events[-1].timestamp

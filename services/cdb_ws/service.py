@@ -1,0 +1,33 @@
+"""``cdb_ws``: market data in, and time. Its parts are put together here."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric
+
+from services.cdb_ws.config import SERVICE, FeedConfig
+from services.cdb_ws.feed import Feed
+from services.cdb_ws.figures import figures
+from services.runtime import metrics, service
+from services.runtime.service import Shell
+
+
+def build(shell: Shell) -> Feed:
+    """The worker, its files looked at; connects to nothing.
+
+    Raises:
+        SettingError: A data file is missing or unusable.
+    """
+    config = FeedConfig.of(shell.settings)
+    config.check()
+    feed = Feed(shell, config)
+
+    def look_up() -> Iterable[Metric]:
+        return figures(feed)
+
+    metrics.Figures(shell.metrics.registry, look_up)
+    return feed
+
+
+def main() -> int:
+    """Run until SIGTERM; returns the exit code."""
+    return service.run(SERVICE, build)

@@ -1,0 +1,1 @@
+"""Where market data comes from: recorded files, a seeded synthetic market, outside, MEXC."""

@@ -1,0 +1,111 @@
+"""The source ``external``: market data that people or tests publish by hand."""
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from services.cdb_ws import ticks
+from services.kernel.events import Event, MarketData
+from services.kernel.instruments import Instrument, generic_instrument
+from services.kernel.topics import MARKET_DATA, WS
+from services.runtime.external import Intake, Malformed
+from services.runtime.stage_loop import LoopContext
+from services.runtime.subscription import Outside
+
+
+def fine_tick(price: Decimal) -> Decimal:
+    """A price step for a symbol of which only one price is known.
+
+    As fine as the price's own decimals, and at least five digits below its first: a first price of
+    ``100`` does not mean that the market moves in whole units.
+    """
+    exponent = price.normalize().as_tuple().exponent
+    places = -exponent if isinstance(exponent, int) else 0
+    return Decimal(1).scaleb(-max(places, 4 - price.adjusted(), 0))
+
+
+class ExternalMarket:
+    """Takes messages from outside, and tells the contract of each symbol before its first tick.
+
+    It is always there, to refuse what comes while another source is on; as the source of a run it
+    hands out what it took.
+
+    Args:
+        unique: What no other process of this service has; makes ids.
+        known: Contract details by symbol; others get a generic contract.
+        now_ms: Wall time.
+
+    Attributes:
+        taken: Messages that became events.
+    """
+
+    def __init__(
+        self,
+        unique: str,
+        known: Mapping[str, Instrument],
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
+        self.taken = 0
+        self._open = False
+        self._unique = unique
+        self._known = known
+        self._now_ms = now_ms
+        self._intake = Intake(WS, unique)
+        self._announced: set[tuple[str, str]] = set()
+        self._waiting: list[Event] = []
+
+    def put(self, message: Outside, context: LoopContext) -> None:
+        """Take one message.
+
+        Raises:
+            Malformed: It belongs into a dead letter.
+        """
+        if context.run_ended:
+            raise Malformed("NO_RUN", "the run has ended")
+        if message.topic == MARKET_DATA and context.run_id is not None and not self._open:
+            raise Malformed("NOT_TAKEN", "this run's market is not external")
+        event = self._intake.take(
+            message.topic, message.body, run_id=context.run_id, now_ms=self._now_ms()
+        )
+        self.taken += 1
+        self._waiting += [*self._announce(event), event]
+
+    def begin(self, resume: dict[str, int]) -> list[Event]:  # noqa: ARG002 - nothing to resume
+        """Be a run's source; nothing comes before the first message."""
+        self._open = True
+        return []
+
+    def take(self, timeout: float) -> list[Event]:  # noqa: ARG002 - others wait for messages
+        """What was put since the last time."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def resume_state(self) -> dict[str, int]:
+        """Nothing: what was not published is lost with the process, as every message is."""
+        return {}
+
+    def troubles(self) -> list[str]:
+        """None: an idle market is healthy."""
+        return []
+
+    def counts(self) -> dict[str, object]:
+        """How many messages were taken."""
+        return {"taken": self.taken}
+
+    def close(self) -> None:
+        """Be no run's source any more."""
+        self._open = False
+
+    def _announce(self, event: Event) -> list[Event]:
+        if not isinstance(event, MarketData):
+            return []
+        key = (event.run_id, event.symbol)
+        price = event.price or event.mark_price or event.bid or event.ask or event.index_price
+        if key in self._announced or price is None:
+            return []
+        self._announced.add(key)
+        contract = self._known.get(event.symbol) or generic_instrument(
+            event.symbol, fine_tick(price)
+        )
+        index = f"{self._unique}:{event.symbol}"
+        return [ticks.instruments(event.run_id, event.timestamp, (contract,), index)]

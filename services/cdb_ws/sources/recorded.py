@@ -1,0 +1,31 @@
+"""What a recorded market is: a stream that can be read again from any place in it."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from services.kernel.events import Event
+from services.kernel.instruments import Instrument
+
+Step = tuple[int, Event]
+"""An event, and the cursor after it: what a restart hands back to go on behind that event."""
+
+
+class RecordedSource(Protocol):
+    """A market whose time is its own: the same run, data and seed always give the same events.
+
+    Attributes:
+        contracts: Details of every contract in the market.
+        first_timestamp: Event time of the first tick, milliseconds.
+    """
+
+    contracts: tuple[Instrument, ...]
+    first_timestamp: int
+
+    def steps(self, after: int) -> Iterator[Step]:
+        """All events behind the cursor ``after`` (0 is the beginning), contract details first."""
+
+    def counts(self) -> dict[str, object]:
+        """What was read and made so far, JSON-able."""
+
+    def rows(self) -> Iterator[tuple[str, str, int]]:
+        """File, outcome (``accepted`` or why skipped), and how many rows had it."""
