@@ -1,0 +1,1 @@
+"""cdb_core: the signal engine."""

@@ -1,0 +1,1 @@
+"""cdb_execution: orders in, simulated fills out."""

@@ -1,0 +1,25 @@
+"""What cdb_execution is called, reads and writes, and which variables it reads at its start.
+
+The simulation's parameters (SIM_LATENCY_MS and the like) are not among them: they reach the stage
+through ``run_started``.
+"""
+
+from typing import Final
+
+from services.kernel import topics
+from services.runtime.service_variables import COMMON_VARIABLES, DATABASE_VARIABLES
+
+SERVICE: Final = topics.EXECUTION
+CONSUMES: Final = topics.CONSUMES[SERVICE]
+EMITS: Final = topics.PRODUCES[SERVICE]
+VARIABLES: Final = (
+    *COMMON_VARIABLES,
+    *DATABASE_VARIABLES,
+    "REDIS_PASSWORD_CDB_EXECUTION",
+    "POSTGRES_PASSWORD_CDB_EXECUTION",
+)
+
+DATABASE_PATIENCE_S: Final = 15.0
+"""At the start, how long the stage waits for the tables before it trades without them (exits)."""
+WRITE_AGE_LIMIT_S: Final = 10.0
+"""Age of the oldest unwritten order or result after which the service is not healthy."""

@@ -1,0 +1,1 @@
+"""cdb_paper_runner: the paper-trading orchestrator and its console."""

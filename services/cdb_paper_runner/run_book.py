@@ -1,0 +1,90 @@
+"""Which run is on, what halts it, and what the next one would begin with."""
+
+from msgspec import Struct, field
+
+from services.kernel.events import (
+    AnyEvent,
+    Clock,
+    OpeningAccount,
+    OpeningPosition,
+    RunEnded,
+    RunStarted,
+    TradingState,
+    TradingStateChanged,
+)
+from services.kernel.portfolio import Portfolio
+
+
+class RunBook(Struct, kw_only=True):
+    """What the orchestrator remembers of the runs; times are event time, Unix milliseconds.
+
+    Attributes:
+        run: The last run that was started.
+        end_reason: Why it ended; None while it goes on.
+        ended_at_seq: Where in the total order it ended.
+        halted: Why trading is halted; None while it is not.
+        quarantined: Symbols that a person must release.
+    """
+
+    run: RunStarted | None = None
+    end_reason: str | None = None
+    ended_at_seq: int = 0
+    last_clock: int | None = None
+    halted: str | None = None
+    quarantined: list[str] = field(default_factory=list)
+
+    def apply(self, event: AnyEvent) -> None:
+        """Fold one event in."""
+        match event:
+            case RunStarted():
+                self._begin(event)
+            case RunEnded() if self.run is not None and event.run_id == self.run.run_id:
+                self.end_reason, self.ended_at_seq = event.reason, event.seq
+            case Clock():
+                self.last_clock = event.timestamp
+            case TradingStateChanged():
+                self._change(event)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a run goes on."""
+        return self.run is not None and self.end_reason is None
+
+    def carried_over(self, portfolio: Portfolio) -> OpeningAccount:
+        """The account that the next run begins with: everything as it is, a halt included."""
+        state = portfolio.state
+        return OpeningAccount(
+            cash=portfolio.cash,
+            peak_equity=state.peak_equity,
+            day_start_equity=state.day_start_equity,
+            day=state.day,
+            positions=tuple(
+                OpeningPosition(
+                    symbol=symbol,
+                    quantity=position.quantity,
+                    entry_price=position.entry_price,
+                    mark_price=position.mark_price,
+                    stop_loss_price=position.stop_loss_price,
+                    leverage=position.leverage,
+                )
+                for symbol, position in sorted(state.positions.items())
+            ),
+            halted=self.halted,
+            quarantined=tuple(self.quarantined),
+        )
+
+    def _begin(self, event: RunStarted) -> None:
+        self.run = event
+        self.end_reason, self.ended_at_seq, self.last_clock = None, 0, None
+        self.halted = event.account.halted
+        self.quarantined = list(event.account.quarantined)
+
+    def _change(self, event: TradingStateChanged) -> None:
+        if event.symbol is None:
+            halted = event.state is TradingState.HALTED
+            self.halted = f"{event.reason}: {event.message}" if halted else None
+            return
+        if event.state is TradingState.QUARANTINED and event.symbol not in self.quarantined:
+            self.quarantined = sorted([*self.quarantined, event.symbol])
+        elif event.state is not TradingState.QUARANTINED and event.symbol in self.quarantined:
+            self.quarantined = [name for name in self.quarantined if name != event.symbol]

@@ -1,0 +1,201 @@
+"""Deciding about runs: the open one goes on while nothing that shapes it changed."""
+
+import time
+from collections.abc import Callable
+
+from services.cdb_paper_runner.orchestration import Orchestration
+from services.kernel import topics
+from services.kernel.events import (
+    SCHEMA_VERSION,
+    Alert,
+    AlertLevel,
+    AlertPhase,
+    Event,
+    OpeningAccount,
+    RunEnded,
+    RunStarted,
+)
+from services.kernel.ids import make_id
+from services.runtime import logging
+from services.runtime.code_version import code_version
+from services.runtime.settings import Settings
+from services.runtime.stage_loop import StageLoop
+
+FINITE_SOURCES = frozenset({"replay", "synthetic"})
+SUPERSEDED = "SUPERSEDED"
+
+_log = logging.get(__name__)
+
+
+class Runs:
+    """Sees to it that the run which the settings ask for is on.
+
+    Call ``look`` about once a second in the loop's thread: it acts only when everything published
+    was handled, and each of its steps may be repeated after a crash.
+
+    Args:
+        stage: What is known of the runs.
+        loop: Publishes, and knows how far the other services are.
+        settings: What the run is to be.
+        now_ms: Wall clock, Unix milliseconds.
+
+    Attributes:
+        waiting_for: What keeps a run from starting; None while nothing does.
+    """
+
+    def __init__(
+        self,
+        stage: Orchestration,
+        loop: StageLoop,
+        settings: Settings,
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
+        self.waiting_for: str | None = "looking for an open run"
+        self._stage = stage
+        self._loop = loop
+        self._settings = settings
+        self._wanted = settings.run_settings()
+        self._now_ms = now_ms
+        self._seen_open = ""
+
+    def begin(self) -> None:
+        """The loop begins (again): nothing is known until it has read everything."""
+        self.waiting_for = "looking for an open run"
+
+    def look(self) -> None:
+        """End a run that is no longer wanted, start the one that is."""
+        if self._loop.lag > 0:
+            # A busy market is always a few events ahead; that hinders only who does not know yet.
+            if self.waiting_for is not None:
+                self.waiting_for = f"reading the record, {self._loop.lag} events to go"
+            return
+        book = self._stage.book
+        run = book.run
+        if run is None:
+            self._start(self._fresh_account())
+        elif book.is_open:
+            changed = self.changed(run)
+            if changed:
+                self._end(run, changed)
+            else:
+                self._go_on(run)
+        elif self._is_over(run):
+            self.waiting_for = None
+        elif behind := self._not_yet_ended():
+            self.waiting_for = behind
+        else:
+            self._start(book.carried_over(self._stage.fold.portfolio))
+
+    def changed(self, run: RunStarted) -> tuple[str, ...]:
+        """What of settings, source and code differs from that run; nothing: it can go on."""
+        differing = [
+            name
+            for name in sorted(run.settings.keys() | self._wanted.keys())
+            if run.settings.get(name) != self._wanted.get(name)
+        ]
+        if run.seed != self._settings.cdb_seed:
+            differing.append("seed")
+        if run.code_version != code_version():
+            differing.append("code version")
+        return tuple(differing)
+
+    def _is_over(self, run: RunStarted) -> bool:
+        """Whether there is nothing to do after the end of that run.
+
+        A recorded market is played once: again takes a fresh record, because time does not go
+        back. A live one whose duration is over begins anew with the next start of this process.
+        """
+        if (self._stage.book.end_reason or "").startswith(SUPERSEDED) or self.changed(run):
+            return False
+        return run.source in FINITE_SOURCES or run.run_id == self._seen_open
+
+    def _go_on(self, run: RunStarted) -> None:
+        self.waiting_for = None
+        if self._seen_open != run.run_id:
+            self._seen_open = run.run_id
+            _log.info("run_is_open", run_id=run.run_id)
+
+    def _not_yet_ended(self) -> str | None:
+        """A stage that may still publish for the ended run; a fill would be missing in the next."""
+        ended_at = self._stage.book.ended_at_seq
+        for service in topics.STAGE_ORDER:
+            if self._loop.bus.cursor_of(service).seq < ended_at:
+                return f"{service} has not come to the end of the last run yet"
+        return None
+
+    def _end(self, run: RunStarted, changed: tuple[str, ...]) -> None:
+        reason = f"{SUPERSEDED}: changed {', '.join(changed)}"
+        event_id = make_id(run.run_id, topics.PAPER_RUNNER, "run_ended")
+        event = RunEnded(
+            event_id=event_id,
+            run_id=run.run_id,
+            producer=topics.PAPER_RUNNER,
+            schema_version=SCHEMA_VERSION,
+            timestamp=self._stage.book.last_clock or run.timestamp,
+            causation_id=None,
+            correlation_id=None,
+            reason=reason,
+        )
+        _log.info("run_superseded", run_id=run.run_id, changed=list(changed))
+        self._loop.publish([event], shell_id=event_id)
+        self.waiting_for = "the end of the last run"
+
+    def _fresh_account(self) -> OpeningAccount:
+        equity = self._settings.trading.account_equity
+        return OpeningAccount(cash=equity, peak_equity=equity, day_start_equity=equity, day=-1)
+
+    def _start(self, account: OpeningAccount) -> None:
+        previous = self._stage.book.run
+        version = code_version()
+        run_id = make_id(
+            "run",
+            previous.run_id if previous else "",
+            self._loop.bus.own_claim().epoch,
+            version,
+            *(f"{name}={value}" for name, value in sorted(self._wanted.items())),
+        )
+        now = self._now_ms()
+        started = RunStarted(
+            event_id=make_id(run_id, topics.PAPER_RUNNER, "run_started"),
+            run_id=run_id,
+            producer=topics.PAPER_RUNNER,
+            schema_version=SCHEMA_VERSION,
+            timestamp=now,
+            causation_id=None,
+            correlation_id=None,
+            settings=self._wanted,
+            seed=self._settings.cdb_seed,
+            code_version=version,
+            source=self._settings.cdb_source,
+            account=account,
+        )
+        events: list[Event] = [started, *self._setting_alerts(run_id, now)]
+        _log.info("run_started", run_id=run_id, source=started.source, halted=account.halted)
+        self._loop.publish(events, shell_id=started.event_id)
+        self.waiting_for = None
+
+    def _setting_alerts(self, run_id: str, now: int) -> list[Alert]:
+        return [
+            Alert(
+                event_id=make_id(run_id, topics.PAPER_RUNNER, "setting", problem.name),
+                run_id=run_id,
+                producer=topics.PAPER_RUNNER,
+                schema_version=SCHEMA_VERSION,
+                timestamp=now,
+                causation_id=None,
+                correlation_id=None,
+                level=AlertLevel.WARNING,
+                code="SETTING_OUT_OF_RANGE",
+                message=problem.message,
+                symbol=None,
+                layer=None,
+                phase=AlertPhase.BEGAN,
+                count=1,
+                context={
+                    "name": problem.name,
+                    "given": str(problem.given),
+                    "used": str(problem.used),
+                },
+            )
+            for problem in self._settings.problems
+        ]

@@ -1,0 +1,1 @@
+"""cdb_risk: the risk manager."""

@@ -1,0 +1,1 @@
+"""Shared I/O around the kernel: bus, database, settings, HTTP, lifecycle."""

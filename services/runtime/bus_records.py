@@ -1,0 +1,87 @@
+"""What the bus answers: a place, a publication, how far everybody has come; and its refusal."""
+
+from dataclasses import dataclass
+
+
+class Refused(Exception):
+    """The bus will not take it, now or ever: whoever asked is not who it thinks it is.
+
+    Attributes:
+        reason: ``STALE_CURSOR``, ``FUTURE_CURSOR``, ``EPOCH``, ``FENCED``, ``TOPIC`` or ``TURN``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A service's place on the bus, and where its predecessor stopped.
+
+    Attributes:
+        epoch: Identity of the total order; a new one means that some of it was lost.
+        instance: Fencing token; a newer claim makes this one worthless.
+        cursor: Seq of the last input whose outputs exist; 0 if none.
+        position: The source's own place (``cdb_ws``); None if none was ever published.
+        shell_id: ``shell_id`` of the last publication that had one.
+    """
+
+    epoch: str
+    instance: int
+    cursor: int
+    position: str | None
+    shell_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where a publication stands in the total order.
+
+    Attributes:
+        first_seq, last_seq: Of its events; both 0 when there were none, or when a publication with
+            the same ``shell_id`` was there already.
+        head: The last seq of the total order after it.
+    """
+
+    first_seq: int
+    last_seq: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """How far the total order has come, read in one step.
+
+    Attributes:
+        epoch: None while no epoch has begun.
+        seq: The last one given out.
+        topic_seqs: The last one given out on each topic.
+        topic_heads: Seq of the last event on each topic.
+        trimmed: The journals hold everything from this seq on.
+        in_step: Whether a lock-step run is on.
+    """
+
+    epoch: str | None
+    seq: int
+    topic_seqs: dict[str, int]
+    topic_heads: dict[str, int]
+    trimmed: int
+    in_step: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a service has come.
+
+    Attributes:
+        seq: Last acknowledged input.
+        commit: What the service has put into its own tables; None if it keeps none.
+        position: The source's own place.
+        epoch: Of the last publication.
+    """
+
+    seq: int
+    commit: int | None
+    position: str | None
+    epoch: str | None

@@ -1,0 +1,146 @@
+"""Access to PostgreSQL: addresses, connections with deadlines, back-off, clear errors."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from services.runtime.backoff import Backoff
+
+Connection = psycopg.Connection[TupleRow]
+
+CONNECT_TIMEOUT_SEC = 5
+STATEMENT_TIMEOUT_SEC = 30
+
+
+class DatabaseAwayError(RuntimeError):
+    """PostgreSQL does not answer, or cannot write; it is worth trying again later."""
+
+
+class DatabaseRefusedError(RuntimeError):
+    """PostgreSQL answers and says no (password, rights, missing tables); a person must act."""
+
+
+class DataRefusedError(DatabaseRefusedError):
+    """PostgreSQL cannot hold a value that it was given; another value would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where a database is and as whom to connect."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    def as_user(self, user: str, password: str) -> "DatabaseAddress":
+        """The same database for another role."""
+        return DatabaseAddress(self.host, self.port, self.database, user, password)
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+def connect(address: DatabaseAddress, *, application: str) -> Connection:
+    """Open a connection whose every wait has a deadline.
+
+    Args:
+        address: Where to connect.
+        application: Shown in ``pg_stat_activity``; the service's name.
+
+    Raises:
+        DatabaseAwayError: Nobody answers, or the server is starting up or shutting down.
+        DatabaseRefusedError: The server answers and refuses.
+    """
+    with translated(address):
+        return psycopg.connect(
+            host=address.host,
+            port=address.port,
+            dbname=address.database,
+            user=address.user,
+            password=address.password,
+            application_name=application,
+            connect_timeout=CONNECT_TIMEOUT_SEC,
+            # A peer that vanished without a goodbye must not hang us.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=STATEMENT_TIMEOUT_SEC * 1000,
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s -c timezone=UTC",
+        )
+
+
+_AWAY_SQLSTATES = (
+    "08",  # connection exceptions
+    "53",  # out of disk, memory, connections
+    "57",  # shutting down, cannot connect now, cancelled by timeout
+    "58",  # input/output error of the server
+    "40",  # serialization failure, deadlock
+    "55P03",  # lock not available
+    "25006",  # read-only transaction: a server in recovery, or switched to read-only
+    "XX001",  # data corrupted: red until a person acts, but never a crash loop
+)
+
+
+_TOO_LARGE_SQLSTATE = "54"  # a text too long for an index, for instance
+
+
+def is_away(error: psycopg.Error) -> bool:
+    """Whether an error is one that passes with time, so that the same call is to be repeated."""
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_AWAY_SQLSTATES)
+    if isinstance(error, psycopg.OperationalError):
+        # No SQLSTATE: the connection failed or broke. libpq does not pass on the state of a
+        # refused login, so it is told by its text.
+        text = str(error)
+        return not any(mark in text for mark in ("authentication failed", "does not exist"))
+    return isinstance(error, psycopg.InterfaceError)
+
+
+@contextmanager
+def translated(address: DatabaseAddress) -> Iterator[None]:
+    """Turn the driver's errors into ours, which say whether to wait or to act."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = " ".join(str(error).split())
+        if is_away(error):
+            raise DatabaseAwayError(f"PostgreSQL {address} is away: {text}") from error
+        if isinstance(error, psycopg.DataError | psycopg.IntegrityError) or (
+            error.sqlstate or ""
+        ).startswith(_TOO_LARGE_SQLSTATE):
+            raise DataRefusedError(f"PostgreSQL {address} cannot hold that: {text}") from error
+        raise DatabaseRefusedError(
+            f"PostgreSQL {address} refuses: {text}; check user, password and rights, and run"
+            " 'claire db migrate'"
+        ) from error
+
+
+def connect_within(
+    address: DatabaseAddress,
+    *,
+    application: str,
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Connection:
+    """Connect, trying again with back-off while the server is away.
+
+    Raises:
+        DatabaseAwayError: It still was after ``seconds``.
+        DatabaseRefusedError: The server answers and refuses.
+    """
+    deadline = time.monotonic() + seconds
+    backoff = Backoff()
+    while True:
+        try:
+            return connect(address, application=application)
+        except DatabaseAwayError:
+            wait = backoff.next_delay()
+            if time.monotonic() + wait > deadline:
+                raise
+            sleep(wait)

@@ -1,0 +1,168 @@
+"""A private Redis-compatible server: durable, bounded, with access rules, on loopback."""
+
+import hashlib
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from services.runtime import acl
+from services.runtime.connection import Connection, Unavailable
+from services.runtime.embedded.binaries import redis_program
+from services.runtime.embedded.process import EmbeddedServerError, ServerProcess, free_port
+from services.runtime.redis_address import RedisAddress
+
+_SUPERVISOR = "embedded_supervisor"
+_START_ATTEMPTS = 3
+
+
+class EmbeddedRedis:
+    """Redis or Valkey in a folder of its own; a context manager.
+
+    Every write is on disk before its answer (``appendfsync always``), memory is bounded and
+    nothing is evicted: the journal must refuse rather than forget.
+
+    Args:
+        home: Folder of the embedded run; the data goes into ``home/redis``.
+        acl_text: Text of the ACL file. It must define ``user default``: without a rule the server
+            would let everybody in.
+        maxmemory_mb: Memory limit in MiB.
+        options: Further configuration directives, for tests.
+        ready_timeout: Seconds to wait for a start, loading of the data included.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        home: Path,
+        acl_text: str,
+        *,
+        maxmemory_mb: int = 1024,
+        options: Mapping[str, str] | None = None,
+        ready_timeout: float = 60.0,
+    ) -> None:
+        if not any(line.split()[:2] == ["user", "default"] for line in acl_text.splitlines()):
+            raise ValueError("acl_text has no 'user default' rule: anybody could connect")
+        self.port = 0
+        self._home = home.absolute()
+        self._folder = self._home / "redis"
+        self._acl_text = acl_text
+        self._maxmemory_mb = maxmemory_mb
+        self._options = dict(options or {})
+        self._ready_timeout = ready_timeout
+        self._supervisor_password = secrets.token_urlsafe(32)
+        self._process = ServerProcess(
+            "redis", self._home, self._home / "redis.log", ((signal.SIGTERM, 10.0),)
+        )
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self._process.log
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start the server on its port (a new free one the first time) and wait until it answers.
+
+        Raises:
+            EmbeddedServerError: It did not start; with its log.
+            NoServerBinaryError: There is no server program.
+        """
+        program = redis_program()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._process.lock()
+            self._write_private(self._folder / "users.acl", self._acl())
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"cannot write {error.filename or self._folder}: {error.strerror}; choose a home"
+                " that you may write and that has space"
+            ) from error
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            self.port = self.port or free_port()
+            self._write_private(self._folder / "redis.conf", self._configuration())
+            self._process.start([str(program), "redis.conf"], cwd=self._folder)
+            try:
+                self._process.wait_ready(self._answers, self._ready_timeout)
+                break
+            except EmbeddedServerError as error:
+                # Somebody may have taken the port between our look and the server's bind.
+                if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
+                    raise
+                self.port = 0
+        return self
+
+    def stop(self) -> None:
+        """Stop the server; its data stays."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Kill the server as a power cut would; ``start`` brings it back on the same port."""
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _acl(self) -> str:
+        digest = hashlib.sha256(self._supervisor_password.encode()).hexdigest()
+        supervisor = (
+            f"user {_SUPERVISOR} on #{digest} resetkeys -@all +ping +client|setname +acl|setuser"
+        )
+        return f"{acl.while_loading(self._acl_text)}{supervisor}\n"
+
+    def _configuration(self) -> str:
+        directives = {
+            "bind": self.host,
+            "port": str(self.port),
+            "protected-mode": "yes",
+            "daemonize": "no",
+            "dir": ".",
+            "aclfile": "users.acl",
+            "save": '""',
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory": f"{self._maxmemory_mb}mb",
+            "maxmemory-policy": "noeviction",
+            "client-output-buffer-limit": "pubsub 64mb 32mb 30",
+            "tcp-backlog": "128",
+        }
+        directives.update(self._options)
+        return "".join(f"{name} {value}\n" for name, value in directives.items())
+
+    @staticmethod
+    def _write_private(path: Path, text: str) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _answers(self) -> bool:
+        address = RedisAddress(self.host, self.port, _SUPERVISOR, self._supervisor_password)
+        try:
+            connection = Connection(address, _SUPERVISOR)
+        except Unavailable:
+            return False
+        try:
+            connection.call("PING")
+            connection.call("ACL", "SETUSER", *acl.default_rule(self._acl_text))
+            connection.call("ACL", "SETUSER", _SUPERVISOR, "-acl|setuser")
+        except Unavailable:  # still loading its data
+            return False
+        finally:
+            connection.close()
+        return True

@@ -1,0 +1,48 @@
+"""`python -m services.runtime.healthcheck`: exit 0 if this container's service is healthy, else 1.
+
+Asks /health on the port that the service itself would choose: HTTP_PORT, or the default port of
+the service named as the only argument or in CDB_SERVICE.
+"""
+
+import http.client
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from services.runtime.http_ports import HTTP_PORTS
+
+TIMEOUT_S = 3.0
+SERVICE_VARIABLE = "CDB_SERVICE"
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Ask, and say on stdout what was answered; that is what ``docker inspect`` shows."""
+    service = arguments[0] if arguments else environ.get(SERVICE_VARIABLE, "")
+    text = environ.get("HTTP_PORT") or str(HTTP_PORTS.get(service, ""))
+    if not text.isdigit():
+        sys.stdout.write(
+            f"no port to ask: HTTP_PORT={text!r}, service {service!r}; set HTTP_PORT,"
+            f" or name one of {', '.join(sorted(HTTP_PORTS))}\n"
+        )
+        return 1
+    return ask(int(text))
+
+
+def ask(port: int, host: str = "127.0.0.1") -> int:
+    """0 if the service on this port says that it is healthy, else 1."""
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/health")
+        response = connection.getresponse()
+        body = response.read(4096).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        sys.stdout.write(f"no answer from {host}:{port}: {error}\n")
+        return 1
+    finally:
+        connection.close()
+    sys.stdout.write(f"{body}\n")
+    return 0 if response.status == http.client.OK else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,6 @@
+-- Trim one's own journal behind a seq, and say so: who reads from before it must not see a hole.
+--
+-- ARGV: service, lowest seq that stays.
+
+redis.call('HSET', 'cdb:counters', 'trimmed:' .. ARGV[1], ARGV[2])
+return redis.call('XTRIM', 'cdb:journal:' .. ARGV[1], 'MINID', '~', ARGV[2] .. '-0')
