@@ -1,0 +1,1 @@
+"""The `claire` command: thin, one module per group of verbs."""

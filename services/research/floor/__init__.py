@@ -1,0 +1,1 @@
+"""Pass-through services, one module each, so that a benchmark can start them."""
