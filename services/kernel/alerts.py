@@ -40,6 +40,15 @@ class AlertBook(Struct, kw_only=True):
         alert.told_at = now
         return AlertPhase.ONGOING, alert.count
 
+    def is_open(self, code: str, symbol: str | None, layer: int | None) -> bool:
+        """Whether the condition was seen and has not cleared yet."""
+        return _key(code, symbol, layer) in self.open
+
+    def open_for_account(self, level: AlertLevel) -> list[tuple[str, int | None]]:
+        """Code and layer of the open alerts of one level that are about no single symbol."""
+        keys = [key.split("|") for key, alert in self.open.items() if alert.level is level]
+        return [(code, int(layer) if layer else None) for code, symbol, layer in keys if not symbol]
+
     def clear(self, code: str, symbol: str | None, layer: int | None) -> OpenAlert | None:
         """Note that a condition no longer holds; returns what was open, to be told once."""
         return self.open.pop(_key(code, symbol, layer), None)

@@ -1,17 +1,19 @@
 """Simulated fills: half-spread, impact by participation, fees; always against the trader."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
 
 from msgspec import Struct
 
 from services.kernel.events import Side
 from services.kernel.instruments import Instrument
+from services.kernel.rounding import MONEY_STEP, rounded
 from services.kernel.settings import TradingSettings
 
 ONE = Decimal(1)
 ZERO = Decimal(0)
 QUOTE_MAX_AGE_MS = 5_000
 VOLUME_WINDOW_MS = 60_000
+MAX_PARTICIPATION = Decimal(100)
 IMPACT_STEP = Decimal("0.0000000001")
 BPS = Decimal(10_000)
 BPS_STEP = Decimal("0.0001")
@@ -33,24 +35,27 @@ class MarketState(Struct, kw_only=True):
     previous_volume: Decimal = ZERO
 
     def on_trade(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
-        """Take a trade (Unix milliseconds, quote per base, base)."""
+        """Take a trade (Unix milliseconds, quote per base, base); a late one is of now."""
         self.price = price
         slot = timestamp // VOLUME_WINDOW_MS
-        if slot != self.slot:
+        if slot > self.slot:
             self.previous_volume = self.slot_volume if slot == self.slot + 1 else ZERO
             self.slot, self.slot_volume = slot, ZERO
         self.slot_volume += volume
 
     def on_quote(self, timestamp: int, bid: Decimal | None, ask: Decimal | None) -> None:
-        """Take the best bid and ask (quote per base)."""
-        self.bid, self.ask, self.quote_time = bid, ask, timestamp
+        """Take the best bid and ask (quote per base); a side without a price is unknown."""
+        self.bid = bid if bid is not None and bid > 0 else None
+        self.ask = ask if ask is not None and ask > 0 else None
+        self.quote_time = timestamp
 
     def volume_of_last_minute(self, now: int) -> Decimal:
         """Base volume of the 60 seconds before ``now`` (Unix milliseconds)."""
-        if now // VOLUME_WINDOW_MS != self.slot:
-            return self.slot_volume
+        slots_ago = now // VOLUME_WINDOW_MS - self.slot
         rest = VOLUME_WINDOW_MS - now % VOLUME_WINDOW_MS
-        return self.slot_volume + self.previous_volume * rest / VOLUME_WINDOW_MS
+        if slots_ago <= 0:
+            return self.slot_volume + self.previous_volume * rest / VOLUME_WINDOW_MS
+        return self.slot_volume * rest / VOLUME_WINDOW_MS if slots_ago == 1 else ZERO
 
     def fresh_quote(self, now: int) -> tuple[Decimal, Decimal] | None:
         """Best bid and ask if both are known and at most five seconds old."""
@@ -70,7 +75,7 @@ class Fill(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def slippage_bps(self) -> Decimal:
         """Adverse difference from the order's price, in basis points; negative is better."""
-        return (self.slippage_pct * BPS).quantize(BPS_STEP)
+        return rounded(self.slippage_pct * BPS, BPS_STEP)
 
 
 def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Decimal:
@@ -80,11 +85,12 @@ def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Deci
 
     Args:
         quantity: Base.
-        volume: Base traded in the last minute; without any the order counts as all of it.
+        volume: Base traded in the last minute; without any the order counts as all of it, and
+            no order counts as more than a hundred times of it: the law says nothing of those.
         coefficient: Impact of an order as large as that volume.
     """
-    participation = quantity / volume if volume > 0 else ONE
-    return (coefficient * participation.sqrt()).quantize(IMPACT_STEP)
+    participation = min(quantity / volume, MAX_PARTICIPATION) if volume > 0 else ONE
+    return rounded(coefficient * participation.sqrt(), IMPACT_STEP)
 
 
 def market_fill(
@@ -100,7 +106,7 @@ def market_fill(
 
     Buys pay the ask, sells get the bid; without a fresh quote the last trade is moved by
     ``SIM_HALF_SPREAD_PCT``. Impact comes on top, and the price is rounded to ticks against the
-    trader. Fee = price x quantity x taker rate, on each fill (MEXC fee schedule).
+    trader. Fee = price x quantity x taker rate, rounded up, on each fill (MEXC fee schedule).
 
     Args:
         side: Of the order.
@@ -132,7 +138,7 @@ def market_fill(
     slippage = (price - order_price) / order_price * side.sign
     return Fill(
         price=price,
-        fees=price * quantity * instrument.taker_fee_rate,
+        fees=rounded(price * quantity * instrument.taker_fee_rate, MONEY_STEP, ROUND_UP),
         slippage_pct=slippage,
         arithmetic={
             "touch": touch,

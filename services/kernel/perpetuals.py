@@ -3,22 +3,27 @@
 Sources: MEXC futures documentation, "Liquidation", "Maintenance margin" and "Funding rate".
 """
 
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
+
+from services.kernel.rounding import MONEY_STEP, rounded
 
 ONE = Decimal(1)
+COST_STEP = Decimal("1E-16")
+"""What the cost of a part of a position is rounded to; the rest keeps the remainder."""
 
 
 def funding_payment(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Decimal:
     """What an account receives at a settlement, in quote; negative when it pays.
 
-    Payment = position x fair price x rate; with a positive rate, longs pay shorts.
+    Payment = position x fair price x rate; with a positive rate, longs pay shorts. Rounded down to
+    the settle coin's quantum: against the account.
 
     Args:
         quantity: Signed position in base.
         mark_price: Fair price at the settlement, quote per base.
         rate: Fraction per interval.
     """
-    return -quantity * mark_price * rate
+    return rounded(-quantity * mark_price * rate, MONEY_STEP, ROUND_FLOOR)
 
 
 def initial_margin(quantity: Decimal, entry_price: Decimal, leverage: Decimal) -> Decimal:

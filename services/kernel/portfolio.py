@@ -9,9 +9,16 @@ from decimal import Decimal
 from hashlib import blake2b
 
 import msgspec
-from msgspec import Struct
 
 from services.kernel import perpetuals
+from services.kernel.account import (
+    ClosedTrade,
+    Effect,
+    FundingPayment,
+    Market,
+    PortfolioState,
+    Position,
+)
 from services.kernel.events import (
     Clock,
     Event,
@@ -21,113 +28,24 @@ from services.kernel.events import (
     OrderResult,
     PositionView,
     RunStarted,
-    Side,
     TradingState,
     TradingStateChanged,
 )
+from services.kernel.rounding import MONEY_STEP, rounded
+from services.kernel.settings import TradingSettings
+
+__all__ = [
+    "ClosedTrade",
+    "Effect",
+    "FundingPayment",
+    "Market",
+    "Portfolio",
+    "PortfolioState",
+    "Position",
+]
 
 MS_PER_DAY = 86_400_000
 ZERO = Decimal(0)
-
-
-class Position(Struct, kw_only=True):
-    """One open position.
-
-    ``cost`` is what the open quantity was bought (or sold) for, exactly; the average entry price
-    is derived from it, so that nothing is lost to rounding when a position is closed in parts.
-    """
-
-    quantity: Decimal
-    cost: Decimal
-    mark_price: Decimal
-    stop_loss_price: Decimal | None
-    leverage: Decimal
-    opened_at: int
-
-    @property
-    def entry_price(self) -> Decimal:
-        """Average entry price, quote per base."""
-        return self.cost / abs(self.quantity)
-
-    @property
-    def side(self) -> Side:
-        """BUY for a long position, SELL for a short one."""
-        return Side.BUY if self.quantity > 0 else Side.SELL
-
-    @property
-    def unrealised_profit(self) -> Decimal:
-        """Profit at the mark price, in quote."""
-        value = abs(self.quantity) * self.mark_price
-        return value - self.cost if self.quantity > 0 else self.cost - value
-
-    @property
-    def notional(self) -> Decimal:
-        """Value at the mark price, in quote, never negative."""
-        return abs(self.quantity) * self.mark_price
-
-
-class Market(Struct, kw_only=True):
-    """What the fold knows of one symbol's prices and funding."""
-
-    last_price: Decimal | None = None
-    mark_price: Decimal | None = None
-    mark_time: int = 0
-    funding_rate: Decimal | None = None
-    funding_time: int | None = None
-    funding_interval_hours: int = 8
-
-
-class ClosedTrade(Struct, frozen=True, kw_only=True, gc=False):
-    """The closed part of one fill: the row of table ``trades``.
-
-    ``profit_loss`` is gross, in quote; ``fees`` is the closing fill's fee on the closed part.
-    """
-
-    order_id: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    entry_price: Decimal
-    exit_price: Decimal
-    profit_loss: Decimal
-    fees: Decimal
-    slippage_bps: Decimal | None
-    opened_at: int
-    closed_at: int
-
-
-class FundingPayment(Struct, frozen=True, kw_only=True, gc=False):
-    """One settlement of one position; ``amount`` is what the account receives (negative: pays)."""
-
-    symbol: str
-    settlement_time: int
-    quantity: Decimal
-    mark_price: Decimal
-    rate: Decimal
-    amount: Decimal
-
-
-class PortfolioState(Struct, kw_only=True):
-    """Everything the fold remembers; equal states have equal checksums."""
-
-    start_equity: Decimal = ZERO
-    realised_profit: Decimal = ZERO
-    fees: Decimal = ZERO
-    funding: Decimal = ZERO
-    unrealised_profit: Decimal = ZERO
-    equity: Decimal = ZERO
-    peak_equity: Decimal = ZERO
-    day_start_equity: Decimal = ZERO
-    day_open_equity: Decimal = ZERO
-    day: int = -1
-    max_drawdown_pct: Decimal = ZERO
-    worst_day_pct: Decimal = ZERO
-    mark_max_age_ms: int = 60_000
-    positions: dict[str, Position] = {}
-    markets: dict[str, Market] = {}
-
-
-Effect = ClosedTrade | FundingPayment
 _NO_EFFECTS: tuple[Effect, ...] = ()
 
 
@@ -153,8 +71,7 @@ class Portfolio:
     @property
     def cash(self) -> Decimal:
         """Equity without unrealised profit, in quote."""
-        state = self.state
-        return state.start_equity + state.realised_profit - state.fees + state.funding
+        return self.state.cash
 
     @property
     def gross_exposure(self) -> Decimal:
@@ -168,7 +85,7 @@ class Portfolio:
 
     @property
     def drawdown_pct(self) -> Decimal:
-        """Loss from the equity peak, as a fraction."""
+        """Loss from the equity peak (or the last reset), as a fraction."""
         return _loss(self.state.peak_equity, self.state.equity)
 
     def quantity(self, symbol: str) -> Decimal:
@@ -227,81 +144,95 @@ class Portfolio:
 
     def _on_run_started(self, event: RunStarted) -> tuple[Effect, ...]:
         account = event.account
-        state = PortfolioState(
+        settings = TradingSettings.parse(event.settings)[0]
+        self.state = state = PortfolioState(
             start_equity=account.cash,
             peak_equity=account.peak_equity,
+            high_water_equity=account.peak_equity,
+            low_equity=account.peak_equity,
             day_start_equity=account.day_start_equity,
             day_open_equity=account.day_start_equity,
+            day_low_equity=account.day_start_equity,
             day=account.day,
+            mark_max_age_ms=settings.data_stale_timeout_sec * 1000,
         )
-        timeout = event.settings.get("DATA_STALE_TIMEOUT_SEC")
-        if timeout:
-            state.mark_max_age_ms = int(timeout) * 1000
         for opening in account.positions:
+            cost = abs(opening.quantity) * opening.entry_price
             state.positions[opening.symbol] = Position(
                 quantity=opening.quantity,
-                cost=abs(opening.quantity) * opening.entry_price,
+                cost=rounded(cost, perpetuals.COST_STEP),
                 mark_price=opening.mark_price,
                 stop_loss_price=opening.stop_loss_price,
                 leverage=opening.leverage,
                 opened_at=event.timestamp,
             )
-        self.state = state
         self._revalue()
         return _NO_EFFECTS
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
         if event.backfill:
             return _NO_EFFECTS
-        state = self.state
-        market = state.markets.get(event.symbol)
-        if market is None:
-            market = state.markets[event.symbol] = Market()
-        if event.kind is MarketDataKind.TRADE:
-            market.last_price = event.price
+        kind = event.kind
+        if kind is MarketDataKind.TRADE:
             price = event.price
+        elif kind is MarketDataKind.MARK:
+            price = event.mark_price
+        else:
+            if kind is MarketDataKind.FUNDING:
+                self._market(event.symbol).announce(event)
+            return _NO_EFFECTS
+        if price is None or price <= 0:
+            return _NO_EFFECTS
+        market = self._market(event.symbol)
+        if kind is MarketDataKind.MARK:
+            market.mark_price, market.mark_time = price, event.timestamp
+        else:
+            market.last_price = price
             if market.mark_price is not None:
-                if event.timestamp - market.mark_time <= state.mark_max_age_ms:
+                if event.timestamp - market.mark_time <= self.state.mark_max_age_ms:
                     return _NO_EFFECTS
                 market.mark_price = None
-        elif event.kind is MarketDataKind.MARK and event.mark_price is not None:
-            market.mark_price = price = event.mark_price
-            market.mark_time = event.timestamp
-        else:
-            if event.kind is MarketDataKind.FUNDING and event.funding_rate is not None:
-                market.funding_rate = event.funding_rate
-                market.funding_time = event.next_funding_time or market.funding_time
-            return _NO_EFFECTS
-        position = state.positions.get(event.symbol)
-        if position is not None and price is not None and position.mark_price != price:
-            before = position.unrealised_profit
-            position.mark_price = price
-            state.unrealised_profit += position.unrealised_profit - before
-            self._reckon()
+        position = self.state.positions.get(event.symbol)
+        if position is not None and position.mark_price != price:
+            self._mark(position, price)
         return _NO_EFFECTS
+
+    def _market(self, symbol: str) -> Market:
+        market = self.state.markets.get(symbol)
+        if market is None:
+            market = self.state.markets[symbol] = Market()
+        return market
+
+    def _mark(self, position: Position, price: Decimal) -> None:
+        self.state.unrealised_profit += position.quantity * (price - position.mark_price)
+        position.mark_price = price
+        self._reckon()
 
     def _on_order_result(self, event: OrderResult) -> tuple[Effect, ...]:
         if event.filled_quantity <= 0 or event.filled_price is None:
             return _NO_EFFECTS
-        state = self.state
-        state.fees += event.fees
+        self.state.fees += event.fees
         signed = event.filled_quantity * event.side.sign
-        position = state.positions.get(event.symbol)
+        position = self.state.positions.get(event.symbol)
         effects = _NO_EFFECTS
-        if position is not None and (position.quantity > 0) != (signed > 0):
+        if position is not None and position.side is not event.side:
             closed = min(abs(signed), abs(position.quantity))
-            effects = (self._close(event, position, closed),)
+            effects = (self._close(event, position, closed, event.filled_price),)
             signed = (abs(signed) - closed) * event.side.sign
         if signed:
             self._open(event, signed, event.filled_price)
         self._revalue()
         return effects
 
-    def _close(self, event: OrderResult, position: Position, closed: Decimal) -> ClosedTrade:
-        assert event.filled_price is not None
+    def _close(
+        self, event: OrderResult, position: Position, closed: Decimal, price: Decimal
+    ) -> ClosedTrade:
         whole = abs(position.quantity)
-        closed_cost = position.cost if closed == whole else position.cost * closed / whole
-        value = closed * event.filled_price
+        # Any split is exact: what is not realised now stays in the cost of the rest.
+        closed_cost = rounded(position.cost * closed / whole, perpetuals.COST_STEP)
+        if closed == whole:
+            closed_cost = position.cost
+        value = closed * price
         profit = value - closed_cost if position.quantity > 0 else closed_cost - value
         trade = ClosedTrade(
             order_id=event.order_id,
@@ -309,9 +240,9 @@ class Portfolio:
             side=position.side,
             quantity=closed,
             entry_price=position.entry_price,
-            exit_price=event.filled_price,
+            exit_price=price,
             profit_loss=profit,
-            fees=event.fees * closed / event.filled_quantity,
+            fees=rounded(event.fees * closed / event.filled_quantity, MONEY_STEP),
             slippage_bps=event.slippage_bps,
             opened_at=position.opened_at,
             closed_at=event.timestamp,
@@ -350,32 +281,30 @@ class Portfolio:
         if day > state.day:
             state.day = day
             state.day_start_equity = state.day_open_equity = state.equity
+            state.day_low_equity = state.equity
         return effects
 
     def _settle_funding(self, now: int) -> tuple[Effect, ...]:
         payments: list[Effect] = []
         for symbol, market in self.state.markets.items():
-            due = market.funding_time
-            if due is None or now < due:
-                continue
-            market.funding_time = due + market.funding_interval_hours * 3_600_000
-            position = self.state.positions.get(symbol)
-            if position is None or market.funding_rate is None:
-                continue
-            amount = perpetuals.funding_payment(
-                position.quantity, position.mark_price, market.funding_rate
-            )
-            payments.append(
-                FundingPayment(
-                    symbol=symbol,
-                    settlement_time=due,
-                    quantity=position.quantity,
-                    mark_price=position.mark_price,
-                    rate=market.funding_rate,
-                    amount=amount,
+            while (due := market.funding_time) is not None and due <= now:
+                rate = market.settle(due)
+                position = self.state.positions.get(symbol)
+                if position is None or rate is None:
+                    continue
+                mark = position.mark_price
+                amount = perpetuals.funding_payment(position.quantity, mark, rate)
+                self.state.funding += amount
+                payments.append(
+                    FundingPayment(
+                        symbol=symbol,
+                        settlement_time=due,
+                        quantity=position.quantity,
+                        mark_price=mark,
+                        rate=rate,
+                        amount=amount,
+                    )
                 )
-            )
-            self.state.funding += amount
         if payments:
             self._revalue()
         return tuple(payments)
@@ -391,23 +320,31 @@ class Portfolio:
 
     def _on_instruments(self, event: Instruments) -> tuple[Effect, ...]:
         for instrument in event.instruments:
-            market = self.state.markets.setdefault(instrument.symbol, Market())
-            market.funding_interval_hours = instrument.funding_interval_hours
+            self._market(
+                instrument.symbol
+            ).funding_interval_hours = instrument.funding_interval_hours
         return _NO_EFFECTS
 
     def _revalue(self) -> None:
         state = self.state
+        state.cash = state.start_equity + state.realised_profit - state.fees + state.funding
         state.unrealised_profit = sum((p.unrealised_profit for p in state.positions.values()), ZERO)
         self._reckon()
 
     def _reckon(self) -> None:
         state = self.state
-        state.equity = equity = self.cash + state.unrealised_profit
-        if equity >= state.peak_equity:
+        state.equity = equity = state.cash + state.unrealised_profit
+        if equity > state.peak_equity:  # noqa: PLR1730  a call of max costs more than the rest
             state.peak_equity = equity
-            return
-        state.max_drawdown_pct = max(state.max_drawdown_pct, self.drawdown_pct)
-        state.worst_day_pct = max(state.worst_day_pct, _loss(state.day_open_equity, equity))
+        if equity >= state.high_water_equity:
+            state.high_water_equity = state.low_equity = equity
+        elif equity < state.low_equity:
+            state.low_equity = equity
+            loss = _loss(state.high_water_equity, equity)
+            state.max_drawdown_pct = max(state.max_drawdown_pct, loss)
+        if equity < state.day_low_equity:
+            state.day_low_equity = equity
+            state.worst_day_pct = max(state.worst_day_pct, _loss(state.day_open_equity, equity))
 
 
 def _loss(base: Decimal, equity: Decimal) -> Decimal:

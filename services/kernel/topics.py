@@ -47,7 +47,7 @@ PRODUCES: Final[dict[str, frozenset[str]]] = {
 """Topics a service may publish; its access rules allow no other."""
 
 CONSUMES: Final[dict[str, frozenset[str]]] = {
-    WS: frozenset({CONTROL}),
+    WS: frozenset({CONTROL, CLOCK}),
     CORE: frozenset({MARKET_DATA, CONTROL, CLOCK}),
     RISK: frozenset(
         {MARKET_DATA, SIGNALS, ORDER_RESULTS, RISK_DECISIONS, CONTROL, CLOCK, PORTFOLIO_SNAPSHOTS}

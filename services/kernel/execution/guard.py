@@ -18,8 +18,9 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
     state: ExecutionState,
     settings: TradingSettings,
     position: Decimal,
+    mark_price: Decimal | None,
     equity: Decimal,
-) -> str | None:
+) -> Reason | None:
     """Why this order is not accepted; None when it is.
 
     Args:
@@ -29,6 +30,7 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
         state: Trading states and conditions.
         settings: For the limit on a position.
         position: Signed open quantity, base.
+        mark_price: Quote per base; None before the symbol's first tick.
         equity: Quote.
     """
     if not first_time:
@@ -44,10 +46,27 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
         return forbidden
     if order.symbol not in state.instruments:
         return Reason.NO_MARKET_DATA
-    after = abs(position + order.quantity * order.side.sign) * order.price
-    if after > settings.max_position_pct * GUARD_FACTOR * equity:
+    with_open = position + state.open_entries(order.symbol, order.side) * order.side.sign
+    price = max(order.price, mark_price or order.price)
+    if is_too_large(order, with_open, price, equity, settings):
         return Reason.ABOVE_POSITION_GUARD
     return None
+
+
+def is_too_large(
+    order: Order, position: Decimal, price: Decimal, equity: Decimal, settings: TradingSettings
+) -> bool:
+    """Whether filling the order leaves a position above 1.1 x ``MAX_POSITION_PCT`` of equity.
+
+    Args:
+        order: An entry.
+        position: Signed quantity (base) before it.
+        price: Quote per base.
+        equity: Quote.
+        settings: For the limit.
+    """
+    notional = abs(position + order.quantity * order.side.sign) * price
+    return notional > settings.max_position_pct * GUARD_FACTOR * equity
 
 
 def reducible(order: Order, position: Decimal) -> Decimal:

@@ -9,9 +9,16 @@ from services.kernel.events import Order, Side, TradingState
 from services.kernel.fills import MarketState
 from services.kernel.instruments import Instrument
 from services.kernel.portfolio import PortfolioState
+from services.kernel.risk.reasons import Reason
 
 ZERO = Decimal(0)
-SEEN_KEPT = 10_000
+SEEN_KEPT = 1_000
+FORBIDDEN_BY = {
+    TradingState.HALTED: Reason.HALTED,
+    TradingState.PAUSED: Reason.PAUSED,
+    TradingState.STALE: Reason.DATA_STALE,
+    TradingState.QUARANTINED: Reason.QUARANTINED,
+}
 
 
 class Approval(Struct, kw_only=True):
@@ -62,15 +69,22 @@ class ExecutionState(Struct, kw_only=True):
             del self.seen[next(iter(self.seen))]
         return True
 
-    def forbids_entries(self, symbol: str) -> str | None:
+    def forbids_entries(self, symbol: str) -> Reason | None:
         """Why no entry in this symbol may be open now; None when it may."""
-        if self.ended:
-            return "RUN_ENDED"
-        if self.account is not TradingState.ACTIVE:
-            return str(self.account)
-        state = self.symbol_states.get(symbol, TradingState.ACTIVE)
-        if state is not TradingState.ACTIVE:
-            return str(state)
+        for state in (self.account, self.symbol_states.get(symbol, TradingState.ACTIVE)):
+            if state is not TradingState.ACTIVE:
+                return FORBIDDEN_BY[state]
         if any(key.endswith(("|", f"|{symbol}")) for key in self.conditions):
-            return "IN_DOUBT"
+            return Reason.IN_DOUBT
         return None
+
+    def open_entries(self, symbol: str, side: Side) -> Decimal:
+        """Quantity (base) of the accepted entries of one side that are not filled yet."""
+        return sum(
+            (
+                order.quantity
+                for order in self.open.values()
+                if order.symbol == symbol and order.side is side and not order.reduce_only
+            ),
+            ZERO,
+        )

@@ -18,7 +18,7 @@ from services.kernel.events import (
 from services.kernel.instruments import Instrument, generic_instrument
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.layers import EntryContext, Judgement, judge
+from services.kernel.risk.layers import EntryContext, Judgement, judge, not_measured
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
 from services.kernel.settings import TradingSettings
@@ -27,6 +27,7 @@ from services.kernel.sizing import SizedEntry, fixed_fraction, size_entry
 ZERO = Decimal(0)
 ONE = Decimal(1)
 UNKNOWN_TICK = Decimal("0.00000001")
+LOWEST_PRICE, HIGHEST_PRICE = Decimal("1E-12"), Decimal("1E+12")
 HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
     exposure.POSITION_LAYER: Reason.POSITION_LIMIT,
@@ -62,6 +63,7 @@ class EntryDesk:
         if problem is not None:
             self._refuse_unmeasured(signal, problem)
             return
+        self._alarm.clear("INVALID_SIGNAL", symbol=signal.symbol)
         price = max(signal.price, self._portfolio.mark_price(signal.symbol) or ZERO)
         sized = self._size(signal, price)
         judged = sized.quantity or sized.smallest
@@ -82,10 +84,13 @@ class EntryDesk:
         return EntryContext(
             settings=settings,
             instrument=instrument,
+            contract_known=signal.symbol in state.instruments,
             market=state.market(signal.symbol),
             side=signal.direction,
             quantity=quantity,
             price=price,
+            order_price=signal.price,
+            mark_price=portfolio.mark_price(signal.symbol),
             stop_loss_price=self._stop_price(signal, instrument),
             leverage=min(settings.max_leverage, instrument.max_leverage),
             equity=portfolio.equity,
@@ -97,7 +102,7 @@ class EntryDesk:
             ),
             exposure_elsewhere=exposure.exposure_elsewhere(state, portfolio, signal.symbol),
             entries_last_hour=state.entries_within_the_hour(),
-            doubts=self._doubts(signal.symbol),
+            doubts=state.doubts(signal.symbol),
             now=state.clock,
             signal_age_ms=max(state.clock - signal.timestamp, 0),
         )
@@ -105,12 +110,6 @@ class EntryDesk:
     def instrument(self, symbol: str) -> Instrument:
         """The contract; a generic one, never traded, where it is unknown."""
         return self._state.instruments.get(symbol) or generic_instrument(symbol, UNKNOWN_TICK)
-
-    def _doubts(self, symbol: str) -> tuple[str, ...]:
-        doubts = self._state.doubts(symbol)
-        if symbol not in self._state.instruments:
-            doubts += (f"no contract details of {symbol}",)
-        return doubts
 
     def _size(self, signal: Signal, price: Decimal) -> SizedEntry:
         settings, portfolio = self._settings, self._portfolio
@@ -247,7 +246,7 @@ class EntryDesk:
             equity=self._portfolio.equity,
             trading_state=self._state.account,
             sizing={},
-            layers=(),
+            layers=not_measured(problem),
         )
 
     def _tell_limits(self, symbol: str, judgement: Judgement, sized: SizedEntry) -> None:
@@ -263,9 +262,17 @@ class EntryDesk:
                 self._alarm.clear(code, symbol=symbol, layer=layer)
 
 
+def is_tradable_price(price: Decimal) -> bool:
+    """Whether a price (quote per base) can be reckoned with at all."""
+    return price.is_finite() and LOWEST_PRICE <= price <= HIGHEST_PRICE
+
+
 def _problem(signal: Signal) -> str | None:
-    if not signal.price.is_finite() or signal.price <= 0:
-        return f"price {signal.price} cannot be traded; a finite price above 0 is needed"
+    if not is_tradable_price(signal.price):
+        return (
+            f"price {signal.price} cannot be traded; "
+            f"one from {LOWEST_PRICE} to {HIGHEST_PRICE} is needed"
+        )
     quantity = signal.quantity
     if quantity is not None and (not quantity.is_finite() or quantity <= 0):
         return f"quantity {quantity} cannot be traded; a finite quantity above 0 is needed"

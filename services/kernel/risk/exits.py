@@ -6,6 +6,7 @@ An exit passes every layer and every state. It is refused only when nothing is l
 from decimal import Decimal
 
 from services.kernel import perpetuals
+from services.kernel.account import Position
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
@@ -20,16 +21,22 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.portfolio import Portfolio, Position
+from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.entries import EntryDesk
-from services.kernel.risk.layers import EntryContext, judge_exit
+from services.kernel.risk.entries import EntryDesk, is_tradable_price
+from services.kernel.risk.layers import EntryContext, judge_exit, not_measured
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
 from services.kernel.settings import TradingSettings
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+FORCED_EXITS = {
+    Origin.LIQUIDATION: (AlertLevel.CRITICAL, "LIQUIDATION", None, "liquidation price reached"),
+    Origin.STOP_LOSS: (AlertLevel.WARNING, "RISK_LIMIT", 6, "stop reached"),
+    Origin.EMERGENCY_STOP: (AlertLevel.WARNING, "EMERGENCY_EXIT", 1, "emergency stop"),
+}
+"""Risk's own exits, the strictest first: alert level, code and layer, and why."""
 
 
 class ExitDesk:
@@ -52,15 +59,23 @@ class ExitDesk:
         self._entries = entries
 
     def on_signal(self, signal: Signal) -> None:
-        """Decide a strategy's exit."""
+        """Decide a strategy's exit; a price that cannot be traded does not trap the position."""
         position = self._portfolio.state.positions.get(signal.symbol)
         open_quantity = self._open_quantity(signal.symbol, position, signal.direction)
-        wanted = open_quantity
-        if signal.quantity is not None and signal.quantity.is_finite() and signal.quantity > 0:
-            wanted = min(open_quantity, signal.quantity)
-        price = signal.price if signal.price.is_finite() and signal.price > 0 else None
+        price = signal.price if is_tradable_price(signal.price) else None
         if position is None or open_quantity <= 0:
-            self._refuse(signal, price)
+            self._refuse(signal, price, Reason.NOTHING_TO_REDUCE, "no open position to reduce")
+            return
+        wanted = self._wanted(signal, open_quantity)
+        if wanted <= 0:
+            problem = f"quantity {signal.quantity} cannot be traded; at least one lot is needed"
+            self._alarm.see(
+                AlertLevel.WARNING,
+                "INVALID_SIGNAL",
+                f"{signal.symbol}: {problem}",
+                symbol=signal.symbol,
+            )
+            self._refuse(signal, price, Reason.INVALID_SIGNAL, problem)
             return
         self._order(
             origin=Origin.SIGNAL,
@@ -77,28 +92,16 @@ class ExitDesk:
         position = self._portfolio.state.positions.get(symbol)
         if position is None:
             return
-        side = position.side.opposite
-        mark, stop = position.mark_price, position.stop_loss_price
-        stopped = stop is not None and (mark - stop) * position.side.sign <= 0
-        if not (stopped or stop is None or self._state.emergency):
+        origin = self._forced(symbol, position)
+        if origin is None:
             return
+        side, mark = position.side.opposite, position.mark_price
         quantity = self._open_quantity(symbol, position, side)
         if quantity <= 0:
             return
-        if self._is_liquidated(symbol, position):
-            origin, level, why = (
-                Origin.LIQUIDATION,
-                AlertLevel.CRITICAL,
-                "liquidation price reached",
-            )
-        elif stopped:
-            origin, level, why = Origin.STOP_LOSS, AlertLevel.WARNING, f"stop {stop} reached"
-        elif self._state.emergency:
-            origin, level, why = Origin.EMERGENCY_STOP, AlertLevel.WARNING, "emergency stop"
-        else:
-            return
-        message = f"{symbol}: {why} at mark price {mark}"
-        self._alarm.see(level, "RISK_LIMIT", message, symbol=symbol, layer=6, origin=origin)
+        level, code, layer, why = FORCED_EXITS[origin]
+        message = f"{symbol}: {why} at mark price {mark}, stop {position.stop_loss_price}"
+        self._alarm.see(level, code, message, symbol=symbol, layer=layer, origin=origin)
         self._order(
             origin=origin,
             symbol=symbol,
@@ -115,9 +118,10 @@ class ExitDesk:
             self.check(symbol)
 
     def on_flat(self, symbol: str) -> None:
-        """A position is gone: its exit alert clears."""
+        """A position is gone: its exit alerts clear."""
         if symbol not in self._portfolio.state.positions:
-            self._alarm.clear("RISK_LIMIT", symbol=symbol, layer=6)
+            for _, code, layer, _ in FORCED_EXITS.values():
+                self._alarm.clear(code, symbol=symbol, layer=layer)
 
     def _open_quantity(self, symbol: str, position: Position | None, side: Side) -> Decimal:
         """What an exit of this side may still close, in base."""
@@ -125,18 +129,31 @@ class ExitDesk:
             return ZERO
         return abs(position.quantity) - self._state.pending_exits(symbol, side)
 
-    def _is_liquidated(self, symbol: str, position: Position) -> bool:
-        instrument = self._entries.instrument(symbol)
-        entry = position.entry_price
-        price = perpetuals.liquidation_price(
-            position.quantity,
-            entry,
-            perpetuals.initial_margin(position.quantity, entry, position.leverage),
-            instrument.maintenance_margin_rate,
-        )
-        return (position.mark_price - price) * position.side.sign <= 0
+    def _wanted(self, signal: Signal, open_quantity: Decimal) -> Decimal:
+        """What the signal asks for, capped, in whole lots; 0 when it is malformed."""
+        asked = signal.quantity
+        if asked is None:
+            return open_quantity
+        if not asked.is_finite() or asked <= 0:
+            return ZERO
+        if asked >= open_quantity:
+            return open_quantity
+        return self._entries.instrument(signal.symbol).round_down_to_lot(asked)
 
-    def _refuse(self, signal: Signal, price: Decimal | None) -> None:
+    def _forced(self, symbol: str, position: Position) -> Origin | None:
+        """What closes the position at its present mark price; None when nothing does."""
+        profit = position.unrealised_profit
+        if profit < 0:
+            rate = self._entries.instrument(symbol).maintenance_margin_rate
+            distance = perpetuals.liquidation_distance(position.leverage, rate)
+            if profit + position.cost * distance <= 0:
+                return Origin.LIQUIDATION
+        mark, stop = position.mark_price, position.stop_loss_price
+        if stop is not None and (mark <= stop if position.quantity > 0 else mark >= stop):
+            return Origin.STOP_LOSS
+        return Origin.EMERGENCY_STOP if self._state.emergency else None
+
+    def _refuse(self, signal: Signal, price: Decimal | None, reason: Reason, detail: str) -> None:
         self._emitter.emit(
             RiskDecision,
             decision_id=self._emitter.next_id(),
@@ -147,7 +164,7 @@ class ExitDesk:
             side=signal.direction,
             reduce_only=True,
             verdict=Verdict.REJECTED,
-            reason=Reason.NOTHING_TO_REDUCE,
+            reason=reason,
             binding_limit=None,
             requested_quantity=ZERO,
             quantity=ZERO,
@@ -157,7 +174,7 @@ class ExitDesk:
             equity=self._portfolio.equity,
             trading_state=self._state.account,
             sizing={},
-            layers=(),
+            layers=not_measured(detail),
         )
 
     def _order(
@@ -231,10 +248,13 @@ class ExitDesk:
             EntryContext(
                 settings=self._settings,
                 instrument=self._entries.instrument(symbol),
+                contract_known=symbol in state.instruments,
                 market=state.market(symbol),
                 side=side,
                 quantity=quantity,
                 price=price,
+                order_price=price,
+                mark_price=position.mark_price,
                 stop_loss_price=position.stop_loss_price or ZERO,
                 leverage=position.leverage,
                 equity=portfolio.equity,

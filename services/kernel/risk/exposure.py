@@ -1,4 +1,4 @@
-"""Exposure after a trade, pending entries counted as filled, and what the limits leave."""
+"""Exposure after a trade, pending orders counted as filled, and what the limits leave."""
 
 from decimal import Decimal
 
@@ -16,8 +16,11 @@ POSITION_LAYER = "5 position"
 def position_with_pending(
     state: RiskState, portfolio: Portfolio, symbol: str, side: Side
 ) -> Decimal:
-    """Signed position (base) if every pending entry of this side filled."""
-    return portfolio.quantity(symbol) + state.pending_entries(symbol, side) * side.sign
+    """Signed position (base) if every pending order of this side filled.
+
+    Exits count too: one that fills before an opposite entry leaves that entry nothing to net with.
+    """
+    return portfolio.quantity(symbol) + state.pending_quantity(symbol, side) * side.sign
 
 
 def exposure_elsewhere(state: RiskState, portfolio: Portfolio, symbol: str) -> Decimal:
@@ -47,7 +50,7 @@ def headrooms(
         equity: Quote.
         price: Quote per base, > 0.
         side: Of the entry.
-        position: Signed, pending entries of that side included.
+        position: Signed, pending orders of that side included.
         elsewhere: Gross notional of all other symbols, in quote.
     """
     towards = position * side.sign
@@ -61,8 +64,8 @@ def headrooms(
 
 def _worst_notional(state: RiskState, portfolio: Portfolio, symbol: str) -> Decimal:
     held = portfolio.quantity(symbol)
-    bought = held + state.pending_entries(symbol, Side.BUY)
-    sold = held - state.pending_entries(symbol, Side.SELL)
+    bought = position_with_pending(state, portfolio, symbol, Side.BUY)
+    sold = position_with_pending(state, portfolio, symbol, Side.SELL)
     price = portfolio.mark_price(symbol) or _pending_price(state, symbol)
     return max(abs(held), abs(bought), abs(sold)) * price
 

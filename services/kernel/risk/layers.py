@@ -9,6 +9,7 @@ from services.kernel.events import LayerResult, LayerVerdict, Side, TradingState
 from services.kernel.instruments import Instrument
 from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
+from services.kernel.rounding import rounded
 from services.kernel.settings import TradingSettings
 
 ZERO = Decimal(0)
@@ -20,10 +21,14 @@ class EntryContext:
     """What the layers look at: a candidate, and the account and market it would meet.
 
     Money is in quote, quantities in base. ``position`` and ``exposure_elsewhere`` count pending
-    entries as filled.
+    orders as filled.
 
     Attributes:
-        position: This symbol's signed position, with pending entries of the candidate's side.
+        contract_known: Whether ``instrument`` is the symbol's own, and not a stand-in.
+        price: The worse of order price and mark price; notional is reckoned with it.
+        order_price: The price that the signal saw; the stop is placed from it.
+        mark_price: None before the symbol's first tick.
+        position: This symbol's signed position, with pending orders of the candidate's side.
         exposure_elsewhere: Gross notional of all other symbols.
         entries_last_hour: Approved entries of the last 60 minutes, this one not among them.
         doubts: Conditions that forbid entries.
@@ -32,10 +37,13 @@ class EntryContext:
 
     settings: TradingSettings
     instrument: Instrument
+    contract_known: bool
     market: SymbolMarket
     side: Side
     quantity: Decimal
     price: Decimal
+    order_price: Decimal
+    mark_price: Decimal | None
     stop_loss_price: Decimal
     leverage: Decimal
     equity: Decimal
@@ -68,13 +76,20 @@ class EntryContext:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a layer found; ``reason`` is None when the candidate passes."""
+    """What a layer found.
+
+    Attributes:
+        reason: None when the candidate passes.
+        applicable: False when there is nothing to measure; that passes.
+        at_least: The limit is the lowest allowed value, not the highest.
+    """
 
     value: Decimal | None
     limit: Decimal | None
     reason: Reason | None
     detail: str
     applicable: bool = True
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,23 @@ def judge_exit(context: EntryContext) -> tuple[LayerResult, ...]:
     )
 
 
+def not_measured(detail: str) -> tuple[LayerResult, ...]:
+    """All layers, for a signal that none of them could measure."""
+    return tuple(
+        LayerResult(
+            layer=layer.number,
+            name=layer.name,
+            verdict=LayerVerdict.NOT_APPLICABLE,
+            value=None,
+            limit=None,
+            headroom=None,
+            unit=layer.unit,
+            detail=detail,
+        )
+        for layer in LAYERS
+    )
+
+
 def _result(layer: Layer, finding: Finding) -> LayerResult:
     if finding.reason is not None:
         verdict = LayerVerdict.FAIL
@@ -150,11 +182,12 @@ def _result(layer: Layer, finding: Finding) -> LayerResult:
 def _headroom(finding: Finding) -> Decimal | None:
     if finding.value is None or finding.limit is None:
         return None
-    return _rounded(finding.limit - finding.value)
+    room = finding.limit - finding.value
+    return _rounded(-room if finding.at_least else room)
 
 
 def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(STEP)
+    return None if value is None else rounded(value, STEP)
 
 
 def _over(amount: Decimal, equity: Decimal) -> Decimal:
@@ -192,7 +225,8 @@ def _anomaly(context: EntryContext) -> Finding:
         return Finding(multiple, limit, market.anomaly, detail)
     if multiple is None:
         return Finding(None, limit, None, "no quotes to compare", applicable=False)
-    return Finding(multiple, limit, None, "spread over its normal")
+    reason = Reason.SPREAD_ANOMALY if multiple > limit else None
+    return Finding(multiple, limit, reason, "spread over its normal")
 
 
 def _data_quality(context: EntryContext) -> Finding:
@@ -201,6 +235,8 @@ def _data_quality(context: EntryContext) -> Finding:
     if market.seen_at is None:
         return Finding(None, limit, Reason.NO_MARKET_DATA, "no live tick of this symbol yet")
     age = Decimal(max(context.now - market.seen_at, 0)) / 1000
+    if not context.contract_known:
+        return Finding(age, limit, Reason.NO_MARKET_DATA, "no contract details of this symbol")
     if context.doubts:
         return Finding(age, limit, Reason.IN_DOUBT, "; ".join(context.doubts))
     if market.stale or age > limit:
@@ -226,7 +262,7 @@ def _position(context: EntryContext) -> Finding:
     if distance < settings.min_liquidation_distance:
         detail = f"distance to liquidation at {context.leverage}x; more is needed"
         limit = settings.min_liquidation_distance
-        return Finding(distance, limit, Reason.LIQUIDATION_DISTANCE, detail)
+        return Finding(distance, limit, Reason.LIQUIDATION_DISTANCE, detail, at_least=True)
     limit, after = settings.max_position_pct, context.position_pct_after
     reason = Reason.POSITION_LIMIT if after > limit else None
     detail = (
@@ -237,11 +273,14 @@ def _position(context: EntryContext) -> Finding:
 
 
 def _stop_loss(context: EntryContext) -> Finding:
-    distance = (context.price - context.stop_loss_price) * context.side.sign / context.price
+    stop, sign = context.stop_loss_price, context.side.sign
+    distance = (context.order_price - stop) * sign / context.order_price
     limit = context.settings.stop_loss_pct
-    valid = context.stop_loss_price > 0 and ZERO < distance <= limit
-    reason = None if valid else Reason.STOP_LOSS_INVALID
-    return Finding(distance, limit, reason, f"stop at {context.stop_loss_price}")
+    mark, detail = context.mark_price, f"stop at {stop}"
+    valid = stop > 0 and ZERO < distance <= limit
+    if valid and mark is not None and (mark - stop) * sign <= 0:
+        valid, detail = False, f"{detail}: the mark price {mark} is beyond it already"
+    return Finding(distance, limit, None if valid else Reason.STOP_LOSS_INVALID, detail)
 
 
 def _frequency(context: EntryContext) -> Finding:

@@ -1,11 +1,11 @@
-"""Every reason for which an order, a signal or trading itself is refused: one list, documented."""
+"""Every reason for which an order or signal is refused or trading changes: one list, documented."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why not. `REASONS` tells layer and meaning; the documentation's table is made from it."""
+    """Why not, or no longer. `REASONS` tells source and meaning, and documents them."""
 
     HALTED = "HALTED"
     PAUSED = "PAUSED"
@@ -21,6 +21,7 @@ class Reason(StrEnum):
     SIGNAL_TOO_OLD = "SIGNAL_TOO_OLD"
     IN_DOUBT = "IN_DOUBT"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    RECORD_LOST = "RECORD_LOST"
     EXPOSURE_LIMIT = "EXPOSURE_LIMIT"
     EXPOSURE_EXCESSIVE = "EXPOSURE_EXCESSIVE"
     POSITION_LIMIT = "POSITION_LIMIT"
@@ -37,6 +38,9 @@ class Reason(StrEnum):
     SLIPPAGE_EXCEEDED = "SLIPPAGE_EXCEEDED"
     EXPIRED = "EXPIRED"
     RUN_ENDED = "RUN_ENDED"
+    REDUCED_TO_POSITION = "REDUCED_TO_POSITION"
+    RETRY_PASSED = "RETRY_PASSED"
+    DATA_FRESH = "DATA_FRESH"
     OPERATOR = "OPERATOR"
 
 
@@ -65,6 +69,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SIGNAL_TOO_OLD: ReasonInfo("layer 3", "the signal is older than allowed"),
     Reason.IN_DOUBT: ReasonInfo("layer 3", "a condition is open: database away, lag or gap"),
     Reason.CHECKSUM_MISMATCH: ReasonInfo("layer 3", "two services disagree on the portfolio"),
+    Reason.RECORD_LOST: ReasonInfo(
+        "layer 3", "the bus came back with less than it had; check, then reset"
+    ),
     Reason.EXPOSURE_LIMIT: ReasonInfo("layer 4", "total exposure would pass its limit"),
     Reason.EXPOSURE_EXCESSIVE: ReasonInfo("layer 4", "present exposure is above 0.80 of equity"),
     Reason.POSITION_LIMIT: ReasonInfo("layer 5", "the position would pass its limit"),
@@ -83,5 +90,12 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SLIPPAGE_EXCEEDED: ReasonInfo("execution", "the entry would slip more than allowed"),
     Reason.EXPIRED: ReasonInfo("execution", "no tick filled the entry in time"),
     Reason.RUN_ENDED: ReasonInfo("execution", "the run ended before the order was filled"),
+    Reason.REDUCED_TO_POSITION: ReasonInfo(
+        "execution", "the exit was larger than the position; the rest was dropped"
+    ),
+    Reason.RETRY_PASSED: ReasonInfo(
+        "layer 2", "no anomaly since the last retry: the symbol trades again"
+    ),
+    Reason.DATA_FRESH: ReasonInfo("layer 3", "the symbol's data is fresh again: it trades again"),
     Reason.OPERATOR: ReasonInfo("operator", "a person gave the command"),
 }

@@ -60,13 +60,13 @@ class RiskState(Struct, kw_only=True):
             market = self.markets[symbol] = SymbolMarket()
         return market
 
-    def pending_entries(self, symbol: str, side: Side) -> Decimal:
-        """Open entry quantity of one side, in base."""
+    def pending_quantity(self, symbol: str, side: Side) -> Decimal:
+        """Open quantity of one side, entries and exits, in base."""
         return sum(
             (
                 order.quantity
                 for order in self.pending.values()
-                if order.symbol == symbol and order.side is side and not order.reduce_only
+                if order.symbol == symbol and order.side is side
             ),
             ZERO,
         )

@@ -11,6 +11,7 @@ from services.kernel.events import (
     ConditionPhase,
     Halt,
     Pause,
+    Recovered,
     Reset,
     Resume,
     TradingState,
@@ -32,6 +33,11 @@ FORBIDDING_CONDITIONS = frozenset(
         ConditionName.CHECKSUM_MISMATCH,
     }
 )
+
+
+def condition_key(producer: str, name: str, symbol: str | None) -> str:
+    """What an open condition is kept under; ends with the symbol, or with ``|`` for all."""
+    return f"{producer}|{name}|{symbol or ''}"
 
 
 class TradingControl:
@@ -56,10 +62,11 @@ class TradingControl:
         self._alarm = alarm
 
     def halt(self, layer: int | None, reason: str, message: str, code: str = "RISK_LIMIT") -> None:
-        """Stop all entries until a person resets; a halt that holds already stays as it is."""
-        if self._state.account is TradingState.HALTED:
+        """Stop all entries until a person resets; each further cause is told once, too."""
+        halted = self._state.account is TradingState.HALTED
+        if halted and self._alarm.book.is_open(code, None, layer):
             return
-        self._state.halt_reason = reason
+        self._state.halt_reason = self._state.halt_reason or reason
         self._alarm.see(AlertLevel.CRITICAL, code, message, layer=layer, reason=reason)
         self._set_account(TradingState.HALTED, layer, reason, message)
 
@@ -68,13 +75,17 @@ class TradingControl:
         if self._state.awaiting_release:
             return
         settings, portfolio = self._settings, self._portfolio
+        equity, figures = portfolio.equity, portfolio.state
+        if equity >= figures.peak_equity and equity >= figures.day_start_equity:
+            return
         total, daily = portfolio.drawdown_pct, portfolio.daily_drawdown_pct
         if total >= settings.circuit_breaker_threshold_pct and not self._state.emergency:
             self._state.emergency = True
             message = f"equity is {total:.4f} below its peak: all positions are closed"
-            if self._state.account is TradingState.HALTED:
-                self._alarm.see(AlertLevel.CRITICAL, "EMERGENCY_STOP", message, layer=1)
-            self.halt(1, Reason.EQUITY_DRAWDOWN, message)
+            # The day's limit may have been reached before: that alert is open already.
+            told = self._alarm.book.is_open("RISK_LIMIT", None, 1)
+            code = "EMERGENCY_STOP" if told else "RISK_LIMIT"
+            self.halt(1, Reason.EQUITY_DRAWDOWN, message, code)
         elif daily >= settings.max_daily_drawdown_pct:
             message = f"equity is {daily:.4f} below the day's start: no more entries"
             self.halt(1, Reason.DAILY_DRAWDOWN, message)
@@ -94,7 +105,7 @@ class TradingControl:
             AlertLevel.WARNING, "CIRCUIT_BREAKER", message, symbol=symbol, layer=2, reason=reason
         )
         self.publish_symbol(symbol, market, 2, reason, message)
-        anomalous = sorted(s for s, m in self._state.markets.items() if m.anomaly is not None)
+        anomalous = sorted(s for s, m in self._state.markets.items() if m.pauses)
         if len(anomalous) >= SYMBOLS_THAT_HALT:
             message = f"anomalies in {len(anomalous)} symbols at once: {', '.join(anomalous)}"
             self.halt(2, Reason.ANOMALIES_IN_SEVERAL_SYMBOLS, message, "CIRCUIT_BREAKER")
@@ -103,7 +114,7 @@ class TradingControl:
         """Layer 3: fresh data ends silence."""
         market.stale = False
         self._alarm.clear("DATA_STALE", symbol=symbol, layer=3)
-        self.publish_symbol(symbol, market, 3, Reason.DATA_STALE, "data is fresh again")
+        self.publish_symbol(symbol, market, 3, Reason.DATA_FRESH, f"{symbol}: data is fresh again")
 
     def on_clock(self, now: int) -> None:
         """Silence and retries are driven by time."""
@@ -114,7 +125,7 @@ class TradingControl:
                 message = f"{symbol} has been silent for more than {timeout} s"
                 self._alarm.see(AlertLevel.WARNING, "DATA_STALE", message, symbol=symbol, layer=3)
                 self.publish_symbol(symbol, market, 3, Reason.DATA_STALE, message)
-            if market.anomaly is not None and market.retry(now):
+            if market.pauses and market.retry(now, self._settings.max_spread_multiplier):
                 self._after_retry(symbol, market)
 
     def publish_symbol(
@@ -128,7 +139,7 @@ class TradingControl:
 
     def on_halt(self, command: Halt) -> None:
         """Operator: halt."""
-        if self._state.account is TradingState.HALTED:
+        if self._alarm.book.is_open("OPERATOR_HALT", None, None):
             self._answer(None, TradingState.HALTED, f"already halted: {self._state.halt_reason}")
         self.halt(None, Reason.OPERATOR, f"operator: {command.reason}", "OPERATOR_HALT")
 
@@ -147,11 +158,8 @@ class TradingControl:
         state.halt_reason = None
         state.emergency = False
         state.awaiting_release = True
-        for key in [
-            k for k, alert in state.alerts.open.items() if _ends_with_reset(k, alert.level)
-        ]:
-            code, _, layer = key.split("|")
-            self._alarm.clear(code, layer=int(layer) if layer else None)
+        for code, layer in state.alerts.open_for_account(AlertLevel.CRITICAL):
+            self._alarm.clear(code, layer=layer)
         released = TradingState.PAUSED if state.operator_paused else TradingState.ACTIVE
         message = f"operator: {command.reason}"
         self._set_account(released, None, Reason.OPERATOR, message, values)
@@ -180,6 +188,7 @@ class TradingControl:
             market.operator_paused = False
             market.release()
             self._alarm.clear("CIRCUIT_BREAKER", symbol=command.symbol, layer=2)
+            self._alarm.clear("QUARANTINED", symbol=command.symbol, layer=2)
             if market.state is market.published:
                 self._answer(command.symbol, market.state, message)
             self.publish_symbol(command.symbol, market, None, Reason.OPERATOR, message)
@@ -195,13 +204,18 @@ class TradingControl:
         """A shell saw something: while it holds, no entry passes."""
         if condition.name not in FORBIDDING_CONDITIONS:
             return
-        key = f"{condition.producer}|{condition.name}|{condition.symbol or ''}"
+        key = condition_key(condition.producer, condition.name, condition.symbol)
         if condition.phase is ConditionPhase.CLEARED:
             self._state.conditions.pop(key, None)
             return
         self._state.conditions[key] = f"{condition.name}: {condition.detail}"
         if condition.name is ConditionName.CHECKSUM_MISMATCH:
             self.halt(3, Reason.CHECKSUM_MISMATCH, condition.detail, "CHECKSUM_MISMATCH")
+
+    def on_recovered(self, event: Recovered) -> None:
+        """The bus lost a part of the record: nobody knows what is missing until a person looked."""
+        lost = f"events {event.lost_from} to {event.lost_to} may be lost"
+        self.halt(3, Reason.RECORD_LOST, lost, "RECORD_LOST")
 
     def _after_retry(self, symbol: str, market: SymbolMarket) -> None:
         if market.quarantined:
@@ -210,7 +224,9 @@ class TradingControl:
             self.publish_symbol(symbol, market, 2, Reason.QUARANTINED, message)
             return
         self._alarm.clear("CIRCUIT_BREAKER", symbol=symbol, layer=2)
-        self.publish_symbol(symbol, market, 2, "RETRY_PASSED", f"{symbol}: no anomaly any more")
+        self.publish_symbol(
+            symbol, market, 2, Reason.RETRY_PASSED, f"{symbol}: no anomaly any more"
+        )
 
     def _set_account(
         self,
@@ -247,8 +263,3 @@ class TradingControl:
             message=message,
             values=values or {},
         )
-
-
-def _ends_with_reset(key: str, level: AlertLevel) -> bool:
-    _, symbol, _ = key.split("|")
-    return not symbol and level is AlertLevel.CRITICAL

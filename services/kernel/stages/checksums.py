@@ -4,7 +4,8 @@ from services.kernel.events import Clock, PortfolioSnapshot
 from services.kernel.portfolio import Portfolio
 
 MINUTE_MS = 60_000
-KEPT = 4
+KEPT = 60
+"""Minutes of event time by which the orchestrator may be late and still be compared."""
 
 
 def is_first_of_minute(previous: int, now: int) -> bool:

@@ -12,6 +12,7 @@ from services.kernel.events import (
     AlertLevel,
     Clock,
     Condition,
+    ConditionName,
     ConditionPhase,
     Event,
     Instruments,
@@ -34,7 +35,7 @@ from services.kernel.fills import Fill, MarketState, market_fill
 from services.kernel.instruments import generic_instrument
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading import FORBIDDING_CONDITIONS
+from services.kernel.risk.trading import FORBIDDING_CONDITIONS, condition_key
 from services.kernel.settings import TradingSettings
 from services.kernel.stages.checksums import compare_checksum, remember_checksum
 
@@ -104,11 +105,15 @@ class ExecutionStage:
         self._alarm = Alarm(self._emitter, state.alerts)
 
     def _start(self, event: RunStarted) -> None:
+        self._cancel_all(Reason.RUN_ENDED)  # of the run before, should it not have ended
         state = ExecutionState(run_id=event.run_id, settings=event.settings)
-        if event.account.halted is not None:
+        account = event.account
+        if account.halted is not None:
             state.account = TradingState.HALTED
-        for symbol in event.account.quarantined:
-            state.symbol_states[symbol] = TradingState.QUARANTINED
+        elif account.paused:
+            state.account = TradingState.PAUSED
+        state.symbol_states = dict.fromkeys(account.paused_symbols, TradingState.PAUSED)
+        state.symbol_states |= dict.fromkeys(account.quarantined, TradingState.QUARANTINED)
         self._wire(state)
         self.portfolio.apply(event)
 
@@ -121,11 +126,13 @@ class ExecutionStage:
         if market is None:
             market = state.markets[tick.symbol] = MarketState()
         if tick.kind is MarketDataKind.TRADE:
-            if tick.price is None or tick.volume is None:
+            if tick.price is None or tick.volume is None or tick.price <= 0:
                 return
             market.on_trade(tick.timestamp, tick.price, tick.volume)
         elif tick.bid is not None or tick.ask is not None:
             market.on_quote(tick.timestamp, tick.bid, tick.ask)
+            if market.bid is None or market.ask is None:
+                return
         else:
             return
         if state.open:
@@ -153,6 +160,9 @@ class ExecutionStage:
         )
 
     def _on_order(self, order: Order) -> None:
+        if order.external:  # its id may be that of another: it must not use up anything
+            self._refuse(order, Reason.NOT_APPROVED)
+            return
         reason = guard.refuse(
             order,
             first_time=self.state.see(order.order_id),
@@ -160,17 +170,25 @@ class ExecutionStage:
             state=self.state,
             settings=self.settings,
             position=self._position(order.symbol),
+            mark_price=self.portfolio.mark_price(order.symbol),
             equity=self.portfolio.equity,
         )
-        if reason is None:
+        if reason is not None:
+            self._refuse(order, reason)
+        elif self.state.ended:
+            self._report(order, OrderStatus.CANCELLED, Reason.RUN_ENDED)
+        else:
+            self._alarm.clear("ORDER_REFUSED", symbol=order.symbol)
             self.state.open[order.order_id] = order
-            return
-        if reason not in (Reason.NOTHING_TO_REDUCE, Reason.ALREADY_SEEN):
+
+    def _refuse(self, order: Order, reason: Reason) -> None:
+        """Refuse an order; one of the same id that is open already stays open."""
+        if reason is not Reason.NOTHING_TO_REDUCE:
             message = f"order {order.order_id} refused: {reason}"
             self._alarm.see(
                 AlertLevel.WARNING, "ORDER_REFUSED", message, symbol=order.symbol, reason=reason
             )
-        self._end(order, OrderStatus.REJECTED, reason)
+        self._report(order, OrderStatus.REJECTED, reason)
 
     def _on_own_result(self, result: OrderResult) -> None:
         """Execution's own publication, at its place in the order: the fold moves here."""
@@ -194,7 +212,7 @@ class ExecutionStage:
     def _on_condition(self, event: Condition) -> None:
         if event.name not in FORBIDDING_CONDITIONS:
             return
-        key = f"{event.producer}|{event.name}|{event.symbol or ''}"
+        key = condition_key(event.producer, event.name, event.symbol)
         if event.phase is ConditionPhase.CLEARED:
             self.state.conditions.pop(key, None)
         else:
@@ -207,16 +225,30 @@ class ExecutionStage:
             self.state.instruments[instrument.symbol] = instrument
 
     def _on_snapshot(self, event: PortfolioSnapshot) -> None:
+        """No entries at once; the condition that it publishes halts the account."""
         mismatch = compare_checksum(self.state.checksums, event)
-        if mismatch is not None:
-            self.state.conditions[f"{self.name}|CHECKSUM_MISMATCH|"] = mismatch
-            self._alarm.see(AlertLevel.CRITICAL, "CHECKSUM_MISMATCH", mismatch)
-            self._cancel_forbidden()
+        if mismatch is None:
+            return
+        key = condition_key(self.name, ConditionName.CHECKSUM_MISMATCH, None)
+        if key not in self.state.conditions:
+            self._emitter.emit(
+                Condition,
+                name=ConditionName.CHECKSUM_MISMATCH,
+                phase=ConditionPhase.BEGAN,
+                symbol=None,
+                detail=mismatch,
+            )
+        self.state.conditions[key] = mismatch
+        self._alarm.see(AlertLevel.CRITICAL, "CHECKSUM_MISMATCH", mismatch)
+        self._cancel_forbidden()
 
     def _on_run_ended(self, _: RunEnded) -> None:
         self.state.ended = True
+        self._cancel_all(Reason.RUN_ENDED)
+
+    def _cancel_all(self, reason: Reason) -> None:
         for order in list(self.state.open.values()):
-            self._end(order, OrderStatus.CANCELLED, Reason.RUN_ENDED)
+            self._end(order, OrderStatus.CANCELLED, reason)
 
     def _cancel_forbidden(self) -> None:
         """Cancel every open entry that may not be open any more."""
@@ -240,8 +272,6 @@ class ExecutionStage:
             if quantity <= 0:
                 self._end(order, OrderStatus.CANCELLED, Reason.NOTHING_TO_REDUCE)
                 return
-        if market.price is None and market.fresh_quote(tick.timestamp) is None:
-            return
         instrument = self.state.instruments.get(order.symbol) or generic_instrument(
             order.symbol, Decimal("0.00000001")
         )
@@ -254,14 +284,30 @@ class ExecutionStage:
             instrument,
             self.settings,
         )
-        if self._slips_too_far(order, fill):
-            self._end(order, OrderStatus.REJECTED, Reason.SLIPPAGE_EXCEEDED, fill)
+        refused = self._refused_at_fill(order, fill)
+        if refused is not None:
+            self._end(order, OrderStatus.REJECTED, refused, fill)
             return
         signed = quantity * order.side.sign
         self.state.unconfirmed[order.symbol] = (
             self.state.unconfirmed.get(order.symbol, ZERO) + signed
         )
-        self._end(order, OrderStatus.FILLED, None, fill, quantity)
+        whole = quantity == order.quantity
+        capped = None if whole else Reason.REDUCED_TO_POSITION
+        self._end(order, OrderStatus.FILLED, capped, fill, quantity)
+
+    def _refused_at_fill(self, order: Order, fill: Fill) -> Reason | None:
+        """What forbids this fill of an entry; an exit is never refused."""
+        if self._slips_too_far(order, fill):
+            return Reason.SLIPPAGE_EXCEEDED
+        if order.reduce_only:
+            return None
+        position, equity = self._position(order.symbol), self.portfolio.equity
+        if guard.is_too_large(order, position, fill.price, equity, self.settings):
+            message = f"order {order.order_id} refused: {Reason.ABOVE_POSITION_GUARD}"
+            self._alarm.see(AlertLevel.WARNING, "ORDER_REFUSED", message, symbol=order.symbol)
+            return Reason.ABOVE_POSITION_GUARD
+        return None
 
     def _slips_too_far(self, order: Order, fill: Fill) -> bool:
         """Whether the fill slips beyond the limit; alerted always, and an entry is rejected."""
@@ -277,12 +323,22 @@ class ExecutionStage:
         self,
         order: Order,
         status: OrderStatus,
-        reason: str | None,
+        reason: Reason | None,
         fill: Fill | None = None,
         filled: Decimal = ZERO,
     ) -> None:
-        """Give an order its final result."""
-        self.state.open.pop(order.order_id, None)
+        """Give an open order its final result."""
+        del self.state.open[order.order_id]
+        self._report(order, status, reason, fill, filled)
+
+    def _report(
+        self,
+        order: Order,
+        status: OrderStatus,
+        reason: Reason | None,
+        fill: Fill | None = None,
+        filled: Decimal = ZERO,
+    ) -> None:
         is_filled = fill is not None and filled > 0
         self._emitter.emit(
             OrderResult,

@@ -16,8 +16,10 @@ from services.kernel.events import (
     MarketData,
     OrderResult,
     OrderStatus,
+    Origin,
     Pause,
     PortfolioSnapshot,
+    Recovered,
     Reset,
     Resume,
     RunStarted,
@@ -56,6 +58,7 @@ class RiskStage:
             PortfolioSnapshot: self._on_snapshot,
             Instruments: self._on_instruments,
             Condition: self._on_condition,
+            Recovered: self._on_recovered,
             Halt: self._on_command,
             Reset: self._on_command,
             Pause: self._on_command,
@@ -113,11 +116,17 @@ class RiskStage:
     def _start(self, event: RunStarted) -> None:
         account = event.account
         state = RiskState(run_id=event.run_id, settings=event.settings)
+        state.operator_paused = account.paused
         if account.halted is not None:
             state.account, state.halt_reason = TradingState.HALTED, account.halted
+        elif account.paused:
+            state.account = TradingState.PAUSED
+        for symbol in account.paused_symbols:
+            state.market(symbol).operator_paused = True
         for symbol in account.quarantined:
-            market = state.market(symbol)
-            market.quarantined, market.published = True, TradingState.QUARANTINED
+            state.market(symbol).quarantined = True
+        for market in state.markets.values():
+            market.published = market.state
         self._wire(state)
         self.portfolio.apply(event)
 
@@ -125,6 +134,7 @@ class RiskStage:
         if tick.backfill:
             return
         symbol = tick.symbol
+        equity = self.portfolio.equity
         self.portfolio.apply(tick)
         market = self.state.market(symbol)
         reason = market.observe(tick, self.settings)
@@ -134,15 +144,16 @@ class RiskStage:
             detail = f"{reason} at price {tick.price or tick.bid}"
             self._trading.see_anomaly(symbol, market, reason, detail)
         if symbol in self.portfolio.state.positions:
-            self._check_account()
+            if self.portfolio.equity is not equity:
+                self._check_account()
             self._exits.check(symbol)
 
     def _on_clock(self, clock: Clock) -> None:
         previous, self.state.clock = self.state.clock, clock.timestamp
         self.portfolio.apply(clock)
         self._trading.on_clock(clock.timestamp)
+        self._check_account()
         if self.portfolio.state.positions:
-            self._check_account()
             self._trading.check_exposure()
             self._exits.check_all()
         remember_checksum(self.state.checksums, clock, previous, self.portfolio)
@@ -162,7 +173,9 @@ class RiskStage:
     def _on_result(self, result: OrderResult) -> None:
         self.portfolio.apply(result)
         pending = self.state.pending.get(result.order_id)
-        if pending is not None:
+        # An order that was posted twice or by hand may bear the id of one that is still open.
+        foreign = result.reason == Reason.ALREADY_SEEN or result.origin is Origin.EXTERNAL
+        if pending is not None and not foreign:
             pending.quantity -= result.filled_quantity
             if result.status in FINAL:
                 del self.state.pending[result.order_id]
@@ -173,11 +186,14 @@ class RiskStage:
             self._trading.see_anomaly(result.symbol, market, Reason.SLIPPAGE_SEEN, detail)
         self._exits.on_flat(result.symbol)
         self._check_account()
+        if result.filled_quantity and not result.reduce_only:
+            self._exits.check(result.symbol)  # the market may be beyond the new stop already
 
     def _on_trading_state(self, event: TradingStateChanged) -> None:
         """Risk's own publication, at its place in the order: the fold re-bases here."""
         self.portfolio.apply(event)
-        if event.symbol is None and event.state is not TradingState.HALTED:
+        released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED
+        if event.symbol is None and released:
             self.state.awaiting_release = False
 
     def _on_snapshot(self, event: PortfolioSnapshot) -> None:
@@ -192,6 +208,9 @@ class RiskStage:
 
     def _on_condition(self, event: Condition) -> None:
         self._trading.on_condition(event)
+
+    def _on_recovered(self, event: Recovered) -> None:
+        self._trading.on_recovered(event)
 
     def _on_command(self, event: Halt | Reset | Pause | Resume) -> None:
         if event.producer != self.name:  # commands count only after risk has published them

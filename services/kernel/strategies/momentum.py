@@ -6,12 +6,14 @@ import msgspec
 from msgspec import Struct
 
 from services.kernel.events import MarketData, MarketDataKind, Side
+from services.kernel.rounding import rounded
 from services.kernel.settings import TradingSettings
 from services.kernel.strategies.protocol import Intent
 from services.kernel.strategies.window import PriceWindow
 
 ONE = Decimal(1)
 STRENGTH_STEP = Decimal("0.0001")
+CHANGE_STEP = Decimal("0.00000001")
 
 
 class SymbolMomentum(Struct, kw_only=True):
@@ -45,7 +47,7 @@ class Momentum:
     def on_tick(self, tick: MarketData) -> Intent | None:
         """Take one tick; only trades count."""
         price, volume = tick.price, tick.volume
-        if tick.kind is not MarketDataKind.TRADE or price is None or volume is None:
+        if tick.kind is not MarketDataKind.TRADE or price is None or volume is None or price <= 0:
             return None
         memory = self._symbols.get(tick.symbol)
         if memory is None:
@@ -90,7 +92,7 @@ class Momentum:
             return None
         memory.side = side
         change = price / reference - ONE
-        strength = min(ONE, abs(change) / self._threshold / 2).quantize(STRENGTH_STEP)
+        strength = rounded(min(ONE, abs(change) / self._threshold / 2), STRENGTH_STEP)
         direction = "rose" if side is Side.BUY else "fell"
         reason = f"price {direction} by at least {self._threshold} over the window"
         indicators = self._indicators(memory, change, reference)
@@ -124,7 +126,7 @@ class Momentum:
         self, memory: SymbolMomentum, change: Decimal, reference: Decimal
     ) -> dict[str, Decimal]:
         return {
-            "pct_change": change.quantize(Decimal("0.00000001")),
+            "pct_change": rounded(change, CHANGE_STEP),
             "reference_price": reference,
             "threshold_pct": self._threshold,
             "window_value": memory.window.total,

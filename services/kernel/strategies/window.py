@@ -12,9 +12,9 @@ class PriceWindow(Struct, kw_only=True):
     """The last price and the traded value of every second of the last ``length_ms``.
 
     The reference is the last trade of the newest second that ended at or before the window's
-    start: what one paid ``length_ms`` ago, at most a second earlier. It exists only when the data
-    reaches back that far without a hole longer than ``max_hole_ms``; a window that is filled in
-    part has none.
+    start: the last price known ``length_ms`` ago, give or take a second. It exists only when the
+    data reaches back that far without a hole longer than ``max_hole_ms``; a window that is filled
+    in part has none.
 
     Attributes:
         seconds: Bucket times, in seconds since the epoch, increasing from ``head`` on.
@@ -32,7 +32,7 @@ class PriceWindow(Struct, kw_only=True):
     total: Decimal = ZERO
 
     def add(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
-        """Take a trade. Times may not decrease; an earlier one counts into the newest second.
+        """Take a trade. One that comes late counts by its volume only, in the newest second.
 
         Args:
             timestamp: Unix milliseconds.
@@ -43,22 +43,23 @@ class PriceWindow(Struct, kw_only=True):
         value = price * volume
         self.total += value
         seconds = self.seconds
-        if self.head < len(seconds) and second <= seconds[-1]:
-            self.prices[-1] = price
+        if seconds and second <= seconds[-1]:
             self.values[-1] += value
-            return
-        if seconds and (second - seconds[-1]) * 1000 > self.max_hole_ms:
-            self._clear()  # what the price was meanwhile is not known
-            self.total = value
-        self.seconds.append(second)
-        self.prices.append(price)
-        self.values.append(value)
+            if second == seconds[-1]:
+                self.prices[-1] = price
+        else:
+            if seconds and (second - seconds[-1]) * 1000 > self.max_hole_ms:
+                self._clear()  # what the price was meanwhile is not known
+                self.total = value
+            seconds.append(second)
+            self.prices.append(price)
+            self.values.append(value)
         self._advance((timestamp - self.length_ms + 1) // 1000 - 1)
 
     def reference(self, timestamp: int) -> Decimal | None:
         """The price at the window's start, or None while the window is not filled."""
         seconds = self.seconds
-        if self.head >= len(seconds):
+        if not seconds:
             return None
         newest_past = (timestamp - self.length_ms + 1) // 1000 - 1
         return self.prices[self.head] if seconds[self.head] <= newest_past else None

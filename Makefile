@@ -1,0 +1,73 @@
+# One target per thing a person does. The first use sets everything up: it needs only Python 3.11+
+# with venv. `make help` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+    $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+    && echo $$p && break; done)
+# What is added to the command of a target, for instance: make run ARGS="--seed 7"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down test test-unit test-integration test-e2e test-local \
+    test-full-system lint format bench backup
+
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY) ## Create .venv with everything that the other targets need
+
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the requirements into $(VENV) (once, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+run: $(READY) ## Paper trading on the synthetic market, without Docker
+	$(BIN)/claire run-paper --fresh --source synthetic --speed 60 $(ARGS)
+
+up: $(READY) ## The ten containers (writes .env on first use)
+	$(BIN)/claire up $(ARGS)
+
+down: $(READY) ## Stop the containers; the data stays
+	$(BIN)/claire down $(ARGS)
+
+test: $(READY) ## The fast suite: unit and integration tests
+	$(BIN)/python -m pytest -m "not e2e and not local_only" $(ARGS)
+
+test-unit: $(READY) ## Unit tests only
+	$(BIN)/python -m pytest -m unit $(ARGS)
+
+test-integration: $(READY) ## Tests on a real Redis and PostgreSQL
+	$(BIN)/python -m pytest -m "integration and not local_only" $(ARGS)
+
+test-e2e: $(READY) ## Black-box tests of the compose stack; needs a Docker engine
+	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+test-local: $(READY) ## What is too long for the fast suite
+	$(BIN)/python -m pytest -m local_only $(ARGS)
+
+test-full-system: test test-local test-e2e ## Every test there is
+
+lint: $(READY) ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Let ruff mend and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Latency and sustained rate of the whole pipeline
+	$(BIN)/claire bench pipeline $(ARGS)
+
+backup: ## Dump the compose stack's database into backups/
+	@mkdir -p backups
+	docker compose exec -T cdb_postgres pg_dump -U claire_user -Fc claire_de_binare \
+	    > backups/claire_de_binare-$$(date -u +%Y%m%dT%H%M%SZ).dump
+	@ls -l backups | tail -n 1

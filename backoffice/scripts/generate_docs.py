@@ -1,0 +1,106 @@
+"""Write the documentation that the kernel itself is the source of.
+
+Called without arguments it writes the files; with ``--check`` it changes nothing, names the stale
+ones, and exits 1 if there are any.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from services.kernel.codec import json_schema
+from services.kernel.risk.reasons import REASONS, Reason
+from services.kernel.settings import ALIASES, SETTING_SPECS, SettingSpec
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+COMMAND = "python backoffice/scripts/generate_docs.py"
+
+
+def event_schema() -> str:
+    """JSON Schema of all events."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=True) + "\n"
+
+
+def reasons() -> str:
+    """Every reason for which an order or signal is refused or trading changes."""
+    rows = [(f"`{r}`", REASONS[r].source, REASONS[r].meaning) for r in Reason]
+    return _page(
+        "Reasons",
+        "Why an order or a signal was refused, or why trading changed. The reason of a decision is "
+        "the lowest layer\nthat failed; `claire why` counts decisions by these names.",
+        "services/kernel/risk/reasons.py",
+        _table(("reason", "comes from", "meaning"), rows),
+    )
+
+
+def settings() -> str:
+    """Every setting that shapes a decision."""
+    rows = [
+        (f"`{s.name}`", str(s.default), f"{s.low:f} to {s.high:f}", s.unit, _layer(s), s.doc)
+        for s in SETTING_SPECS
+    ]
+    table = _table(("variable", "default", "range", "unit", "layer", "meaning"), rows)
+    aliases = "".join(
+        f"\n`{alias}` is a deprecated name of `{name}`, which wins where both are given.\n"
+        for alias, name in ALIASES.items()
+    )
+    return _page(
+        "Trading settings",
+        "A fraction of 0.10 is 10 %. A value out of its range logs a warning, raises an alert and "
+        "falls back to the\ndefault, or to the nearest bound where the given value was stricter "
+        "than the default. What is not a number\nstops the service.",
+        "services/kernel/settings.py",
+        table + aliases,
+    )
+
+
+def documents() -> dict[Path, str]:
+    """What every generated file has to contain."""
+    return {
+        DOCS / "EVENT_SCHEMA.json": event_schema(),
+        DOCS / "REASONS.md": reasons(),
+        DOCS / "SETTINGS.md": settings(),
+    }
+
+
+def stale() -> list[Path]:
+    """The files that are missing or do not contain what they have to."""
+    return [
+        path
+        for path, text in documents().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or only look; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--check", action="store_true", help="change nothing, name what is stale")
+    options = parser.parse_args(arguments)
+    old = stale()
+    for path in old:
+        if options.check:
+            sys.stderr.write(f"{path.name} is stale; run {COMMAND}\n")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(documents()[path], encoding="utf-8", newline="\n")
+    return 1 if old and options.check else 0
+
+
+def _layer(spec: SettingSpec) -> str:
+    return "" if spec.layer is None else str(spec.layer)
+
+
+def _page(title: str, introduction: str, source: str, body: str) -> str:
+    note = f"Generated from `{source}` by `{COMMAND}`; do not edit."
+    return f"# {title}\n\n{introduction}\n\n{note}\n\n{body}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

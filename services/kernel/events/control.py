@@ -1,0 +1,147 @@
+"""What shapes decisions and is not market data: runs, contracts, commands, conditions."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from services.kernel import topics
+from services.kernel.events.envelope import Event
+from services.kernel.instruments import Instrument
+
+
+class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
+    """A position that a run begins with."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    stop_loss_price: Decimal | None
+    leverage: Decimal
+
+
+class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
+    """The account a run begins with: fresh, or carried over from the run before.
+
+    Attributes:
+        cash: Equity without the unrealised profit of ``positions``.
+        day: Days since 1970-01-01 (UTC) that ``day_start_equity`` belongs to; -1 in a fresh
+            account, whose first clock opens its first day.
+        halted: Reason of a halt that no reset has released yet.
+        quarantined: Symbols that only a person may release.
+        paused: An operator paused the account and has not resumed it.
+        paused_symbols: Symbols that an operator paused.
+    """
+
+    cash: Decimal
+    peak_equity: Decimal
+    day_start_equity: Decimal
+    day: int
+    positions: tuple[OpeningPosition, ...] = ()
+    halted: str | None = None
+    quarantined: tuple[str, ...] = ()
+    paused: bool = False
+    paused_symbols: tuple[str, ...] = ()
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
+    """A run begins: everything that shapes its decisions and is not market data."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    settings: dict[str, str]
+    seed: int
+    code_version: str
+    source: str
+    account: OpeningAccount
+
+
+class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
+    """The run is over: its data or its duration."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    reason: str
+
+
+class Instruments(Event, frozen=True, kw_only=True, tag="instruments"):
+    """Contract details: all of them after ``run_started``, the changed ones later."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    instruments: tuple[Instrument, ...]
+
+
+class Halt(Event, frozen=True, kw_only=True, tag="halt"):
+    """Operator: stop all entries until a person resets."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    reason: str
+
+
+class Reset(Event, frozen=True, kw_only=True, tag="reset"):
+    """Operator: release a halt; peak and day start become present equity."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    reason: str
+
+
+class Pause(Event, frozen=True, kw_only=True, tag="pause"):
+    """Operator: no entries, for the account (``symbol`` null) or one symbol, until resumed."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    reason: str
+    symbol: str | None = None
+
+
+class Resume(Event, frozen=True, kw_only=True, tag="resume"):
+    """Operator: end a pause or release a quarantined symbol."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    reason: str
+    symbol: str | None = None
+
+
+class ConditionPhase(StrEnum):
+    """Whether a condition holds from here on, or no longer."""
+
+    BEGAN = "BEGAN"
+    CLEARED = "CLEARED"
+
+
+class ConditionName(StrEnum):
+    """What a shell may see that changes decisions."""
+
+    DATABASE_AWAY = "DATABASE_AWAY"
+    LAG = "LAG"
+    DATA_GAP = "DATA_GAP"
+    CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    SOURCE_ENDED = "SOURCE_ENDED"
+    SETTING_OUT_OF_RANGE = "SETTING_OUT_OF_RANGE"
+
+
+class Condition(Event, frozen=True, kw_only=True, tag="condition"):
+    """A shell saw something that changes decisions; while in doubt, no entry passes."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    name: ConditionName
+    phase: ConditionPhase
+    symbol: str | None
+    detail: str
+
+
+class Recovered(Event, frozen=True, kw_only=True, tag="recovered"):
+    """The bus came back with less than it had; what lies between the bounds may be lost."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    epoch: str
+    lost_from: int
+    lost_to: int

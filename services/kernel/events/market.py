@@ -1,0 +1,53 @@
+"""What the market tells: observations, and time."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from services.kernel import topics
+from services.kernel.events.envelope import Event, Side
+
+PriceLevel = tuple[Decimal, Decimal]
+"""Price and quantity (base) of one level of a book."""
+
+
+class MarketDataKind(StrEnum):
+    """What a market data event tells; only trades move windows, bars and volume."""
+
+    TRADE = "trade"
+    QUOTE = "quote"
+    DEPTH = "depth"
+    MARK = "mark"
+    FUNDING = "funding"
+
+
+class MarketData(Event, frozen=True, kw_only=True, tag="market_data"):
+    """One observation of one market."""
+
+    TOPIC: ClassVar[str] = topics.MARKET_DATA
+
+    kind: MarketDataKind
+    symbol: str
+    source: str
+    price: Decimal | None = None
+    volume: Decimal | None = None
+    side: Side | None = None
+    trade_id: str | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    bids: tuple[PriceLevel, ...] | None = None
+    asks: tuple[PriceLevel, ...] | None = None
+    mark_price: Decimal | None = None
+    index_price: Decimal | None = None
+    funding_rate: Decimal | None = None
+    next_funding_time: int | None = None
+    pct_change: Decimal | None = None
+    backfill: bool = False
+
+
+class Clock(Event, frozen=True, kw_only=True, tag="clock"):
+    """Event time has reached ``timestamp``; strictly increasing within a run."""
+
+    TOPIC: ClassVar[str] = topics.CLOCK

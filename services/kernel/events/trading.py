@@ -1,0 +1,178 @@
+"""From a signal to what became of its order."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from services.kernel import topics
+from services.kernel.events.envelope import Event, Side
+
+
+class Verdict(StrEnum):
+    """What risk decided."""
+
+    APPROVED = "APPROVED"
+    TRIMMED = "TRIMMED"
+    REJECTED = "REJECTED"
+
+
+class LayerVerdict(StrEnum):
+    """What one risk layer said."""
+
+    PASS = "PASS"  # noqa: S105  a verdict, not a password
+    FAIL = "FAIL"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+
+
+class TradingState(StrEnum):
+    """What trading is allowed, for the account or for one symbol. Exits are always allowed."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    STALE = "STALE"
+    QUARANTINED = "QUARANTINED"
+    HALTED = "HALTED"
+
+
+class Origin(StrEnum):
+    """What an order comes from."""
+
+    SIGNAL = "signal"
+    STOP_LOSS = "stop_loss"
+    LIQUIDATION = "liquidation"
+    EMERGENCY_STOP = "emergency_stop"
+    EXTERNAL = "external"
+
+
+class OrderType(StrEnum):
+    """How an order is to be filled."""
+
+    MARKET = "MARKET"
+
+
+class OrderStatus(StrEnum):
+    """The states of an order; all but PENDING and PARTIALLY_FILLED are final."""
+
+    PENDING = "PENDING"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+class Signal(Event, frozen=True, kw_only=True, tag="signal"):
+    """What a strategy wants; what becomes of it is risk's decision."""
+
+    TOPIC: ClassVar[str] = topics.SIGNALS
+
+    signal_id: str
+    symbol: str
+    direction: Side
+    strength: Decimal
+    price: Decimal
+    reason: str
+    indicators: dict[str, Decimal]
+    reduce_only: bool
+    strategy_id: str
+    quantity: Decimal | None = None
+
+
+class LayerResult(Struct, frozen=True, kw_only=True, gc=False):
+    """What one risk layer measured, what it allows, and how much room is left."""
+
+    layer: int
+    name: str
+    verdict: LayerVerdict
+    value: Decimal | None
+    limit: Decimal | None
+    headroom: Decimal | None
+    unit: str
+    detail: str
+
+
+class RiskDecision(Event, frozen=True, kw_only=True, tag="risk_decision"):
+    """Risk's answer to one signal, or its own exit."""
+
+    TOPIC: ClassVar[str] = topics.RISK_DECISIONS
+
+    decision_id: str
+    signal_id: str | None
+    order_id: str | None
+    origin: Origin
+    symbol: str
+    side: Side
+    reduce_only: bool
+    verdict: Verdict
+    reason: str | None
+    binding_limit: str | None
+    requested_quantity: Decimal
+    quantity: Decimal
+    price: Decimal | None
+    stop_loss_price: Decimal | None
+    leverage: Decimal
+    equity: Decimal
+    trading_state: TradingState
+    sizing: dict[str, Decimal]
+    layers: tuple[LayerResult, ...]
+
+
+class TradingStateChanged(Event, frozen=True, kw_only=True, tag="trading_state"):
+    """The trading state of the account (``symbol`` null) or of one symbol changed."""
+
+    TOPIC: ClassVar[str] = topics.RISK_DECISIONS
+
+    symbol: str | None
+    previous: TradingState
+    state: TradingState
+    layer: int | None
+    reason: str
+    message: str
+    values: dict[str, Decimal]
+
+
+class Order(Event, frozen=True, kw_only=True, tag="order"):
+    """An order, approved by risk (``approved_by``) or, from outside, by nobody (null)."""
+
+    TOPIC: ClassVar[str] = topics.ORDERS
+
+    order_id: str
+    signal_id: str | None
+    origin: Origin
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    order_type: OrderType
+    reduce_only: bool
+    stop_loss_price: Decimal | None
+    leverage: Decimal
+    approved_by: str | None
+    risk_checks: dict[str, LayerVerdict]
+
+
+class OrderResult(Event, frozen=True, kw_only=True, tag="order_result"):
+    """What became of an order. ``filled_quantity`` is what this result filled, not the total."""
+
+    TOPIC: ClassVar[str] = topics.ORDER_RESULTS
+
+    order_id: str
+    signal_id: str | None
+    origin: Origin
+    status: OrderStatus
+    symbol: str
+    side: Side
+    reduce_only: bool
+    quantity: Decimal
+    filled_quantity: Decimal
+    filled_price: Decimal | None
+    slippage_bps: Decimal | None
+    fees: Decimal
+    liquidity: str | None
+    stop_loss_price: Decimal | None
+    leverage: Decimal
+    reason: str | None
+    latency_ms: int | None
+    fill: dict[str, Decimal]

@@ -1,0 +1,1 @@
+"""Tests: unit, integration (real servers), e2e (containers), local."""

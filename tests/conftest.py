@@ -1,0 +1,63 @@
+"""Fixtures that every test may use: real servers, started once, empty for each test."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import TEMPLATE, PostgresCluster, PostgresServer, RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(redis_session: RedisServer) -> RedisServer:
+    """A running, empty Redis with the access rules of the system."""
+    redis_session.reset()
+    return redis_session
+
+
+@pytest.fixture(scope="session")
+def postgres_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
+    cluster = PostgresCluster(tmp_path_factory.mktemp("postgres"))
+    cluster.start()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_session: PostgresCluster) -> str:
+    """Name of a database that has the schema; copying it is faster than migrating each time."""
+    from services.runtime import migrations  # noqa: PLC0415 - only these tests need it
+
+    postgres_session.role_passwords = {
+        role: secrets.token_urlsafe(16) for role in migrations.SERVICE_ROLES
+    }
+    with postgres_session.connection("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+    migrations.migrate(
+        postgres_session.address(TEMPLATE), role_passwords=postgres_session.role_passwords
+    )
+    return TEMPLATE
+
+
+@pytest.fixture
+def postgres_server(
+    postgres_session: PostgresCluster, postgres_template: str
+) -> Iterator[PostgresServer]:
+    """A running PostgreSQL with a database of this test's own: the schema, no rows."""
+    with postgres_session.fresh_database(postgres_template) as server:
+        yield server
+
+
+@pytest.fixture
+def empty_postgres(postgres_session: PostgresCluster) -> Iterator[PostgresServer]:
+    """As ``postgres_server``, before the first migration."""
+    with postgres_session.fresh_database("template0") as server:
+        yield server

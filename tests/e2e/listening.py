@@ -1,0 +1,66 @@
+"""What goes over the bus, as anybody with the operator's password sees it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.client import PubSub
+
+from tests.e2e.stack import Stack
+
+Message = dict[str, Any]
+
+
+class Listener:
+    """Collects the published events of some topics, in their order, from its start on."""
+
+    def __init__(self, subscription: PubSub) -> None:
+        self._subscription = subscription
+        self.heard: list[Message] = []
+
+    def drain(self, seconds: float = 0.0) -> None:
+        """Take what is there; wait up to `seconds` for the first message."""
+        deadline = time.monotonic() + seconds
+        while True:
+            wait = max(0.0, deadline - time.monotonic())
+            message = self._subscription.get_message(timeout=wait)
+            if message is None and time.monotonic() >= deadline:
+                return
+            if message is not None and message["type"] == "message":
+                event = json.loads(message["data"])
+                # Without seq it was posted from outside, by this test or another.
+                if "seq" in event:
+                    self.heard.append({"topic": message["channel"], **event})
+
+    def wait_for(
+        self, what: str, matches: Callable[[Message], bool], seconds: float = 30.0
+    ) -> Message:
+        """The first event since the start that matches; an assertion error if none comes."""
+        deadline = time.monotonic() + seconds
+        seen = 0
+        while True:
+            for event in self.heard[seen:]:
+                if matches(event):
+                    return event
+            seen = len(self.heard)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                told = [event for event in self.heard if event["topic"] != "market_data"][-8:]
+                raise AssertionError(f"not within {seconds:g} s: {what}; last heard: {told}")
+            self.drain(min(left, 0.5))
+
+    def of(self, topic: str) -> list[Message]:
+        """What was heard on one topic."""
+        return [event for event in self.heard if event["topic"] == topic]
+
+
+@contextmanager
+def listening(stack: Stack, *topics: str) -> Iterator[Listener]:
+    """Subscribe as the operator."""
+    with stack.bus() as client, client.pubsub() as subscription:
+        subscription.subscribe(*topics)
+        listener = Listener(subscription)
+        listener.drain(0.5)
+        yield listener

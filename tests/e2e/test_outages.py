@@ -1,0 +1,104 @@
+"""Something that the services need goes away: they turn red, lose nothing, and recover."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.listening import listening
+from tests.e2e.market import Market
+from tests.e2e.stack import SERVICES, Stack, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+RED_WITHIN_S = 30.0
+GREEN_WITHIN_S = 60.0
+NEED_POSTGRES = ("cdb_execution", "cdb_db_writer")
+
+
+def red(stack: Stack, *names: str) -> bool:
+    return all(stack.health(name)[0] == 503 for name in names)
+
+
+def green(stack: Stack, *names: str) -> bool:
+    return all(stack.health(name)[0] == 200 for name in names)
+
+
+@pytest.fixture(autouse=True)
+def healthy_before_and_after(external: Stack) -> Iterator[None]:
+    eventually("all are healthy before", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+    yield
+    external.compose("up", "-d", "--no-build", "--wait")
+
+
+def test_a_stopped_redis_turns_every_service_red_and_all_recover(external: Stack) -> None:
+    market = Market(external, "ETH_USDT")
+    market.publish(3_000)
+    eventually("the trade is a row", lambda: market.rows() == 1)
+
+    external.stop("cdb_redis")
+
+    eventually("all are red", lambda: red(external, *SERVICES), RED_WITHIN_S)
+    for service in SERVICES:
+        assert json.loads(external.health(service)[1])["reason"], service
+        assert external.inspect(service)["State"]["Running"], f"{service} must wait, not crash"
+
+    external.start("cdb_redis")
+
+    eventually("all are green", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+    market.publish(3_001)
+    eventually("trades before and after are rows", lambda: market.rows() == 2)
+    for service in SERVICES:
+        assert external.inspect(service)["RestartCount"] == 0, service
+
+
+def test_a_stopped_postgres_stops_entries_loses_nothing_and_recovers(external: Stack) -> None:
+    market = Market(external, "BTC_USDT")
+
+    with listening(external, "market_data", "control") as listener:
+        external.stop("cdb_postgres")
+        eventually("both are red", lambda: red(external, *NEED_POSTGRES), RED_WITHIN_S)
+        for service in NEED_POSTGRES:
+            assert "postgres" in external.health(service)[1].lower(), service
+        away = listener.wait_for(
+            "the condition is on the record",
+            lambda e: e["type"] == "condition" and e["name"] == "DATABASE_AWAY",
+        )
+        assert away["phase"] == "BEGAN"
+
+        market.publish_many([(60_000 + step, None) for step in range(50)])
+        listener.wait_for(
+            "trades still flow", lambda e: e.get("trade_id") == market.trade_ids[-1], 15
+        )
+        assert green(external, "cdb_ws", "cdb_core")
+
+        external.start("cdb_postgres")
+        eventually("all are green", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+        listener.wait_for(
+            "the condition is over",
+            lambda e: e.get("name") == "DATABASE_AWAY" and e["phase"] == "CLEARED",
+        )
+
+    eventually("nothing was lost", lambda: market.rows() == len(market.trade_ids))
+
+
+def test_a_killed_service_starts_again_and_goes_on(external: Stack) -> None:
+    market = Market(external, "ETH_USDT")
+    before = external.inspect("cdb_core")["RestartCount"]
+
+    external.kill_process("cdb_core")
+
+    eventually("it was restarted", lambda: external.inspect("cdb_core")["RestartCount"] > before)
+    eventually("it is healthy", lambda: green(external, "cdb_core"), GREEN_WITHIN_S)
+    market.publish(3_000)
+    eventually("the market goes on", lambda: market.rows() == 1)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_stops_in_time_and_in_order(external: Stack, name: str) -> None:
+    external.stop(name)
+
+    state = external.inspect(name)["State"]
+    assert state["ExitCode"] == 0, external.logs(name)
+    external.start(name)
+    eventually("it is back", lambda: green(external, name), GREEN_WITHIN_S)

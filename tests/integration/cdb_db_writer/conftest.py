@@ -1,0 +1,128 @@
+"""The writer in a thread on real servers, and the other services as the test plays them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from services.cdb_db_writer.writer import RecordService
+from services.kernel import topics
+from services.kernel.events import Event
+from services.runtime import migrations
+from services.runtime.bus import Bus, Unavailable
+from services.runtime.database import DatabaseAwayError, DatabaseRefusedError
+from services.runtime.lifecycle import Lifecycle
+from tests.servers import PostgresServer, RedisServer
+
+DEADLINE_S = 30.0
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(0.02)
+
+
+class RunningWriter:
+    """One life of the writer, as its shell would run it."""
+
+    def __init__(self, redis: RedisServer, postgres: PostgresServer) -> None:
+        self.lifecycle = Lifecycle()
+        self.errors: list[str] = []
+        self.crashed: BaseException | None = None
+        self.writer = RecordService(
+            bus=Bus(redis.address(topics.DB_WRITER), topics.DB_WRITER),
+            recovery=redis.address("recovery"),
+            owner=postgres.address,
+            roles={role: postgres.role(role) for role in migrations.SERVICE_ROLES},
+            lifecycle=self.lifecycle,
+        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self.lifecycle.stopping.is_set():
+            try:
+                self.writer.run(self.lifecycle.stopping)
+            except (Unavailable, DatabaseAwayError, DatabaseRefusedError) as error:
+                self.lifecycle.waiting_for = str(error)
+                self.errors.append(str(error))
+                self.lifecycle.stopping.wait(0.1)
+            except BaseException as error:
+                self.crashed = error
+                return
+
+    def wait_working(self) -> None:
+        wait_until(
+            lambda: self.crashed is not None or self.lifecycle.waiting_for is None, "writer works"
+        )
+        assert self.crashed is None
+
+    def wait_committed(self, seq: int) -> None:
+        wait_until(
+            lambda: self.crashed is not None or self.writer.committed_seq >= seq,
+            f"seq {seq} written",
+        )
+        assert self.crashed is None
+
+    def stop(self) -> None:
+        self.lifecycle.stopping.set()
+        self._thread.join(timeout=DEADLINE_S)
+        assert not self._thread.is_alive()
+        self.writer.bus.close()
+
+
+class Play:
+    """Publishes as any service, in the order that the test says."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        self._redis = redis
+        self._buses: dict[str, Bus] = {}
+
+    def publish(self, *events: Event) -> int:
+        """Publish each as its producer; returns the last seq."""
+        last = 0
+        for event in events:
+            last = self.bus(event.producer).publish([event]).last_seq
+        return last
+
+    def publish_all(self, events: list[Event]) -> int:
+        """Publish events of one producer in batches."""
+        return self.bus(events[0].producer).publish(events).last_seq
+
+    def bus(self, service: str) -> Bus:
+        if service not in self._buses:
+            bus = Bus(self._redis.address(service), service)
+            bus.claim()
+            self._buses[service] = bus
+        return self._buses[service]
+
+    def close(self) -> None:
+        for bus in self._buses.values():
+            bus.close()
+        self._buses = {}
+
+
+@pytest.fixture
+def start_writer(
+    redis_server: RedisServer, postgres_server: PostgresServer
+) -> Iterator[Callable[[], RunningWriter]]:
+    started: list[RunningWriter] = []
+
+    def start() -> RunningWriter:
+        running = RunningWriter(redis_server, postgres_server)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def play(redis_server: RedisServer) -> Iterator[Play]:
+    playing = Play(redis_server)
+    yield playing
+    playing.close()

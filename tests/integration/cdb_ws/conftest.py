@@ -1,0 +1,142 @@
+"""The service as a process on a real bus, and what a test reads from the journal."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from services.kernel import topics
+from services.kernel.events import AnyEvent, RunStarted
+from services.runtime import journal, recovery
+from services.runtime.bus import Bus
+from services.runtime.recovery import Known
+from tests.bus_builders import run_started
+from tests.servers import RedisServer
+
+DEADLINE_S = 30.0
+
+
+class WsOnBus:
+    """``cdb_ws`` processes, the orchestrator's place on the bus, and the journal."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.runner = Bus(server.address(topics.PAPER_RUNNER), topics.PAPER_RUNNER)
+        self.runner.claim()
+        self.writer = Bus(server.address(topics.DB_WRITER), topics.DB_WRITER)
+        self.writer.claim()
+        self._processes: list[subprocess.Popen[str]] = []
+        self._clients: list[redis.Redis] = []
+
+    def start(self, **environment: str) -> "subprocess.Popen[str]":
+        variables = {
+            "PATH": os.environ["PATH"],
+            "REDIS_HOST": self.server.host,
+            "REDIS_PORT": str(self.server.port),
+            "REDIS_PASSWORD_CDB_WS": self.server.passwords[topics.WS],
+            "HTTP_PORT": "0",
+            "CDB_ENV_FILE": "/nonexistent",
+            "SNAPSHOT_INTERVAL_SEC": "1",
+            **environment,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cdb_ws"],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def begin_run(self, source: str, speed: str = "flood", **settings: str) -> RunStarted:
+        run = run_started(source=source, speed=speed)
+        run = replace(run, settings={**run.settings, **settings})
+        self.runner.publish([run])
+        return run
+
+    def acknowledge(self) -> None:
+        """What the writer does: say that everything was taken."""
+        head = self.writer.head()
+        if head > self.writer.cursor_of(topics.DB_WRITER).seq:
+            self.writer.publish([], cursor=head)
+
+    def operator(self) -> "redis.Redis":
+        """A person with redis-cli."""
+        address = self.server.address("operator")
+        client = redis.Redis(
+            host=address.host,
+            port=address.port,
+            username=address.username,
+            password=address.password,
+            socket_timeout=10,
+        )
+        self._clients.append(client)
+        return client
+
+    def cursor_field(self, name: str) -> bytes | None:
+        """One field of the service's place on the bus."""
+        with self.server.admin() as admin:
+            value: bytes | None = admin.hget(f"cdb:cursor:{topics.WS}", name)
+            return value
+
+    def published(self) -> list[AnyEvent]:
+        """Everything that ``cdb_ws`` has published, in its order."""
+        every = journal.read(self.runner, topics.TOPICS, 0, self.runner.head())
+        return [event for event in every if event.producer == topics.WS]
+
+    def wait_for(
+        self, found: Callable[[list[AnyEvent]], bool], seconds: float = DEADLINE_S
+    ) -> list[AnyEvent]:
+        """The events, once they are as a test wants them."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.acknowledge()
+            events = self.published()
+            if found(events):
+                return events
+            time.sleep(0.05)
+        logs = "".join(self._log_of(process) for process in self._processes)
+        pytest.fail(f"not within {seconds} s; {len(events)} events, the last {events[-3:]}\n{logs}")
+
+    def _log_of(self, process: "subprocess.Popen[str]") -> str:
+        process.terminate()
+        return "".join(process.communicate(timeout=15))
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=10)
+        for client in (self.runner, self.writer, *self._clients):
+            client.close()
+
+
+@pytest.fixture
+def ws(redis_server: RedisServer) -> Iterator[WsOnBus]:
+    """A bus that the writer has opened, ready for ``cdb_ws``."""
+    recovery.restore(redis_server.address("recovery"), Known())
+    on_bus = WsOnBus(redis_server)
+    yield on_bus
+    on_bus.close()
+
+
+@pytest.fixture
+def trades_file(tmp_path: Path) -> Path:
+    """Two minutes of trades, some in the same millisecond, with one unusable row."""
+    start = 1_700_000_000_000
+    rows = [
+        f"{start + number // 2 * 400},{100 + number % 7}.5,0.0{number % 9 + 1},buy"
+        for number in range(600)
+    ]
+    rows.insert(0, "ts_ms,price,qty,side")
+    rows.append(f"{start + 130_000},-1,1,sell")
+    path = tmp_path / "binance-usdm_BTCUSDT_trades.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path

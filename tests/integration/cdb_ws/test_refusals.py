@@ -1,0 +1,56 @@
+"""What the service refuses: at its start with one line, later on the record."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from services.kernel.events import Alert, Condition, MarketData
+from tests.integration.cdb_ws.conftest import WsOnBus
+
+pytestmark = pytest.mark.integration
+HEADER = "ts_ms,price,qty,side"
+T = 1_700_000_000_000
+
+
+def refusal(process: "subprocess.Popen[str]") -> str:
+    """The one line on stderr of a service that ends with exit code 1."""
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert told.count("\n") == 1
+    return told
+
+
+def test_a_replay_without_files_names_the_variable(ws: WsOnBus) -> None:
+    assert "CDB_DATA is not set" in refusal(ws.start(CDB_SOURCE="replay"))
+
+
+def test_wrong_columns_are_told_with_file_and_line(ws: WsOnBus, tmp_path: Path) -> None:
+    path = tmp_path / "x_BTCUSDT_trades.csv"
+    path.write_text(f"time,price,qty\n{T},1,1\n")
+    told = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(path)))
+    assert f"{path} line 1: column(s) ts_ms, side missing" in told
+
+
+def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_path: Path) -> None:
+    # Given a file that is in order for 3000 rows
+    path = tmp_path / "x_BTCUSDT_trades.csv"
+    rows = [f"{T + number},1.5,1,buy" for number in range(3000)]
+    path.write_text("\n".join((HEADER, *rows, f"{T},1.5,1,buy", "")))
+    # When it is replayed
+    ws.start(CDB_SOURCE="replay", CDB_DATA=str(path))
+    ws.begin_run("replay")
+    # Then what came before the fault is published, and the fault with file and line
+    events = ws.wait_for(lambda events: any(isinstance(e, Condition) for e in events))
+    alert = next(event for event in events if isinstance(event, Alert))
+    assert alert.code == "SOURCE_FAILED"
+    assert f"{path} line 3002: its time" in alert.message
+    assert sum(isinstance(event, MarketData) for event in events) > 2000
+
+
+def test_nothing_is_published_before_a_run(ws: WsOnBus, trades_file: Path) -> None:
+    process = ws.start(CDB_SOURCE="replay", CDB_DATA=str(trades_file))
+    ws.wait_for(lambda _: int(ws.cursor_field("instance") or 0) == 1)
+    process.terminate()
+    assert process.wait(10) == 0
+    assert ws.published() == []

@@ -1,0 +1,33 @@
+"""The `claire` command in a home of the test's own, and a small market to replay."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.claire_command import MINUTE_MS, START_MS, Claire, commands_in
+
+
+@pytest.fixture
+def claire(tmp_path: Path) -> Iterator[Claire]:
+    with commands_in(tmp_path) as commands:
+        yield commands
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """Two hours of minute bars: calm, then up by 3 %, calm, then down by 3 %, calm."""
+    path = tmp_path / "test_BTCUSDT_klines_1m.csv"
+    price = 10_000.0
+    lines = ["ts_ms,open,high,low,close,volume"]
+    for minute in range(120):
+        step = 60.0 if 30 <= minute < 35 else -60.0 if 70 <= minute < 75 else 0.0
+        # A little noise, so that calm is not silence and exits are reached.
+        wiggle = 1.0 if minute % 2 else -1.0
+        opened, closed = price, price + step + wiggle
+        high, low = max(opened, closed) + 1, min(opened, closed) - 1
+        at = START_MS + minute * MINUTE_MS
+        lines.append(f"{at},{opened:.1f},{high:.1f},{low:.1f},{closed:.1f},500")
+        price = closed
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    return path

@@ -1,0 +1,206 @@
+"""Orders and trades: every order once, every closing fill once, whatever is away."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import pytest
+
+from services.kernel import topics
+from services.kernel.events import Event, OrderStatus, Side
+from services.kernel.ids import make_id
+from services.persistence.order_follower import OrderFollower
+from services.runtime import journal, recovery
+from services.runtime.bus import Bus
+from services.runtime.recovery import Known
+from tests.bus_builders import clock, run_started, tick
+from tests.record_builders import order, result
+from tests.servers import PostgresServer, RedisServer
+
+pytestmark = pytest.mark.integration
+
+DEADLINE_S = 20.0
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(0.02)
+
+
+class Desk:
+    """The follower in a thread, and the services that publish."""
+
+    def __init__(self, redis: RedisServer, postgres: PostgresServer) -> None:
+        recovery.restore(redis.address("recovery"), Known())
+        self._redis, self._postgres = redis, postgres
+        self._buses: dict[str, Bus] = {}
+        self.start()
+
+    def start(self) -> None:
+        self._stopping = threading.Event()
+        self._own = Bus(self._redis.address(topics.EXECUTION), topics.EXECUTION)
+        self.follower = OrderFollower(self._postgres.role(topics.EXECUTION), self._own)
+        self._thread = threading.Thread(target=self.follower.run, args=(self._stopping,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=DEADLINE_S)
+        assert not self._thread.is_alive()
+        self._own.close()
+
+    def close(self) -> None:
+        self.stop()
+        for bus in self._buses.values():
+            bus.close()
+
+    def bus(self, service: str) -> Bus:
+        if service not in self._buses:
+            self._buses[service] = Bus(self._redis.address(service), service)
+            self._buses[service].claim()
+        return self._buses[service]
+
+    def publish(self, *events: Event) -> int:
+        last = 0
+        for event in events:
+            last = self.bus(event.producer).publish([event]).last_seq
+        return last
+
+    def wait(self, seq: int) -> None:
+        wait_until(lambda: self.follower.committed_seq >= seq, f"seq {seq} written")
+
+
+@pytest.fixture
+def desk(redis_server: RedisServer, postgres_server: PostgresServer) -> Iterator[Desk]:
+    desk = Desk(redis_server, postgres_server)
+    yield desk
+    desk.close()
+
+
+def test_a_closed_position_becomes_a_trade(desk: Desk, postgres_server: PostgresServer) -> None:
+    desk.publish(run_started(), order(1), result(1, price="100"))
+    desk.publish(order(2), result(2, price="110"))
+    last = desk.publish(order(3, side=Side.SELL), result(3, side=Side.SELL, price="120"))
+
+    desk.wait(last)
+
+    assert postgres_server.query("SELECT status, filled_price FROM orders ORDER BY seq") == [
+        ("FILLED", Decimal(100)),
+        ("FILLED", Decimal(110)),
+        ("FILLED", Decimal(120)),
+    ]
+    trades = postgres_server.query(
+        "SELECT trade_id, order_id, side, quantity, entry_price, exit_price, profit_loss, fees"
+        " FROM trades"
+    )
+    assert trades == [
+        (
+            make_id("result event", 3, 0), make_id("order", 3), "BUY", Decimal(2), Decimal(105),
+            Decimal(120), Decimal(30), Decimal("0.16"),
+        )
+    ]  # fmt: skip
+
+
+def test_partial_fills_add_up(desk: Desk, postgres_server: PostgresServer) -> None:
+    first = result(1, price="100", quantity="0.5", part=1, status=OrderStatus.PARTIALLY_FILLED)
+    last = desk.publish(
+        run_started(), order(1), first, result(1, price="104", quantity="1.5", part=2)
+    )
+
+    desk.wait(last)
+
+    rows = postgres_server.query("SELECT status, filled_quantity, filled_price, fees FROM orders")
+    assert rows == [("FILLED", Decimal(2), Decimal(103), Decimal("0.32"))]
+
+
+def test_a_refused_repetition_leaves_the_first_order_alone(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    again = order(1, approved_by=None)
+    refusal = result(
+        1, quantity="0", part=9, status=OrderStatus.REJECTED, reason="ALREADY_SEEN",
+        filled_price=None,
+    )  # fmt: skip
+    last = desk.publish(run_started(), order(1), again, refusal, result(1))
+
+    desk.wait(last)
+
+    assert postgres_server.query("SELECT status, reason FROM orders") == [("FILLED", None)]
+
+
+def test_a_restart_goes_on_with_the_entry_prices_it_had(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    desk.wait(desk.publish(run_started(), order(1), result(1, price="100")))
+    desk.stop()
+    last = desk.publish(order(2, side=Side.SELL), result(2, side=Side.SELL, price="90"))
+
+    desk.start()
+    desk.wait(last)
+
+    assert postgres_server.query("SELECT entry_price, profit_loss FROM trades") == [
+        (Decimal(100), Decimal(-20))
+    ]
+
+
+def test_postgres_away_is_seen_and_nothing_is_lost(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    desk.wait(desk.publish(run_started(), order(1)))
+    wait_until(lambda: desk.follower.away is None, "connected")
+
+    postgres_server.stop()
+    last = desk.publish(result(1))
+    wait_until(lambda: desk.follower.away is not None, "away is seen")
+    postgres_server.start()
+
+    desk.wait(last)
+    assert desk.follower.away is None
+    assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
+
+
+def test_events_of_other_topics_do_not_hold_the_journal(
+    desk: Desk, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.persistence.order_follower.IDLE_MOVE_S", 0.05)
+    desk.publish(run_started(), clock(0))
+    last = desk.publish(*(tick(n) for n in range(1, 50)))
+
+    desk.wait(last)
+
+    with redis_server.admin() as admin:
+        assert int(admin.hget("cdb:cursor:cdb_execution", "commit") or 0) >= last
+
+
+def test_what_the_journal_lost_comes_from_the_record(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    desk.wait(desk.publish(run_started()))
+    desk.stop()
+    last = desk.publish(order(1), result(1), tick(1))
+    bus = desk.bus(topics.WS)
+    with postgres_server.connection() as connection:
+        for entry in journal.read_entries(bus, topics.TOPICS, 1, last - 1):
+            event = journal.open_entry(entry)
+            connection.execute(
+                "INSERT INTO events VALUES (%s, %s, %s, %s, 'x', %s, 'r', now(), NULL, NULL, 1,"
+                " false, %s, %s)",
+                (
+                    entry.seq, event.TOPIC, event.topic_seq, event.event_id, entry.producer,
+                    entry.body.decode(), bytes(32),
+                ),
+            )  # fmt: skip
+        connection.execute(
+            "INSERT INTO db_writer_cursor (seq, chain_hash, topic_seqs, state)"
+            " VALUES (%s, %s, '{}', '')",
+            (last - 1, bytes(32)),
+        )
+    desk.bus(topics.RISK).execute("HSET", "cdb:counters", f"trimmed:{topics.RISK}", last)
+
+    desk.start()
+    desk.wait(last - 1)
+
+    assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]

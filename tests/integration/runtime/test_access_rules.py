@@ -1,0 +1,110 @@
+"""What a service may not do, it may not do inside a script of its own either."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.kernel import topics
+from services.runtime.bus import Bus, ReplyError
+from services.runtime.connection import Connection
+from tests.bus_builders import tick
+from tests.servers import RedisServer
+
+pytestmark = pytest.mark.integration
+BusOf = Callable[[str], Bus]
+DENIED = "NOPERM|ACL failure|The user executing the script can't"
+
+
+@pytest.mark.parametrize("service", topics.SERVICES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("XADD", "cdb:journal:{other}", "*", "e", "x"),
+        ("XTRIM", "cdb:journal:{other}", "MAXLEN", "0"),
+        ("HSET", "cdb:cursor:{other}", "seq", "1"),
+        ("HSET", "cdb:snapshot:{other}", "cursor", "1"),
+        ("XADD", "cdb:dead:{other}", "*", "e", "x"),
+        ("SET", "cdb:epoch", "mine"),
+        ("SET", "cdb:verified", "mine"),
+        ("DEL", "cdb:counters"),
+        ("PUBLISH", "{foreign_topic}", "x"),
+    ],
+)
+def test_a_service_keeps_to_its_corner(
+    open_redis: RedisServer, service: str, command: tuple[str, ...]
+) -> None:
+    other = next(name for name in topics.SERVICES if name != service)
+    foreign = next(topic for topic in topics.TOPICS if topic not in topics.PRODUCES[service])
+    arguments = [part.format(other=other, foreign_topic=foreign) for part in command]
+    script = f"return redis.call({', '.join(repr(part) for part in arguments)})"
+    connection = Connection(open_redis.address(service), "test")
+    try:
+        with pytest.raises(ReplyError, match=DENIED):
+            connection.call(*arguments)
+        with pytest.raises(ReplyError, match=DENIED):
+            connection.call("EVAL", script, 0)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("service", topics.SERVICES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("SHUTDOWN",),
+        ("ACL", "LIST"),
+        ("KEYS", "*"),
+        ("SCRIPT", "FLUSH"),
+        ("FUNCTION", "LIST"),
+        ("CLIENT", "LIST"),
+    ],
+)
+def test_no_service_is_an_administrator(
+    open_redis: RedisServer, service: str, command: tuple[str, ...]
+) -> None:
+    connection = Connection(open_redis.address(service), "test")
+    try:
+        with pytest.raises(ReplyError, match="NOPERM"):
+            connection.call(*command)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("user", [*topics.SERVICES, "operator", "default"])
+def test_everybody_may_listen_to_everything(open_redis: RedisServer, user: str) -> None:
+    password = open_redis.passwords["operator" if user == "default" else user]
+    connection = Connection(open_redis.address("operator").as_user(user, password), "test")
+    connection.call("SUBSCRIBE", topics.TOPICS[0])
+    connection.close()
+
+
+def test_the_operator_publishes_and_reads_and_writes_nothing(
+    open_redis: RedisServer, bus_of: BusOf
+) -> None:
+    bus_of("cdb_ws").publish([tick(0)])
+    operator = Connection(open_redis.address("operator"), "test")
+    try:
+        assert operator.call("PUBLISH", "signals", "{}") == 0
+        assert operator.call("XLEN", "cdb:journal:cdb_ws") == 1
+        assert operator.call("HGETALL", "cdb:counters")
+        for command in (
+            ("XADD", "cdb:journal:cdb_ws", "*", "e", "x"),
+            ("HSET", "cdb:counters", "seq", "9"),
+            ("SET", "anything", "1"),
+            ("EVAL", "return 1", "0"),
+            ("FLUSHALL",),
+            ("CONFIG", "GET", "*"),
+            ("ACL", "WHOAMI"),
+            ("PUBLISH", "cdb:turn", "1"),
+        ):
+            with pytest.raises(ReplyError, match="NOPERM"):
+                operator.call(*command)
+    finally:
+        operator.close()
+
+
+def test_a_wrong_password_is_an_error_at_once(open_redis: RedisServer) -> None:
+    with pytest.raises(ReplyError, match="WRONGPASS"):
+        Connection(open_redis.address("cdb_ws").as_user("cdb_ws", "wrong"), "test")

@@ -1,0 +1,199 @@
+"""Real servers for tests: a Redis with the system's access rules, a PostgreSQL with its schema."""
+
+import secrets
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+from psycopg import sql
+
+from services.runtime import acl
+from services.runtime.database import DatabaseAddress
+from services.runtime.embedded import EmbeddedPostgres, EmbeddedRedis
+from services.runtime.redis_address import RedisAddress
+from tests import container_servers
+from tests.container_servers import ContainerPostgres, ContainerRedis
+
+ADMIN = "test_admin"
+TEMPLATE = "claire_template"
+
+
+class RedisServer:
+    """The session's Redis, as a test uses it.
+
+    ``address("cdb_ws")`` gives a service's own rights, ``address("operator")`` a person's,
+    ``admin()`` a client that may do everything (no service has that).
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.passwords: Mapping[str, str] = {
+            user: secrets.token_urlsafe(16) for user in (*acl.USERS, ADMIN)
+        }
+        rules = acl.render({user: self.passwords[user] for user in acl.USERS})
+        admin_rule = f"user {ADMIN} on >{self.passwords[ADMIN]} ~* &* +@all"
+        acl_text = f"{rules.rstrip()}\n{admin_rule}\n"
+        self.embedded: EmbeddedRedis | ContainerRedis
+        if container_servers.wanted():
+            self.embedded = ContainerRedis(acl_text, (ADMIN, self.passwords[ADMIN]))
+        else:
+            self.embedded = EmbeddedRedis(home, acl_text)
+
+    @property
+    def host(self) -> str:
+        return self.embedded.host
+
+    @property
+    def port(self) -> int:
+        return self.embedded.port
+
+    def address(self, user: str) -> RedisAddress:
+        """How ``user`` (a service, ``operator``, ``recovery``) connects."""
+        return RedisAddress(self.host, self.port, user, self.passwords[user])
+
+    def admin(self) -> "redis.Redis":
+        """A client without limits, to arrange and to look."""
+        return redis.Redis(
+            host=self.host,
+            port=self.port,
+            username=ADMIN,
+            password=self.passwords[ADMIN],
+            socket_timeout=10,
+        )
+
+    def start(self) -> None:
+        """Bring it back, on its port, after ``stop`` or ``kill``."""
+        if self.embedded.pid is None:
+            self.embedded.start()
+
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        self.embedded.stop()
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        self.embedded.kill()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        _close(self.embedded)
+
+    def reset(self) -> None:
+        """Running and empty, for the next test."""
+        self.start()
+        with self.admin() as client:
+            client.client_kill_filter(_type="pubsub", skipme=True)
+            client.client_kill_filter(_type="normal", skipme=True)
+            client.flushall()
+
+
+class PostgresServer:
+    """The session's PostgreSQL with a database of this test's own.
+
+    ``address`` is the owner's; ``role("cdb_db_writer")`` a service role's; both of a database that
+    has the schema of all migrations and no rows.
+    """
+
+    def __init__(self, cluster: "PostgresCluster", database: str) -> None:
+        self._cluster = cluster
+        self.database = database
+
+    @property
+    def address(self) -> DatabaseAddress:
+        """The owner, ``claire_user``."""
+        return self._cluster.address(self.database)
+
+    def role(self, name: str) -> DatabaseAddress:
+        """A service's role."""
+        return self.address.as_user(name, self._cluster.role_passwords[name])
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """The owner's connection in autocommit mode, to arrange and to look."""
+        with self._cluster.connection(self.database) as connection:
+            yield connection
+
+    def query(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        with self.connection() as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def start(self) -> None:
+        """Bring it back, on its port, after ``stop`` or ``kill``."""
+        self._cluster.start()
+
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        self._cluster.embedded.stop()
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        self._cluster.embedded.kill()
+
+
+class PostgresCluster:
+    """The session's server: one template with the schema, one copy of it per test."""
+
+    def __init__(self, home: Path) -> None:
+        # A test kills processes, never the machine's power: the page cache survives.
+        settings = {"fsync": "off"}
+        self.embedded: EmbeddedPostgres | ContainerPostgres
+        if container_servers.wanted():
+            self.embedded = ContainerPostgres(settings)
+        else:
+            self.embedded = EmbeddedPostgres(home, settings=settings)
+        self.role_passwords: dict[str, str] = {}
+
+    def start(self) -> None:
+        if self.embedded.pid is None:
+            self.embedded.start()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        _close(self.embedded)
+
+    def address(self, database: str) -> DatabaseAddress:
+        owner = self.embedded.address
+        return DatabaseAddress(owner.host, owner.port, database, owner.user, owner.password)
+
+    @contextmanager
+    def connection(self, database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        address = self.address(database)
+        with psycopg.connect(
+            host=address.host,
+            port=address.port,
+            dbname=address.database,
+            user=address.user,
+            password=address.password,
+            connect_timeout=5,
+            autocommit=True,
+        ) as connection:
+            yield connection
+
+    @contextmanager
+    def fresh_database(self, template: str) -> Iterator[PostgresServer]:
+        """A new database made from ``template``, dropped at the end."""
+        self.start()
+        name = f"claire_{uuid.uuid4().hex[:12]}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template)
+        )
+        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        with self.connection("postgres") as connection:
+            connection.execute(create)
+        try:
+            yield PostgresServer(self, name)
+        finally:
+            self.start()
+            with self.connection("postgres") as connection:
+                connection.execute(drop)
+
+
+def _close(server: EmbeddedRedis | EmbeddedPostgres | ContainerRedis | ContainerPostgres) -> None:
+    if isinstance(server, ContainerRedis | ContainerPostgres):
+        server.remove()
+    else:
+        server.stop()

@@ -1,0 +1,215 @@
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from services.cdb_paper_runner.orchestration import Orchestration
+from services.cdb_paper_runner.runs import Runs
+from services.kernel import topics
+from services.kernel.events import Alert, Event, RunEnded, RunStarted, TradingState
+from services.runtime import settings
+from services.runtime.bus import Claim, Cursor, Published
+from services.runtime.settings import Settings
+from tests import builders as a
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_800_000_000_000
+
+
+class FakeBus:
+    """Says how far the other services are."""
+
+    def __init__(self) -> None:
+        self.cursors = dict.fromkeys(topics.STAGE_ORDER, 1_000_000)
+
+    def own_claim(self) -> Claim:
+        return Claim("epoch", 1, 0, None, None)
+
+    def cursor_of(self, service: str) -> Cursor:
+        return Cursor(seq=self.cursors[service], commit=None, position=None, epoch="epoch")
+
+
+class FakeLoop:
+    """Puts what is published into the stage at once, as the bus would."""
+
+    def __init__(self, stage: Orchestration) -> None:
+        self.stage = stage
+        self.bus = FakeBus()
+        self.lag = 0
+        self.published: list[Event] = []
+
+    def publish(self, events: Sequence[Event], *, shell_id: str | None = None) -> Published:
+        assert shell_id
+        self.published += events
+        self.feed(*events)
+        return Published(1, len(events), len(events))
+
+    def feed(self, *events: Event) -> None:
+        for event in events:
+            self.stage.handle(replace(event, seq=self.stage.last_seq + 1))
+
+
+def wanted(**variables: str) -> Settings:
+    return settings.load(environ={"CDB_SOURCE": "synthetic", **variables}, env_file=None)
+
+
+class Desk:
+    """A record, and the orchestrator that comes to it with some settings."""
+
+    def __init__(self) -> None:
+        self.stage = Orchestration()
+        self.loop = FakeLoop(self.stage)
+
+    def come(self, asked: Settings) -> Runs:
+        return Runs(self.stage, cast("Any", self.loop), asked, now_ms=lambda: NOW)
+
+    def taken(self) -> list[Event]:
+        published, self.loop.published = self.loop.published, []
+        return published
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def started(desk: Desk, asked: Settings) -> RunStarted:
+    """The run that these settings start."""
+    desk.come(asked).look()
+    (event,) = a.of_type(desk.taken(), RunStarted)
+    return event
+
+
+def test_an_empty_record_gets_a_run_with_a_fresh_account(desk: Desk):
+    run = started(desk, wanted(ACCOUNT_EQUITY="5000", CDB_SEED="9", CDB_SPEED="max"))
+    assert run.account.cash == run.account.peak_equity == Decimal(5000)
+    assert run.account.halted is None
+    assert (run.source, run.seed, run.timestamp) == ("synthetic", 9, NOW)
+    assert run.settings["CDB_SPEED"] == "max"
+    assert run.settings["MAX_LEVERAGE"] == "3"
+    assert "kernel." in run.code_version
+
+
+def test_nothing_is_decided_before_the_whole_record_was_read(desk: Desk):
+    desk.loop.lag = 12
+    runs = desk.come(wanted())
+    runs.look()
+    assert desk.taken() == []
+    assert runs.waiting_for == "reading the record, 12 events to go"
+
+
+def test_an_open_run_goes_on_while_nothing_changed(desk: Desk):
+    started(desk, wanted())
+    runs = desk.come(wanted())
+    runs.look()
+    runs.look()
+    assert desk.taken() == []
+    assert runs.waiting_for is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"MAX_LEVERAGE": "2"}, {"CDB_SOURCE": "external"}, {"CDB_SEED": "2"}]
+)
+def test_a_change_ends_the_open_run_and_starts_another(desk: Desk, change: dict[str, str]):
+    first = started(desk, wanted())
+
+    runs = desk.come(wanted(**change))
+    runs.look()
+    (ended,) = a.of_type(desk.taken(), RunEnded)
+    runs.look()
+    (second,) = a.of_type(desk.taken(), RunStarted)
+
+    assert ended.run_id == first.run_id
+    assert ended.reason.startswith("SUPERSEDED: changed")
+    assert second.run_id != first.run_id
+
+
+def test_a_change_of_code_starts_another_run(desk: Desk):
+    first = started(desk, wanted())
+    desk.stage.book.run = replace(first, code_version="0.0.9+kernel.0123")
+    runs = desk.come(wanted())
+    runs.look()
+    (ended,) = a.of_type(desk.taken(), RunEnded)
+    assert "code version" in ended.reason
+
+
+def test_the_next_run_waits_until_every_stage_has_ended_the_last(desk: Desk):
+    started(desk, wanted())
+    desk.loop.bus.cursors[topics.EXECUTION] = 0
+    runs = desk.come(wanted(MAX_LEVERAGE="2"))
+    runs.look()
+    desk.taken()
+
+    runs.look()
+    assert desk.taken() == []
+    assert runs.waiting_for == "cdb_execution has not come to the end of the last run yet"
+
+    desk.loop.bus.cursors[topics.EXECUTION] = 1_000_000
+    runs.look()
+    assert a.of_type(desk.taken(), RunStarted)
+
+
+@pytest.mark.risk
+def test_a_halt_and_the_losses_stay_in_the_next_run(desk: Desk):
+    started(desk, wanted())
+    run = desk.stage.book.run
+    assert run is not None
+    desk.loop.feed(a.clock(), a.trading_state(TradingState.HALTED), a.result(fees=1000))
+    runs = desk.come(wanted(MAX_LEVERAGE="2"))
+    runs.look()
+    desk.taken()
+    runs.look()
+
+    (second,) = a.of_type(desk.taken(), RunStarted)
+
+    assert second.account.halted == "OPERATOR: test"
+    assert second.account.peak_equity == Decimal(100_000)
+    assert second.account.cash == Decimal(99_000)
+    assert len(second.account.positions) == 1
+
+
+def ended(desk: Desk, reason: str = "DATA_OVER: 10 ticks") -> None:
+    run = desk.stage.book.run
+    assert run is not None
+    desk.loop.feed(replace(a.run_ended(), run_id=run.run_id, reason=reason))
+
+
+def test_a_recorded_market_is_not_played_twice(desk: Desk):
+    started(desk, wanted())
+    ended(desk)
+    for runs in (desk.come(wanted()), desk.come(wanted())):
+        runs.look()
+        assert desk.taken() == []
+        assert runs.waiting_for is None
+
+
+def test_a_live_market_whose_duration_is_over_begins_anew_with_the_next_start(desk: Desk):
+    asked = wanted(CDB_SOURCE="external", CDB_DURATION="1h")
+    runs = desk.come(asked)
+    runs.look()
+    runs.look()
+    desk.taken()
+    ended(desk)
+
+    runs.look()
+    assert desk.taken() == []
+
+    assert started(desk, asked).source == "external"
+
+
+def test_a_superseded_run_is_no_end_even_if_the_settings_come_back(desk: Desk):
+    started(desk, wanted())
+    ended(desk, "SUPERSEDED: changed MAX_LEVERAGE")
+    assert started(desk, wanted())
+
+
+def test_values_out_of_range_raise_an_alert_with_the_run(desk: Desk):
+    desk.come(wanted(MAX_POSITION_PCT="0.9")).look()
+    published = desk.taken()
+    assert isinstance(published[0], RunStarted)
+    (alert,) = a.of_type(published, Alert)
+    assert alert.code == "SETTING_OUT_OF_RANGE"
+    assert alert.context == {"name": "MAX_POSITION_PCT", "given": "0.9", "used": "0.10"}

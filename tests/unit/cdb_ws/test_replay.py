@@ -1,0 +1,158 @@
+"""Recorded files as one market."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from services.cdb_ws.sources.csv_files import digest
+from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.replay import Replay
+from services.kernel.codec import encode
+from services.kernel.events import Clock, Event, Instruments, MarketData, MarketDataKind, Side
+from services.kernel.ids import make_id
+
+pytestmark = pytest.mark.unit
+T = 1_700_000_000_000
+RUN = "run"
+
+
+def write(path: Path, header: str, *lines: str) -> Path:
+    path.write_text("\n".join((header, *lines)) + "\n")
+    return path
+
+
+def trades(folder: Path, *lines: str, name: str = "x_BTCUSDT_trades.csv") -> Path:
+    return write(folder / name, "ts_ms,price,qty,side", *lines)
+
+
+def events(paths: Sequence[Path], after: int = 0, instruments: Path | None = None) -> list[Event]:
+    return [event for _, event in Replay(paths, RUN, instruments).steps(after)]
+
+
+def ticks(paths: Sequence[Path], instruments: Path | None = None) -> list[MarketData]:
+    return [e for e in events(paths, instruments=instruments) if isinstance(e, MarketData)]
+
+
+def test_details_come_first_then_a_clock_before_its_ticks(tmp_path: Path) -> None:
+    made = events([trades(tmp_path, f"{T + 10},100.5,0.25,buy", f"{T + 20},100.4,1,sell")])
+    assert [type(event) for event in made] == [Instruments, Clock, MarketData, MarketData]
+    details = made[0].instruments[0]
+    assert (details.symbol, details.tick_size, details.generic) == (
+        "BTC_USDT",
+        Decimal("0.1"),
+        True,
+    )
+    first = made[2]
+    assert (first.price, first.volume, first.side) == (Decimal("100.5"), Decimal("0.25"), Side.BUY)
+    assert (first.kind, first.source, first.producer) == (MarketDataKind.TRADE, "x", "cdb_ws")
+
+
+def test_a_ticks_id_is_made_of_run_source_symbol_file_and_row(tmp_path: Path) -> None:
+    path = trades(tmp_path, f"{T},1.5,1,buy", f"{T},1.5,1,buy")
+    ids = [tick.event_id for tick in ticks([path])]
+    assert ids == [make_id(RUN, "x", "BTC_USDT", digest(path), line, 0) for line in (2, 3)]
+
+
+def test_files_are_merged_by_time_in_an_order_of_their_own(tmp_path: Path) -> None:
+    btc = trades(tmp_path, f"{T},1,1,buy", f"{T + 2},2,1,buy")
+    eth = trades(tmp_path, f"{T},3,1,buy", f"{T + 1},4,1,buy", name="x_ETHUSDT_trades.csv")
+    header = "ts_ms,bid,bid_qty,ask,ask_qty"
+    quotes = write(tmp_path / "x_BTCUSDT_bookticker.csv", header, f"{T},0.9,1,1.1,2")
+    files = [eth, quotes, btc]
+    seen = [(t.symbol, t.kind.value, t.timestamp - T) for t in ticks(files)]
+    assert seen == [
+        ("BTC_USDT", "quote", 0), ("BTC_USDT", "trade", 0), ("ETH_USDT", "trade", 0),
+        ("ETH_USDT", "trade", 1), ("BTC_USDT", "trade", 2),
+    ]  # fmt: skip
+    assert events(files) == events([btc, eth, quotes])
+
+
+def test_a_restart_goes_on_behind_any_step(tmp_path: Path) -> None:
+    path = trades(tmp_path, *(f"{T + n * 700},{n + 1}.5,1,buy" for n in range(50)))
+    steps = list(Replay([path], RUN).steps(0))
+    for cursor, _ in steps:
+        assert list(Replay([path], RUN).steps(cursor)) == steps[cursor:]
+    assert [cursor for cursor, _ in steps] == list(range(1, len(steps) + 1))
+
+
+def test_two_readings_are_the_same_byte_for_byte(tmp_path: Path) -> None:
+    path = trades(tmp_path, *(f"{T + n * 333},{n + 1}.25,0.5,sell" for n in range(200)))
+    assert [encode(e) for e in events([path])] == [encode(e) for e in events([path])]
+
+
+def test_contracts_become_base_quantity(tmp_path: Path) -> None:
+    path = trades(tmp_path, f"{T},0.5,28,buy", name="mexc-perp_PEPE_USDT_trades.csv")
+    details = tmp_path / "contracts.json"
+    details.write_text('[{"symbol": "PEPE_USDT", "contract_size": 10000000, "tick_size": "1e-9"}]')
+    assert [t.volume for t in ticks([path])] == [Decimal(28)]
+    assert [t.volume for t in ticks([path], details)] == [Decimal(280_000_000)]
+
+
+def test_inverse_contracts_of_one_dollar_become_base_quantity(tmp_path: Path) -> None:
+    header = "ts_ms,open,high,low,close,volume"
+    path = write(tmp_path / "bitmex_XBTUSD_klines_1m.csv", header, f"{T},8000,8000,8000,8000,32000")
+    assert [t.volume for t in ticks([path])] == [Decimal(1)] * 4
+
+
+def test_details_from_mexc_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = trades(tmp_path, f"{T},84000.1,10,buy", name="mexc-perp_BTC_USDT_trades.csv")
+    details = tmp_path / "detail.json"
+    details.write_text(
+        '{"success": true, "data": [{"symbol": "BTC_USDT", "contractSize": 0.0001,'
+        ' "priceUnit": 0.1, "volUnit": 1, "maintenanceMarginRate": 0.001,'
+        ' "maxLeverage": 500, "state": 0}]}'
+    )
+    made = events([path], instruments=details)
+    assert made[0].instruments[0].generic is False
+    assert made[-1].volume == Decimal("0.001")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("[1", "cannot be read"), ('[{"tick_size": 1}]', "no symbol"),
+     ('[{"symbol": "A_USDT", "size": 1}]', r"unknown field\(s\) size"),
+     ('[{"symbol": "A_USDT", "tick_size": "x"}]', "A_USDT is not usable")],
+)  # fmt: skip
+def test_unusable_details_are_an_error(tmp_path: Path, content: str, complaint: str) -> None:
+    path = trades(tmp_path, f"{T},1,1,buy")
+    (tmp_path / "details.json").write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        Replay([path], RUN, tmp_path / "details.json")
+
+
+def test_bars_become_ticks_with_the_volume_of_the_bar(tmp_path: Path) -> None:
+    header = "ts_ms,open,high,low,close,volume"
+    path = write(
+        tmp_path / "x_BTCUSDT_klines_1m.csv", header,
+        f"{T},10,12,9,11,8", f"{T + 30_000},1,1,1,1,5", f"{T + 60_000},11,11,11,11,0",
+    )  # fmt: skip
+    replay = Replay([path], RUN)
+    made = [e for _, e in replay.steps(0) if isinstance(e, MarketData)]
+    assert [(t.timestamp - T, str(t.price), str(t.volume)) for t in made] == [
+        (0, "10", "2"), (15_000, "9", "2"), (30_000, "12", "2"), (45_000, "11", "2"),
+    ]  # fmt: skip
+    assert {t.source for t in made} == {"x:klines_1m:synthetic"}
+    assert replay.counts() == {
+        "files": [
+            {"file": path.name, "accepted": 1, "reordered": 0,
+             "skipped": {"no_volume": 1, "overlapping_bar": 1}},
+        ]
+    }  # fmt: skip
+
+
+def test_a_settled_rate_is_told_just_before_its_settlement(tmp_path: Path) -> None:
+    settled = T // 28_800_000 * 28_800_000
+    path = write(tmp_path / "x_BTCUSDT_funding.csv", "ts_ms,rate", f"{settled + 17},1E-8")
+    rate = ticks([path])[0]
+    assert (rate.kind, rate.funding_rate) == (MarketDataKind.FUNDING, Decimal("0.00000001"))
+    assert (rate.next_funding_time, rate.timestamp) == (settled, settled - 1000)
+
+
+def test_no_file_or_the_same_file_twice_is_an_error(tmp_path: Path) -> None:
+    path = trades(tmp_path, f"{T},1,1,buy")
+    with pytest.raises(DataError, match="given twice"):
+        Replay([path, path], RUN)
+    with pytest.raises(DataError, match="has no file"):
+        Replay([], RUN)

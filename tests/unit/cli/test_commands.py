@@ -1,0 +1,123 @@
+"""Every command explains itself, and says in one line what is missing."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from services.cli.main import claire
+
+pytestmark = pytest.mark.unit
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        found += (
+            commands(command, (*path, name))
+            if isinstance(command, click.Group)
+            else [(*path, name)]
+        )
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without .env, a home without a run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLAIRE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("REDIS_PASSWORD", "CDB_ENV_FILE", "POSTGRES_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_commands_of_this_phase_are_there() -> None:
+    assert {" ".join(path) for path in commands(claire)} == {
+        "init",
+        "run-paper",
+        "up",
+        "down",
+        "status",
+        "tail",
+        "halt",
+        "reset",
+        "pause",
+        "resume",
+        "config",
+        "doctor",
+        "db migrate",
+        "bench pipeline",
+    }
+
+
+@pytest.mark.parametrize("path", commands(claire), ids=" ".join)
+def test_help_has_an_example(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(claire, [*path, "--help"])
+
+    assert done.exit_code == 0
+    assert "Example" in done.output
+    assert f"claire {path[0]}" in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("tail",), ("halt",), ("reset", "--reason", "x"), ("pause",)]
+)
+def test_without_a_system_the_remedy_is_told(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(claire, arguments)
+
+    assert done.exit_code == 1
+    assert "claire run-paper" in done.output
+    assert "claire up" in done.output
+
+
+def test_a_reset_needs_a_reason() -> None:
+    assert CliRunner().invoke(claire, ["reset"]).exit_code == 2
+    assert CliRunner().invoke(claire, ["reset", "--reason", " "]).exit_code == 2
+
+
+def test_tail_knows_the_topics() -> None:
+    done = CliRunner().invoke(claire, ["tail", "sygnals"])
+
+    assert done.exit_code == 2
+    assert "risk_decisions" in done.output
+
+
+def test_config_has_value_source_and_range(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("STOP_LOSS_PCT=0.03\nPOSTGRES_PASSWORD=hush\n")
+
+    done = CliRunner().invoke(claire, ["config", "--set", "TOP_N=3", "--json"])
+
+    settings = json.loads(done.output)["settings"]
+    assert settings["STOP_LOSS_PCT"]["value"] == "0.03"
+    assert settings["STOP_LOSS_PCT"]["source"] == ".env"
+    assert settings["STOP_LOSS_PCT"]["range"] == "0.005 to 0.10"
+    assert settings["TOP_N"]["source"] == "--set"
+    assert settings["MAX_LEVERAGE"]["source"] == "default"
+    assert "hush" not in done.output
+
+
+def test_up_without_docker_names_the_way_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    done = CliRunner().invoke(claire, ["down"])
+
+    assert done.exit_code == 1
+    assert "claire run-paper" in done.output
+
+
+def test_db_migrate_without_a_password_names_it() -> None:
+    done = CliRunner().invoke(claire, ["db", "migrate"])
+
+    assert done.exit_code == 1
+    assert "POSTGRES_PASSWORD is not set" in done.output
+
+
+def test_doctor_looks_at_everything() -> None:
+    done = CliRunner().invoke(claire, ["doctor", "--json"])
+
+    findings = json.loads(done.output)["findings"]
+    assert {"program", "docker", "home", "ports of the stack"} <= {
+        finding["check"] for finding in findings
+    }
