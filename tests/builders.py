@@ -260,6 +260,7 @@ def signal(
 def exit_signal(
     symbol: str = BTC, direction: Side = Side.SELL, price: Number = 100, at: int = NOON, **kw: Any
 ) -> Signal:
+    """The strategy wants to leave."""
     return signal(symbol, direction, price, at, reduce_only=True, **kw)
 
 
@@ -384,17 +385,10 @@ def trading_state(
 
 def portfolio_snapshot(checksum: str, cause: Event) -> PortfolioSnapshot:
     """A snapshot of which only the checksum and its cause matter."""
-    zero = Decimal(0)
-    figures = dict.fromkeys(
-        (
-            *("equity", "cash", "realised_profit", "unrealised_profit", "fees", "funding"),
-            *("gross_exposure", "exposure_pct", "peak_equity", "day_start_equity"),
-            *("daily_drawdown_pct", "drawdown_pct", "max_drawdown_pct", "worst_day_pct"),
-        ),
-        zero,
-    )
     fields = envelope(topics.PAPER_RUNNER, cause.timestamp, causation_id=cause.event_id)
-    return PortfolioSnapshot(**fields, **figures, positions=(), checksum=checksum)
+    figures = set(PortfolioSnapshot.__struct_fields__) - set(Event.__struct_fields__)
+    fields |= dict.fromkeys(figures, Decimal(0)) | {"positions": (), "checksum": checksum}
+    return PortfolioSnapshot(**fields)
 
 
 def of_type(events: Iterable[Event], kind: type[E]) -> list[E]:

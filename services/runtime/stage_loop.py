@@ -20,7 +20,8 @@ from services.runtime.subscription import Batch, Outside, Rewound, Subscription
 
 OUTPUTS_AT_ONCE = 500
 OUTPUTS_WAIT_S = 0.005
-ACKNOWLEDGE_S = 0.05
+ACKNOWLEDGE_S = 0.2
+"""Between two acknowledgements without outputs: each is a write to the server's disk."""
 RECEIVE_S = 0.2
 
 
@@ -258,12 +259,12 @@ class StageLoop:
                 self._subscribe(event.seq)
                 batch.upto = event.seq
                 break
+        if outbox.in_step:
+            outbox.done(batch.upto)  # the outputs were published one by one
         due = not batch.events or began - outbox.acknowledged_at > ACKNOWLEDGE_S
         if batch.upto > outbox.cursor and (outputs or due):
             outbox.publish(outputs, batch.upto)
             every += outputs
-        if outbox.in_step:
-            outbox.done(batch.upto)
         self._settled = True
         self.counters["inputs"] += len(batch.events)
         return every

@@ -123,11 +123,19 @@ class Subscription:
         self._unconfirmed = {}
 
     def lag(self) -> int:
-        """Events of the topics that are published and not yet delivered."""
+        """Events of the topics that are published and not yet delivered.
+
+        Where there are none, ``position`` moves to the head: a reader of rare events must not
+        keep the journal of frequent ones from being trimmed. Call it when everything received
+        has been handled.
+        """
         heads = self._checked_heads()
         if not self._topic_seqs:
             return heads.seq - self.position
-        return sum(heads.topic_seqs[name] - self._topic_seqs[name] for name in self._topics)
+        behind = sum(heads.topic_seqs[name] - self._topic_seqs[name] for name in self._topics)
+        if behind == 0:
+            self.position = heads.seq
+        return behind
 
     def drop(self) -> None:
         """Disconnect; the next ``receive`` connects and catches up."""

@@ -82,6 +82,31 @@ def test_a_stopped_postgres_stops_entries_loses_nothing_and_recovers(external: S
     eventually("nothing was lost", lambda: market.rows() == len(market.trade_ids))
 
 
+def test_a_service_that_starts_before_redis_waits_for_it(external: Stack) -> None:
+    external.stop("cdb_redis")
+    external.stop("cdb_core")
+
+    external.start("cdb_core")
+
+    eventually("it says that it waits", lambda: "Redis" in external.health("cdb_core")[1])
+    assert external.health("cdb_core")[0] == 503
+    assert external.inspect("cdb_core")["RestartCount"] == 0
+    external.start("cdb_redis")
+    eventually("it works", lambda: green(external, "cdb_core"), GREEN_WITHIN_S)
+
+
+def test_a_writer_that_starts_before_postgres_waits_for_it(external: Stack) -> None:
+    external.stop("cdb_postgres")
+    external.stop("cdb_db_writer")
+
+    external.start("cdb_db_writer")
+
+    eventually("it says that it waits", lambda: "PostgreSQL" in external.health("cdb_db_writer")[1])
+    assert external.inspect("cdb_db_writer")["RestartCount"] == 0
+    external.start("cdb_postgres")
+    eventually("it works", lambda: green(external, "cdb_db_writer"), GREEN_WITHIN_S)
+
+
 def test_a_killed_service_starts_again_and_goes_on(external: Stack) -> None:
     market = Market(external, "ETH_USDT")
     before = external.inspect("cdb_core")["RestartCount"]

@@ -222,5 +222,5 @@ class RiskStage:
                 self._trading.on_reset(event)
             case Pause():
                 self._trading.on_pause(event)
-            case Resume():
+            case _:
                 self._trading.on_resume(event)

@@ -16,7 +16,7 @@ local cursor_key = 'cdb:cursor:' .. service
 local journal = 'cdb:journal:' .. service
 
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- Who asks.

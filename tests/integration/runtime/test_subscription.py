@@ -250,7 +250,10 @@ def test_a_trimmed_journal_is_no_silent_gap(bus_of: BusOf, open_redis: RedisServ
         # When the journal is trimmed behind the slowest, which is execution's own table
         assert journal.trim(ws) == 1201
         assert admin.xlen("cdb:journal:cdb_ws") < 2000
+    journal.record_commit(bus_of("cdb_execution"), 500)
+    journal.trim(ws)
     late = bus_of("cdb_core")
+    assert late.heads().trimmed == 1201, "what is gone stays gone"
     with pytest.raises(JournalTrimmed, match="begins at 1201"):
         Subscription(late, [topics.MARKET_DATA], 1199).receive(0)
     kept = Subscription(late, [topics.MARKET_DATA], 1200)
@@ -266,4 +269,18 @@ def test_lag_counts_what_is_published_and_not_delivered(bus_of: BusOf) -> None:
     assert subscription.lag() == 2
     receive_events(subscription, 2)
     assert subscription.lag() == 0
+    subscription.close()
+
+
+def test_in_a_silence_the_position_follows_the_head(bus_of: BusOf) -> None:
+    ws, core = bus_of("cdb_ws"), bus_of("cdb_core")
+    subscription = Subscription(core, [topics.CONTROL], 0)
+    subscription.receive(0)
+    ws.publish([tick(n) for n in range(10)])
+    assert subscription.lag() == 0
+    assert subscription.position == 10
+    core.publish([condition("cdb_core")])
+    assert subscription.lag() == 1
+    assert subscription.position == 10, "not past what is still to come"
+    assert [event.seq for event in receive_events(subscription, 1).events] == [11]
     subscription.close()

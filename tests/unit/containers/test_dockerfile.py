@@ -35,7 +35,7 @@ def test_the_final_stage_runs_as_a_numbered_user_that_is_not_root() -> None:
 
 
 def test_no_secret_and_no_setting_is_baked_in() -> None:
-    assert not re.search(r"PASSWORD|SECRET|\.env|TRADING_MODE|CDB_", DOCKERFILE)
+    assert not re.search(r"PASSWORD|SECRET|\.env(?!\.example)|TRADING_MODE|CDB_", DOCKERFILE)
 
 
 def test_the_build_context_is_an_allow_list() -> None:

@@ -97,7 +97,8 @@ class Desk:
         quantity: Number | None = None,
     ) -> RiskDecision:
         """The strategy wants to leave now; returns risk's decision."""
-        self.feed(builders.exit_signal(symbol, side, price, self.now, quantity=quantity))
+        wish = builders.signal(symbol, side, price, self.now, quantity=quantity, reduce_only=True)
+        self.feed(wish)
         return self.decisions[-1]
 
     def enter(

@@ -56,7 +56,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events)
 def test_no_stage_stops_at_an_absurd_figure(events: list[Event]) -> None:
     pipeline = Pipeline()

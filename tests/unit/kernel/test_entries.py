@@ -157,6 +157,39 @@ def test_an_order_that_is_not_filled_yet_counts_as_filled() -> None:
     assert desk.signal(100).reason == Reason.POSITION_LIMIT
 
 
+def test_an_order_in_a_symbol_that_only_quotes_counts_at_its_own_price() -> None:
+    desk = Desk({"MAX_TOTAL_EXPOSURE_PCT": "0.10"}, symbols=[BTC, ETH])
+    desk.quote("49.99", "50.01", ETH)
+    desk.signal(50, symbol=ETH, quantity=150)
+    desk.trade(100, BTC)
+
+    decision = desk.signal(100)
+
+    assert (decision.verdict, decision.quantity) == (Verdict.TRIMMED, 25)
+
+
+def test_a_part_that_was_filled_is_no_longer_pending() -> None:
+    desk = Desk({"SIM_LATENCY_MS": "10000"})
+    desk.trade(100)
+    order_id = desk.signal(100).order_id
+
+    desk.feed(
+        builders.result(
+            BTC,
+            Side.BUY,
+            30,
+            100,
+            desk.now,
+            order_id=order_id,
+            stop=98,
+            status=OrderStatus.PARTIALLY_FILLED,
+        )
+    )
+
+    assert desk.risk.state.pending[order_id or ""].quantity == 70
+    assert desk.signal(100).reason == Reason.POSITION_LIMIT
+
+
 def test_what_was_cancelled_or_refused_counts_no_more() -> None:
     desk = Desk({"ORDER_EXPIRY_SEC": "5"})
     desk.trade(100)

@@ -99,6 +99,17 @@ def test_the_next_rate_told_before_the_clock_does_not_replace_what_is_due() -> N
     assert account.settled[1:] == [(SIXTEEN, Decimal("-0.2"))]
 
 
+def test_a_next_rate_without_a_time_is_for_the_usual_interval() -> None:
+    account = Account().apply(
+        announce("0.0001", EIGHT),
+        announce("0.0002", None, at=EIGHT + 300),
+        builders.clock(EIGHT + 900),
+        builders.clock(SIXTEEN),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1")), (SIXTEEN, Decimal("-0.2"))]
+
+
 def test_what_is_due_may_still_be_told_again_until_its_clock_comes() -> None:
     account = Account().apply(
         announce("0.0001", EIGHT),

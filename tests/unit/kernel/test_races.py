@@ -76,7 +76,7 @@ class Bus:
         self.order.append(msgspec.structs.replace(event, seq=len(self.order) + 1))
 
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 seeds, schedules, hastes = (
     st.integers(0, 30),
     st.integers(0, 1000),

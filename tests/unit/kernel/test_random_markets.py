@@ -46,7 +46,7 @@ pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
 STAGES: tuple[type[Stage], ...] = (ExecutionStage, RiskStage, SignalStage, PortfolioStage)
 seeds = st.integers(0, 40)
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 STEPS = 300
 
 
