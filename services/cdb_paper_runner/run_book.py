@@ -2,11 +2,14 @@
 
 from msgspec import Struct, field
 
+from services.kernel import topics
 from services.kernel.events import (
     AnyEvent,
     Clock,
     OpeningAccount,
     OpeningPosition,
+    Pause,
+    Resume,
     RunEnded,
     RunStarted,
     TradingState,
@@ -24,6 +27,8 @@ class RunBook(Struct, kw_only=True):
         ended_at_seq: Where in the total order it ended.
         halted: Why trading is halted; None while it is not.
         quarantined: Symbols that a person must release.
+        paused: Whether an operator paused the account.
+        paused_symbols: Symbols that an operator paused.
     """
 
     run: RunStarted | None = None
@@ -32,6 +37,8 @@ class RunBook(Struct, kw_only=True):
     last_clock: int | None = None
     halted: str | None = None
     quarantined: list[str] = field(default_factory=list)
+    paused: bool = False
+    paused_symbols: list[str] = field(default_factory=list)
 
     def apply(self, event: AnyEvent) -> None:
         """Fold one event in."""
@@ -44,6 +51,8 @@ class RunBook(Struct, kw_only=True):
                 self.last_clock = event.timestamp
             case TradingStateChanged():
                 self._change(event)
+            case Pause() | Resume() if event.producer == topics.RISK:
+                self._pause(event.symbol, paused=isinstance(event, Pause))
 
     @property
     def is_open(self) -> bool:
@@ -71,6 +80,8 @@ class RunBook(Struct, kw_only=True):
             ),
             halted=self.halted,
             quarantined=tuple(self.quarantined),
+            paused=self.paused,
+            paused_symbols=tuple(self.paused_symbols),
         )
 
     def _begin(self, event: RunStarted) -> None:
@@ -78,6 +89,16 @@ class RunBook(Struct, kw_only=True):
         self.end_reason, self.ended_at_seq, self.last_clock = None, 0, None
         self.halted = event.account.halted
         self.quarantined = list(event.account.quarantined)
+        self.paused = event.account.paused
+        self.paused_symbols = list(event.account.paused_symbols)
+
+    def _pause(self, symbol: str | None, *, paused: bool) -> None:
+        if symbol is None:
+            self.paused = paused
+        elif paused:
+            self.paused_symbols = sorted({*self.paused_symbols, symbol})
+        else:
+            self.paused_symbols = [name for name in self.paused_symbols if name != symbol]
 
     def _change(self, event: TradingStateChanged) -> None:
         if event.symbol is None:

@@ -36,7 +36,7 @@ _RESULT: Final = """
         filled_at = coalesce(%(filled_at)s, filled_at),
         updated_at = %(at)s,
         updated_seq = %(seq)s
-    WHERE order_id = %(order_id)s AND updated_seq < %(seq)s
+    WHERE order_id = %(order_id)s AND origin = %(origin)s AND updated_seq < %(seq)s
 """
 
 

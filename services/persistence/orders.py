@@ -89,6 +89,8 @@ class OrderProjector:
         rows.results.append(
             {
                 "order_id": clean(event.order_id),
+                # One posted by hand may bear the id of a real order, whose row is not its own.
+                "origin": event.origin.value,
                 "status": event.status.value,
                 "reason": value_of("reason", event.reason),
                 "quantity": event.filled_quantity,

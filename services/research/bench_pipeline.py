@@ -1,36 +1,32 @@
-"""The pipeline's benchmark: latency at a given rate, the highest sustained rate, and the floor.
+"""The pipeline's benchmark: the highest sustained rate, latency at a given rate, and the floor.
 
 All on the real servers (AOF with fsync on every write, PostgreSQL with fsync and synchronous
 commit) and with the real services as processes. The floor is the same with handlers that only
 pass on, see ``floor``.
 """
 
-import json
 import os
+import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from services.kernel import topics
-from services.research import bench_market, run_result
-from services.research.fill_latency import FillObserver, percentile
-from services.runtime.database import connect
+from services.research import bench_market, bench_phase
+from services.research.bench_phase import Phase
+from services.research.fill_latency import percentile
 from services.runtime.embedded.home import Home
-from services.runtime.embedded.session import EmbeddedSession, SessionError
 
 FLOOR_MODULES: Final = {
     topics.CORE: "services.research.floor.core",
     topics.RISK: "services.research.floor.risk",
     topics.EXECUTION: "services.research.floor.execution",
 }
-START_SECONDS: Final = 60.0
-MARGIN_SECONDS: Final = 120.0
-SETTLE_SECONDS: Final = 300.0
-LOOK_SECONDS: Final = 0.05
-SLOWEST_TICKS_PER_S: Final = 500
-"""A flood that is slower than this has failed."""
+DISK_SAMPLES: Final = 200
+DISK_BYTES: Final = 1000
+"""About what one event writes to the bus's journal."""
 
 Say = Callable[[str], None]
 
@@ -41,31 +37,13 @@ class BenchPlan:
 
     Attributes:
         flood_ticks: Ticks of the sustained-rate phase.
-        latency_seconds: Length of each latency phase.
+        latency_seconds: Length of each of the two latency phases, warm-up not counted.
         rate: Ticks per second of the latency phases.
     """
 
     flood_ticks: int = 300_000
-    latency_seconds: int = 60
+    latency_seconds: int = 40
     rate: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """What one phase gave.
-
-    Attributes:
-        seconds: From the first tick until the writer and all stages had the last.
-        latencies: Seconds from tick to order result.
-        cpu_seconds: By service, and of the two servers; without the start.
-        result: The run's figures; None for the floor.
-    """
-
-    ticks: int
-    seconds: float
-    latencies: tuple[float, ...]
-    cpu_seconds: Mapping[str, float]
-    result: run_result.RunResult | None
 
 
 def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
@@ -84,87 +62,19 @@ def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
         HomeError: The folder is in use or cannot be written.
     """
     home = Home(folder)
-    latency_ticks = plan.rate * plan.latency_seconds
+    machine = _machine(folder)
+    ticks = plan.rate * plan.latency_seconds
     speed = f"{plan.rate / bench_market.TICKS_PER_SECOND:.6f}"
-    say(f"sustained rate: {plan.flood_ticks} ticks as fast as they go")
-    flood = _phase(home, plan.flood_ticks, "flood", {})
-    say(f"  {flood.ticks / flood.seconds:,.0f} ticks/s")
-    say(f"latency at {plan.rate} ticks/s for {plan.latency_seconds} s")
-    paced = _phase(home, latency_ticks, speed, {})
-    say(f"  p50 {percentile(paced.latencies, 0.5) * 1000:.2f} ms")
+    say(f"sustained rate: {plan.flood_ticks:,} ticks as fast as they go")
+    flood = bench_phase.play(home, plan.flood_ticks, bench_phase.FLOOD)
+    say(f"  {flood.ticks_per_s:,.0f} ticks/s")
+    say(f"latency at {plan.rate:,} ticks/s for {plan.latency_seconds} s, after the warm-up")
+    paced = bench_phase.play(home, ticks, speed)
+    say(f"  p50 {_milliseconds(paced, 0.5)} ms")
     say("the same with pass-through handlers")
-    floor = _phase(home, latency_ticks, speed, FLOOR_MODULES)
-    say(f"  p50 {percentile(floor.latencies, 0.5) * 1000:.2f} ms")
-    return _figures(plan, flood, paced, floor)
-
-
-def _phase(home: Home, ticks: int, speed: str, modules: Mapping[str, str]) -> Phase:
-    with home.taken():
-        home.clear()
-        data = home.folder / "logs" / "market"
-        data.mkdir(parents=True)
-        files = bench_market.write(data, ticks)
-        settings = bench_market.SETTINGS | {
-            "CDB_SOURCE": "replay",
-            "CDB_SPEED": speed,
-            "CDB_DATA": json.dumps([str(path) for path in files]),
-        }
-        expected = ticks + bench_market.warm_up_ticks()
-        try:
-            with EmbeddedSession(home, settings) as session:
-                session.start_servers()
-                return _measure(session, expected, speed, modules)
-        finally:
-            home.clear()
-
-
-def _measure(session: EmbeddedSession, ticks: int, speed: str, modules: Mapping[str, str]) -> Phase:
-    observer = FillObserver(session.operator)
-    try:
-        session.start_services(modules=modules)
-        session.wait_until(
-            lambda: session.head() >= bench_market.SYMBOLS, "no tick came", START_SECONDS
-        )
-        began, before = time.monotonic(), session.cpu_seconds()
-        pace = SLOWEST_TICKS_PER_S if speed == "flood" else _wall_rate(speed)
-        deadline = began + ticks / pace + MARGIN_SECONDS
-        while not observer.run_ended:
-            if time.monotonic() > deadline:
-                raise SessionError(f"the benchmark's run did not end; logs: {session.home.logs}")
-            session.watch()
-            observer.observe(LOOK_SECONDS)
-        session.wait_until(lambda: _all_done(session), "a service did not keep up", SETTLE_SECONDS)
-        seconds = time.monotonic() - began
-        session.wait_quiet(SETTLE_SECONDS)
-        cpu = {name: used - before.get(name, 0.0) for name, used in session.cpu_seconds().items()}
-        result = None if modules else _result(session, ticks, seconds)
-        return Phase(ticks, seconds, tuple(observer.latencies), cpu, result)
-    finally:
-        observer.close()
-
-
-def _wall_rate(speed: str) -> float:
-    """Ticks per second at a speed, the sparse warm-up included."""
-    return float(speed) * bench_market.TICKS_PER_SECOND / 2
-
-
-def _all_done(session: EmbeddedSession) -> bool:
-    """Whether the writer has committed everything and no stage is behind."""
-    if session.cursor(topics.DB_WRITER) < session.head():
-        return False
-    states = [session.ask(name, "/status") or {} for name in topics.STAGE_ORDER]
-    return all(state.get("run_ended") and not state.get("bus_lag_events") for state in states)
-
-
-def _result(session: EmbeddedSession, ticks: int, seconds: float) -> run_result.RunResult:
-    summary = session.ask(topics.PAPER_RUNNER, "/api/summary") or {}
-    with connect(session.database, application="claire-bench") as connection:
-        session.wait_until(
-            lambda: run_result.orders_are_written(connection), "orders were not written", 60.0
-        )
-        return run_result.compute(
-            connection, str(summary.get("run_id")), ticks_made=ticks, seconds=seconds
-        )
+    floor = bench_phase.play(home, ticks, speed, FLOOR_MODULES)
+    say(f"  p50 {_milliseconds(floor, 0.5)} ms")
+    return _figures(plan, flood, paced, floor) | {"machine": machine}
 
 
 def _figures(plan: BenchPlan, flood: Phase, paced: Phase, floor: Phase) -> dict[str, Any]:
@@ -172,12 +82,12 @@ def _figures(plan: BenchPlan, flood: Phase, paced: Phase, floor: Phase) -> dict[
     assert flood.result is not None
     assert paced.result is not None
     return {
-        "sustained_ticks_per_s": round(flood.ticks / flood.seconds),
-        "p50_ms": round(p50 * 1000, 3),
-        "p99_ms": round(percentile(paced.latencies, 0.99) * 1000, 3),
+        "sustained_ticks_per_s": round(flood.ticks_per_s),
+        "p50_ms": _milliseconds(paced, 0.5),
+        "p99_ms": _milliseconds(paced, 0.99),
         "p50_ratio_to_floor": round(p50 / floor_p50, 3) if floor_p50 else None,
-        "floor_p50_ms": round(floor_p50 * 1000, 3),
-        "floor_p99_ms": round(percentile(floor.latencies, 0.99) * 1000, 3),
+        "floor_p50_ms": _milliseconds(floor, 0.5),
+        "floor_p99_ms": _milliseconds(floor, 0.99),
         "samples": len(paced.latencies),
         "floor_samples": len(floor.latencies),
         "rate": plan.rate,
@@ -187,10 +97,42 @@ def _figures(plan: BenchPlan, flood: Phase, paced: Phase, floor: Phase) -> dict[
         "duplicates": flood.result.duplicates + paced.result.duplicates,
         "signals": {"flood": flood.result.signals, "paced": paced.result.signals},
         "fills": {"flood": flood.result.fills, "paced": paced.result.fills},
-        "rejected": dict(paced.result.decisions.rejected),
+        "rejected": dict(flood.result.decisions.rejected) | dict(paced.result.decisions.rejected),
         "cpu_us_per_tick": {
-            name: round(seconds / flood.ticks * 1e6, 1)
-            for name, seconds in flood.cpu_seconds.items()
+            "flood": flood.cpu_us_per_tick(),
+            "paced": paced.cpu_us_per_tick(),
+            "floor": floor.cpu_us_per_tick(),
         },
-        "cores": os.cpu_count(),
     }
+
+
+def _milliseconds(phase: Phase, part: float) -> float:
+    return round(percentile(phase.latencies, part) * 1000, 3)
+
+
+def _machine(folder: Path) -> dict[str, Any]:
+    """What the figures depend on; a load well above 0 before the start spoils them."""
+    return {
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "fsync_p50_ms": _fsync_milliseconds(folder),
+    }
+
+
+def _fsync_milliseconds(folder: Path) -> float:
+    """What this disk takes for one small durable write: no event is heard of before its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "fsync"
+    seconds = []
+    try:
+        with path.open("ab", buffering=0) as file:
+            for _ in range(DISK_SAMPLES):
+                began = time.perf_counter()
+                file.write(bytes(DISK_BYTES))
+                os.fsync(file.fileno())
+                seconds.append(time.perf_counter() - began)
+    finally:
+        path.unlink(missing_ok=True)
+    return round(percentile(seconds, 0.5) * 1000, 3)

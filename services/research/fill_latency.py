@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from services.kernel import topics
+from services.kernel import codec, topics
 from services.runtime.connection import Connection, pack
 from services.runtime.redis_address import RedisAddress
 
@@ -22,20 +22,20 @@ class FillObserver:
 
     Args:
         address: The bus, as the operator.
+        ticks: Whether it listens to them; without, it only waits for the end.
 
     Attributes:
         latencies: Seconds, one per order result that a tick caused.
-        run_ended: Whether the run's end was seen.
+        run_ended: Seq of the run's end; 0 while it was not seen.
     """
 
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, *, ticks: bool = True) -> None:
         self.latencies: list[float] = []
-        self.run_ended = False
+        self.run_ended = 0
         self._arrived: dict[bytes, float] = {}
         self._connection = Connection(address, "claire-bench")
-        self._connection.send(
-            pack("SUBSCRIBE", topics.MARKET_DATA, topics.ORDER_RESULTS, topics.CONTROL)
-        )
+        heard = [topics.CONTROL, *([topics.MARKET_DATA, topics.ORDER_RESULTS] if ticks else [])]
+        self._connection.send(pack("SUBSCRIBE", *heard))
 
     def observe(self, seconds: float) -> None:
         """Take what arrives within some time."""
@@ -60,8 +60,8 @@ class FillObserver:
             arrived = self._arrived.get(_field(body, _CAUSATION_ID))
             if arrived is not None:
                 self.latencies.append(now - arrived)
-        elif body.startswith(_RUN_ENDED) and b'"seq":' in body:
-            self.run_ended = True
+        elif body.startswith(_RUN_ENDED):
+            self.run_ended = codec.decode(body).seq
 
 
 def _field(body: bytes, name: bytes) -> bytes:

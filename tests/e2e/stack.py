@@ -162,8 +162,8 @@ class Stack:
         self.compose("stop", "--timeout", "15", name)
 
     def start(self, name: str) -> None:
-        """Start a stopped container."""
-        self.compose("start", name)
+        """Start a stopped container, and none of those that it needs (compose would)."""
+        docker("start", self.container(name))
 
     def kill_process(self, name: str) -> None:
         """SIGKILL a container's main process, from beside it: after a ``docker kill`` docker does

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from services.kernel import topics
-from services.kernel.events import Event, OrderStatus, Side
+from services.kernel.events import Event, OrderStatus, Origin, Side
 from services.kernel.ids import make_id
 from services.persistence.order_follower import OrderFollower
 from services.runtime import journal, recovery
@@ -125,6 +125,21 @@ def test_a_refused_repetition_leaves_the_first_order_alone(
         filled_price=None,
     )  # fmt: skip
     last = desk.publish(run_started(), order(1), again, refusal, result(1))
+
+    desk.wait(last)
+
+    assert postgres_server.query("SELECT status, reason FROM orders") == [("FILLED", None)]
+
+
+def test_an_order_posted_by_hand_under_a_real_orders_id_leaves_the_real_one_alone(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    posted = order(1, approved_by=None, origin=Origin.EXTERNAL, external=True)
+    refusal = result(
+        1, quantity="0", part=9, status=OrderStatus.REJECTED, reason="NOT_APPROVED",
+        filled_price=None, origin=Origin.EXTERNAL,
+    )  # fmt: skip
+    last = desk.publish(run_started(), order(1), result(1), posted, refusal)
 
     desk.wait(last)
 

@@ -149,6 +149,25 @@ def test_a_release_ends_the_halt_in_the_book():
     assert stage.book.halted is None
 
 
+def test_what_an_operator_paused_stays_paused_in_the_next_run():
+    stage, _ = fed(
+        a.run_started(),
+        a.pause(),
+        a.pause(a.ETH),
+        a.pause(a.SOL),
+        a.resume(a.ETH),
+        a.resume(producer="operator"),  # not published by risk: no command
+    )
+
+    account = stage.book.carried_over(stage.fold.portfolio)
+    next_stage, _ = fed(a.run_started(run_id="run-2", opening=account), a.resume())
+
+    assert account.paused
+    assert account.paused_symbols == (a.SOL,)
+    assert not next_stage.book.paused
+    assert next_stage.book.paused_symbols == [a.SOL]
+
+
 def test_the_newest_lines_are_kept():
     alerts = [a.trading_state(TradingState.PAUSED, symbol=f"S{n}_USDT") for n in range(40)]
     stage, _ = fed(a.run_started(), *alerts)
