@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.e2e.stack import CONTAINERS, INSIDE_PORTS, SERVICES, Stack, StackError
+from tests.e2e.stack import CONTAINERS, INSIDE_PORTS, SERVICES, Stack, StackError, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -25,9 +25,10 @@ def test_exactly_the_ten_containers_run(external: Stack) -> None:
 
 @every_container
 def test_a_container_is_healthy(external: Stack, name: str) -> None:
-    state = external.inspect(name)["State"]
-
-    assert state["Health"]["Status"] == "healthy"
+    eventually(
+        "docker sees it healthy",
+        lambda: external.inspect(name)["State"]["Health"]["Status"] == "healthy",
+    )
     assert external.inspect(name)["RestartCount"] == 0
 
 

@@ -28,7 +28,8 @@ def green(stack: Stack, *names: str) -> bool:
 def healthy_before_and_after(external: Stack) -> Iterator[None]:
     eventually("all are healthy before", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
     yield
-    external.compose("up", "-d", "--no-build", "--wait")
+    external.compose("up", "-d", "--no-build")  # whatever a failed test left stopped
+    eventually("all are healthy after", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
 
 
 def test_a_stopped_redis_turns_every_service_red_and_all_recover(external: Stack) -> None:
