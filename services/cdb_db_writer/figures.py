@@ -14,9 +14,7 @@ def figures(writer: RecordService) -> Iterable[Metric]:
     yield gauge("cdb_healthy", "1 while /health answers 200.", float(writer.health().ok))
     yield gauge("cdb_bus_lag_events", "Events published and not yet received.", writer.lag)
     yield gauge("cdb_cursor_seq", "Seq of the last event written down.", writer.committed_seq)
-    yield gauge(
-        "cdb_db_connected", "1 while the database can be written.", float(writer.connected)
-    )
+    yield gauge("cdb_db_connected", "1 while the database can be written.", float(writer.connected))
     yield gauge("cdb_db_write_age_seconds", "Age of the oldest unwritten event.", writer.age())
     yield gauge(
         "cdb_db_commit_seconds", "How long the last transaction took.", writer.commit_seconds
