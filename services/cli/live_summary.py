@@ -83,7 +83,7 @@ class _Rate:
 def _line(progress: Progress, rate: float) -> str:
     summary = progress.summary
     parts = [progress.phase]
-    if progress.page and progress.phase == "starting the services":
+    if progress.page and not summary:
         parts.append(f"page {progress.page}, logs {progress.logs}")
     if summary:
         parts += [
