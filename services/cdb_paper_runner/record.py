@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from services.kernel import codec, topics
+from services.persistence.record_store import events_page
 from services.runtime.bus import Bus
 from services.runtime.database import DatabaseAddress, connect, translated
 from services.runtime.journal import JournalTrimmed
@@ -17,14 +18,6 @@ from services.runtime.stage_loop import StageLoop
 from services.runtime.subscription import Batch
 
 PAGE = 2000
-
-_EVENTS_AFTER = """
-    SELECT seq, body::text FROM events
-    WHERE seq > %(after)s AND seq <= %(upto)s AND type <> 'tick_batch'
-    UNION ALL
-    SELECT seq, body::text FROM market_data WHERE seq > %(after)s AND seq <= %(upto)s
-    ORDER BY seq LIMIT %(page)s
-"""
 
 
 def read_batches(address: DatabaseAddress, after: int, upto: int) -> Iterator[Batch]:
@@ -40,11 +33,9 @@ def read_batches(address: DatabaseAddress, after: int, upto: int) -> Iterator[Ba
     """
     with translated(address), connect(address, application=topics.PAPER_RUNNER) as connection:
         while after < upto:
-            rows = connection.execute(
-                _EVENTS_AFTER, {"after": after, "upto": upto, "page": PAGE}
-            ).fetchall()
+            rows = events_page(connection, after, upto, PAGE)
             batch = Batch(upto=rows[-1][0] if len(rows) == PAGE else upto)
-            for _, text in rows:
+            for _, _, text in rows:
                 body = text.encode()
                 try:
                     batch.events.append(codec.decode(body))

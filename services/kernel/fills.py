@@ -93,6 +93,19 @@ def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Deci
     return rounded(coefficient * participation.sqrt(), IMPACT_STEP)
 
 
+def _touch(
+    side: Side, market: MarketState, now: int, half_spread_pct: Decimal
+) -> tuple[Decimal, Decimal] | None:
+    """Price that the side meets first, and half the spread; None where no price is known."""
+    quote = market.fresh_quote(now)
+    if quote is not None:
+        return quote[1] if side is Side.BUY else quote[0], (quote[1] - quote[0]) / 2
+    if market.price is None:
+        return None
+    half_spread = market.price * half_spread_pct
+    return market.price + half_spread * side.sign, half_spread
+
+
 def market_fill(
     side: Side,
     quantity: Decimal,
@@ -120,20 +133,14 @@ def market_fill(
     Raises:
         ValueError: The market has no price at all.
     """
-    quote = market.fresh_quote(now)
-    if quote is not None:
-        touch = quote[1] if side is Side.BUY else quote[0]
-        half_spread = (quote[1] - quote[0]) / 2
-    elif market.price is not None:
-        half_spread = market.price * settings.sim_half_spread_pct
-        touch = market.price + half_spread * side.sign
-    else:
+    touched = _touch(side, market, now, settings.sim_half_spread_pct)
+    if touched is None:
         raise ValueError(f"no price for {instrument.symbol} at {now}; wait for its first tick")
+    touch, half_spread = touched
     volume = market.volume_of_last_minute(now)
     impact = impact_pct(quantity, volume, settings.sim_impact_pct)
-    raw = touch * (ONE + impact * side.sign)
-    rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
-    ticks = (raw / instrument.tick_size).to_integral_value(rounding=rounding)
+    ticks = touch * (ONE + impact * side.sign) / instrument.tick_size
+    ticks = ticks.to_integral_value(ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
     price = max(ticks, ONE) * instrument.tick_size
     slippage = (price - order_price) / order_price * side.sign
     return Fill(

@@ -2,8 +2,6 @@
 
 from hashlib import blake2b
 
-ID_HEX_LENGTH = 32
-
 
 def make_id(*parts: object) -> str:
     """Hash the parts, in order, into an identifier.

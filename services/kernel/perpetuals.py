@@ -26,11 +26,6 @@ def funding_payment(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> De
     return rounded(-quantity * mark_price * rate, MONEY_STEP, ROUND_FLOOR)
 
 
-def initial_margin(quantity: Decimal, entry_price: Decimal, leverage: Decimal) -> Decimal:
-    """Margin of an isolated position, in quote: notional at entry / leverage."""
-    return abs(quantity) * entry_price / leverage
-
-
 def liquidation_price(
     quantity: Decimal,
     entry_price: Decimal,
@@ -59,7 +54,7 @@ def liquidation_price(
 def liquidation_distance(leverage: Decimal, maintenance_margin_rate: Decimal) -> Decimal:
     """Distance of the liquidation price from the entry price, as a fraction of the entry price.
 
-    Follows from `liquidation_price` with the initial margin of ``leverage`` (> 0): the same for
-    long and short.
+    Follows from `liquidation_price` with the initial margin of ``leverage`` (> 0), which is the
+    notional at entry over the leverage: the same for long and short.
     """
     return ONE / leverage - maintenance_margin_rate

@@ -69,6 +69,31 @@ _TAIL = """
 """
 
 
+def events_page(
+    connection: Connection, after: int, upto: int, page: int
+) -> list[tuple[int, str, str]]:
+    """The next recorded events of all topics, in their order, as they were published.
+
+    Args:
+        connection: As a role that may read the record.
+        after: Seq before the first.
+        upto: Seq of the last.
+        page: The most that are returned; fewer mean that there are no more.
+
+    Returns:
+        Seq, producer and the exact JSON of each.
+    """
+    parameters = {
+        "after": after,
+        "upto": upto,
+        "tick_batch": chain.TICK_BATCH,
+        "ws": topics.WS,
+        "page": page,
+    }
+    rows: list[tuple[int, str, str]] = connection.execute(_TAIL, parameters).fetchall()
+    return rows
+
+
 class RecordStore:
     """The record in one database, as its one writer.
 
@@ -191,15 +216,8 @@ class RecordStore:
         """
         connection = self._open_connection()
         while after < upto:
-            parameters = {
-                "after": after,
-                "upto": upto,
-                "tick_batch": chain.TICK_BATCH,
-                "ws": topics.WS,
-                "page": _PAGE,
-            }
             with translated(self.address), connection.transaction():
-                rows = connection.execute(_TAIL, parameters).fetchall()
+                rows = events_page(connection, after, upto, _PAGE)
             for seq, producer, body in rows:
                 yield TailEvent(seq, producer, body.encode())
             if len(rows) < _PAGE:

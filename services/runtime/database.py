@@ -1,14 +1,11 @@
-"""Access to PostgreSQL: addresses, connections with deadlines, back-off, clear errors."""
+"""Access to PostgreSQL: addresses, connections with deadlines, clear errors."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.rows import TupleRow
-
-from services.runtime.backoff import Backoff
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -119,28 +116,3 @@ def translated(address: DatabaseAddress) -> Iterator[None]:
             f"PostgreSQL {address} refuses: {text}; check user, password and rights, and run"
             " 'claire db migrate'"
         ) from error
-
-
-def connect_within(
-    address: DatabaseAddress,
-    *,
-    application: str,
-    seconds: float,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Connection:
-    """Connect, trying again with back-off while the server is away.
-
-    Raises:
-        DatabaseAwayError: It still was after ``seconds``.
-        DatabaseRefusedError: The server answers and refuses.
-    """
-    deadline = time.monotonic() + seconds
-    backoff = Backoff()
-    while True:
-        try:
-            return connect(address, application=application)
-        except DatabaseAwayError:
-            wait = backoff.next_delay()
-            if time.monotonic() + wait > deadline:
-                raise
-            sleep(wait)

@@ -60,24 +60,26 @@ def create_app(
     def _metrics() -> Response:
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    @app.errorhandler(Exception)
-    def _failed(error: Exception) -> tuple[Response, int]:
-        code = getattr(error, "code", None)
-        if isinstance(code, int):
-            return jsonify(error=getattr(error, "name", str(error))), code
-        _log.error("page_failed", exc_info=error)
-        return jsonify(error="this page failed; the service's log has the reason"), 500
-
-    @app.after_request
-    def _guard(response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["X-Frame-Options"] = "DENY"
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
+    app.register_error_handler(Exception, _failed)
+    app.after_request(_guard)
     if pages is not None:
         app.register_blueprint(pages)
     return app
+
+
+def _failed(error: Exception) -> tuple[Response, int]:
+    code = getattr(error, "code", None)
+    if isinstance(code, int):
+        return jsonify(error=getattr(error, "name", str(error))), code
+    _log.error("page_failed", exc_info=error)
+    return jsonify(error="this page failed; the service's log has the reason"), 500
+
+
+def _guard(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 class HttpServer:
@@ -113,19 +115,22 @@ class HttpServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, and end the requests that are being answered."""
+        """Stop listening, and end the requests that are being answered; harmless when closed."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._server.pull_trigger()
         self._thread.join(STOP_TIMEOUT_S)
+        # Not in that thread: it may see the flag, and would close what is about to be pulled.
+        for channel in list(self._sockets.values()):
+            channel.close()
+        self._server.close()
 
     def _serve(self) -> None:
         # Not the server's own loop, which only an exception from a signal can end.
         while not self._closing.is_set():
             wasyncore.loop(timeout=1.0, use_poll=True, map=self._sockets, count=1)
         self._server.task_dispatcher.shutdown(timeout=STOP_TIMEOUT_S / 2)
-        for channel in list(self._sockets.values()):
-            channel.close()
-        self._server.close()
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

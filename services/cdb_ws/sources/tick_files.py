@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from services.cdb_ws.sources.csv_files import CsvRows, digest
 from services.cdb_ws.sources.file_names import DataFile, FileKind, VolumeUnit
@@ -18,18 +18,6 @@ _INVERSE_STEP: Final = Decimal("0.00000001")
 
 Observation = tuple[int, int, int, int, tuple[Any, ...]]
 """Timestamp, number of the file, line, point of the line, values: ordered by the first four."""
-
-
-class TickFile(Protocol):
-    """One file, as the merge sees it."""
-
-    rows: CsvRows
-
-    def observations(self) -> Iterator[Observation]:
-        """What the file tells, in the order of time."""
-
-    def tick(self, observation: Observation) -> MarketData:
-        """The event that an observation is."""
 
 
 def open_tick_file(

@@ -120,7 +120,10 @@ class RiskDecision(Event, frozen=True, kw_only=True, tag="risk_decision"):
 
 
 class TradingStateChanged(Event, frozen=True, kw_only=True, tag="trading_state"):
-    """The trading state of the account (``symbol`` null) or of one symbol changed."""
+    """The trading state of the account (``symbol`` null) or of one symbol changed.
+
+    Also the answer to an operator's command that changes nothing: ``previous`` equals ``state``.
+    """
 
     TOPIC: ClassVar[str] = topics.RISK_DECISIONS
 

@@ -192,7 +192,7 @@ class ExitDesk:
         order_id = self._emitter.id_after_next()
         correlation = signal.correlation_id if signal is not None else decision_id
         layers = self._layers(symbol, side, quantity, price, position)
-        self._emitter.emit(
+        decision = self._emitter.emit(
             RiskDecision,
             correlation_id=correlation,
             decision_id=decision_id,
@@ -219,25 +219,33 @@ class ExitDesk:
             },
             layers=layers,
         )
+        self._place(decision, order_id, price)
+
+    def _place(self, decision: RiskDecision, order_id: str, price: Decimal) -> None:
+        """The order that an approved exit is, and its place among the pending ones."""
         self._emitter.emit(
             Order,
-            correlation_id=correlation,
+            correlation_id=decision.correlation_id,
             order_id=order_id,
-            signal_id=signal.signal_id if signal is not None else None,
-            origin=origin,
-            symbol=symbol,
-            side=side,
-            quantity=quantity,
+            signal_id=decision.signal_id,
+            origin=decision.origin,
+            symbol=decision.symbol,
+            side=decision.side,
+            quantity=decision.quantity,
             price=price,
             order_type=OrderType.MARKET,
             reduce_only=True,
             stop_loss_price=None,
-            leverage=position.leverage,
+            leverage=decision.leverage,
             approved_by=self._emitter.producer,
-            risk_checks=dict.fromkeys((layer.name for layer in layers), LayerVerdict.PASS),
+            risk_checks=dict.fromkeys((layer.name for layer in decision.layers), LayerVerdict.PASS),
         )
         self._state.pending[order_id] = PendingOrder(
-            symbol=symbol, side=side, quantity=quantity, price=price, reduce_only=True
+            symbol=decision.symbol,
+            side=decision.side,
+            quantity=decision.quantity,
+            price=price,
+            reduce_only=True,
         )
 
     def _layers(

@@ -104,12 +104,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All layers' results, and the lowest failing one (None when all pass)."""
+    """All layers' results; ``failures`` from the lowest layer up, each with its reason."""
 
     results: tuple[LayerResult, ...]
-    failed_layer: int | None
-    reason: Reason | None
     failures: tuple[tuple[int, Reason], ...]
+
+    @property
+    def reason(self) -> Reason | None:
+        """Of the lowest failing layer; None when all pass."""
+        return self.failures[0][1] if self.failures else None
 
 
 def judge(context: EntryContext) -> Judgement:
@@ -121,8 +124,7 @@ def judge(context: EntryContext) -> Judgement:
         if finding.reason is not None:
             failures.append((layer.number, finding.reason))
         results.append(_result(layer, finding))
-    first = failures[0] if failures else (None, None)
-    return Judgement(tuple(results), first[0], first[1], tuple(failures))
+    return Judgement(tuple(results), tuple(failures))
 
 
 def judge_exit(context: EntryContext) -> tuple[LayerResult, ...]:

@@ -67,7 +67,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.NO_MARKET_DATA: ReasonInfo("layer 3", "no live tick or no contract of this symbol"),
     Reason.DATA_STALE: ReasonInfo("layer 3", "the symbol has been silent for too long"),
     Reason.SIGNAL_TOO_OLD: ReasonInfo("layer 3", "the signal is older than allowed"),
-    Reason.IN_DOUBT: ReasonInfo("layer 3", "a condition is open: database away, lag or gap"),
+    Reason.IN_DOUBT: ReasonInfo(
+        "layer 3", "a condition is open: database away, lag, gap, folds that differ"
+    ),
     Reason.CHECKSUM_MISMATCH: ReasonInfo("layer 3", "two services disagree on the portfolio"),
     Reason.RECORD_LOST: ReasonInfo(
         "layer 3", "the bus came back with less than it had; check, then reset"

@@ -215,10 +215,9 @@ def test_what_is_received_is_rounded_down_and_what_is_paid_up() -> None:
 
 def test_liquidation_prices_by_hand() -> None:
     # 10 at 100, 10x: margin 100, maintenance 5. Long: (5 - 100 + 1000) / 10; short mirrored.
-    margin = perpetuals.initial_margin(Decimal(10), Decimal(100), Decimal(10))
+    margin = Decimal(100)
     rate = Decimal("0.005")
 
-    assert margin == 100
     assert perpetuals.liquidation_price(Decimal(10), Decimal(100), margin, rate) == Decimal("90.5")
     assert perpetuals.liquidation_price(Decimal(-10), Decimal(100), margin, rate) == Decimal(
         "109.5"

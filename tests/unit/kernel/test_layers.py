@@ -74,7 +74,7 @@ def test_a_calm_entry_passes_all_seven() -> None:
     assert [result.verdict for result in judgement.results] == [
         *(PASS, NOT_APPLICABLE, PASS, PASS, PASS, PASS, PASS)
     ]
-    assert (judgement.failed_layer, judgement.reason, judgement.failures) == (None, None, ())
+    assert (judgement.reason, judgement.failures) == (None, ())
 
 
 def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> None:
@@ -90,7 +90,7 @@ def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> No
     )
 
     assert [result.verdict for result in judgement.results] == [FAIL] * 7
-    assert (judgement.failed_layer, judgement.reason) == (1, Reason.DAILY_DRAWDOWN)
+    assert judgement.reason is Reason.DAILY_DRAWDOWN
     assert judgement.failures == (
         (1, Reason.DAILY_DRAWDOWN),
         (2, Reason.PRICE_JUMP),
@@ -116,7 +116,9 @@ def test_a_higher_layer_is_the_reason_only_when_all_below_pass(failing: int) -> 
     for number in range(failing, 8):
         fields |= breaches[number]
 
-    assert judge(candidate(**fields)).failed_layer == failing
+    judgement = judge(candidate(**fields))
+
+    assert judgement.failures[0] == (failing, judgement.reason)
 
 
 # Layer 1

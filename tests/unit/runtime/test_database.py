@@ -9,7 +9,6 @@ from services.runtime.database import (
     DatabaseRefusedError,
     DataRefusedError,
     connect,
-    connect_within,
     translated,
 )
 
@@ -47,11 +46,3 @@ def test_nobody_there_is_away_and_no_password_is_shown() -> None:
     with pytest.raises(DatabaseAwayError) as raised:
         connect(ADDRESS, application="test")
     assert "the-password" not in f"{raised.value} {ADDRESS!r} {ADDRESS}"
-
-
-def test_waiting_for_a_server_has_an_end() -> None:
-    waits: list[float] = []
-
-    with pytest.raises(DatabaseAwayError):
-        connect_within(ADDRESS, application="test", seconds=0.3, sleep=waits.append)
-    assert waits

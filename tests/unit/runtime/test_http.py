@@ -168,3 +168,32 @@ def test_merged_health_is_healthy_only_if_each_is():
     both = merged([lambda: good, lambda: bad])
     assert both.reasons == ("b is away",)
     assert both.measured == {"a": 1, "b": 2}
+
+
+def test_closing_at_any_moment_ends_it_and_closing_again_is_harmless(
+    app: Flask, serve: Callable[[Flask], HttpServer]
+) -> None:
+    server = serve(app)
+
+    class LateTrigger:
+        """The loop has seen the flag and ended before it is woken up."""
+
+        def __init__(self, inner: object) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inner, name)
+
+        def pull_trigger(self) -> None:
+            server._thread.join(5)
+            server_behind.pull_trigger()
+
+    server_behind = server._server
+    server._server = LateTrigger(server_behind)
+
+    server.close()
+    server.close()
+
+    assert not server._thread.is_alive()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", server.port), timeout=1)
