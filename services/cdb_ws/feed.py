@@ -133,7 +133,7 @@ class Feed:
             source,
             plan,
             self.publisher,
-            pace_of(plan.speed, self.bus, self._breathe),
+            pace_of(plan.speed, self.bus, self._pause),
             self.pressure,
             self._breathe_and_hold,
             self.watch.recovered_ms,
@@ -181,6 +181,13 @@ class Feed:
             lockstep.close()
 
     # -- in between ---------------------------------------------------------------------------
+
+    def _pause(self, seconds: float) -> bool:
+        """As ``_breathe``; short waits hear nothing: one's own ticks would end each of them."""
+        if 0 < seconds < LOOK_EVERY_S and time.monotonic() < self._look_at:
+            self._stopping.wait(seconds)
+            seconds = 0
+        return self._breathe(seconds)
 
     def _breathe(self, seconds: float) -> bool:
         """Hear what is on ``control``; says whether this run goes on."""

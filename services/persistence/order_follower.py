@@ -25,6 +25,8 @@ from services.runtime.journal import JournalTrimmed
 from services.runtime.subscription import Rewound, Subscription
 
 RECEIVE_S: Final = 0.2
+GATHER_S: Final = 0.1
+"""Time between two receipts: in a rush, orders and results share a transaction."""
 IDLE_MOVE_S: Final = 5.0
 """Seconds between two looks whether the cursor can follow the head in a silence."""
 
@@ -100,7 +102,7 @@ class OrderFollower:
         if self._bus.heads().trimmed > self.committed_seq + 1:
             events, upto = self._store.recorded(self.committed_seq)
             self._write(events, upto)
-        return Subscription(self._bus, TOPICS, self.committed_seq)
+        return Subscription(self._bus, TOPICS, self.committed_seq, gather_s=GATHER_S)
 
     def _write(self, events: Sequence[AnyEvent], upto: int) -> None:
         """Write some events; one that no table can hold is left out, not waited for."""

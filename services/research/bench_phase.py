@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from services.kernel import topics
@@ -66,11 +68,9 @@ def play(home: Home, ticks: int, speed: str, modules: Mapping[str, str] | None =
         SessionError: The system did not start, broke, or did not keep up.
         HomeError: The home is in use or cannot be written.
     """
-    with home.taken():
+    with home.taken(), TemporaryDirectory(prefix="market-", dir=home.folder) as folder:
         home.clear()
-        data = home.folder / "market"
-        data.mkdir(parents=True)
-        files = bench_market.write(data, ticks)
+        files = bench_market.write(Path(folder), ticks)
         settings = bench_market.SETTINGS | {
             "CDB_SOURCE": "replay",
             "CDB_SPEED": speed,

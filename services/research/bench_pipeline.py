@@ -37,13 +37,18 @@ class BenchPlan:
 
     Attributes:
         flood_ticks: Ticks of the sustained-rate phase.
-        latency_seconds: Length of each of the two latency phases, warm-up not counted.
-        rate: Ticks per second of the latency phases.
+        latency_seconds: Length of the latency phase, warm-up not counted; the floor's is half.
+        rate: Ticks per second of both.
     """
 
-    flood_ticks: int = 300_000
-    latency_seconds: int = 40
+    flood_ticks: int = 250_000
+    latency_seconds: int = 60
     rate: int = 1_000
+
+    @property
+    def floor_seconds(self) -> int:
+        """Length of the floor's phase: it gives the median only."""
+        return max(1, self.latency_seconds // 2)
 
 
 def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
@@ -63,16 +68,15 @@ def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
     """
     home = Home(folder)
     machine = _machine(folder)
-    ticks = plan.rate * plan.latency_seconds
     speed = f"{plan.rate / bench_market.TICKS_PER_SECOND:.6f}"
     say(f"sustained rate: {plan.flood_ticks:,} ticks as fast as they go")
     flood = bench_phase.play(home, plan.flood_ticks, bench_phase.FLOOD)
     say(f"  {flood.ticks_per_s:,.0f} ticks/s")
     say(f"latency at {plan.rate:,} ticks/s for {plan.latency_seconds} s, after the warm-up")
-    paced = bench_phase.play(home, ticks, speed)
+    paced = bench_phase.play(home, plan.rate * plan.latency_seconds, speed)
     say(f"  p50 {_milliseconds(paced, 0.5)} ms")
-    say("the same with pass-through handlers")
-    floor = bench_phase.play(home, ticks, speed, FLOOR_MODULES)
+    say(f"the same with pass-through handlers, {plan.floor_seconds} s")
+    floor = bench_phase.play(home, plan.rate * plan.floor_seconds, speed, FLOOR_MODULES)
     say(f"  p50 {_milliseconds(floor, 0.5)} ms")
     return _figures(plan, flood, paced, floor) | {"machine": machine}
 

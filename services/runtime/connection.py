@@ -17,6 +17,8 @@ from services.runtime.redis_address import RedisAddress
 CONNECT_TIMEOUT_S = 3.0
 REPLY_TIMEOUT_S = 5.0
 RECEIVE_BYTES = 1 << 20
+FEED_BYTES = 1 << 14
+"""The parser moves all that it still holds with every few replies: little by little is faster."""
 Argument = bytes | str | int
 
 
@@ -67,9 +69,12 @@ class Connection:
             raise Unavailable(f"Redis at {address} does not answer: {error}") from error
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.settimeout(REPLY_TIMEOUT_S)
-            self._poller = select.poll()
-            self._poller.register(self._socket, select.POLLIN)
+            # Waiting is done with pollers of our own: with a timeout, the socket would ask the
+            # system before every single receipt and every send whether it may.
+            self._socket.setblocking(False)
+            self._readable, self._writable = select.poll(), select.poll()
+            self._readable.register(self._socket, select.POLLIN)
+            self._writable.register(self._socket, select.POLLOUT)
             if address.password:
                 self.call("AUTH", address.username, address.password)
             self.call("CLIENT", "SETNAME", name)
@@ -95,10 +100,11 @@ class Connection:
     def send(self, packed: bytes) -> None:
         """Send without waiting for a reply."""
         try:
-            self._socket.sendall(packed)
+            sent = self._send_some(packed)
+            while sent < len(packed):
+                sent += self._send_some(memoryview(packed)[sent:])
         except OSError as error:
-            self.close()
-            raise ConnectionLost(f"Redis at {self._address} went away: {error}") from error
+            raise self._lost(f"went away: {error}") from error
 
     def receive(self, timeout: float, *, gather_s: float = 0.0) -> list[Any]:
         """All replies that wait on the socket; blocks up to ``timeout`` seconds for the first.
@@ -114,13 +120,16 @@ class Connection:
         replies = self._parsed()
         if replies:
             return replies
-        if not self._poller.poll(max(0.0, timeout) * 1000):
+        if not self._readable.poll(max(0.0, timeout) * 1000):
             return []
         if gather_s:
             time.sleep(max(0.0, self._received_at + gather_s - time.monotonic()))
             self._received_at = time.monotonic()
-        self._feed()
-        return self._parsed()
+        received = self._receive_bytes()
+        for start in range(0, received, FEED_BYTES):
+            self._feed(start, min(FEED_BYTES, received - start))
+            replies += self._parsed()
+        return replies
 
     def close(self) -> None:
         """Close the socket; harmless when closed already."""
@@ -135,33 +144,45 @@ class Connection:
                 append(reply)
                 reply = gets()
         except hiredis.ProtocolError as error:
-            self.close()
-            raise ConnectionLost(f"Redis at {self._address} spoke nonsense: {error}") from error
+            raise self._lost(f"spoke nonsense: {error}") from error
         return replies
 
-    def _feed(self) -> None:
+    def _send_some(self, packed: bytes | memoryview) -> int:
+        try:
+            return self._socket.send(packed)
+        except BlockingIOError:
+            if not self._writable.poll(REPLY_TIMEOUT_S * 1000):
+                raise self._lost(f"took nothing for {REPLY_TIMEOUT_S:g} s") from None
+            return 0
+
+    def _receive_bytes(self) -> int:
+        """Into the buffer, what has come; only after the socket was found readable."""
         try:
             received = self._socket.recv_into(self._buffer)
-        except TimeoutError as error:
-            self.close()
-            raise ConnectionLost(
-                f"Redis at {self._address} did not answer within {REPLY_TIMEOUT_S:g} s"
-            ) from error
+        except BlockingIOError:  # the system may have been wrong
+            return 0
         except OSError as error:
-            self.close()
-            raise ConnectionLost(f"Redis at {self._address} went away: {error}") from error
+            raise self._lost(f"went away: {error}") from error
         if not received:
-            self.close()
-            raise ConnectionLost(f"Redis at {self._address} closed the connection")
+            raise self._lost("closed the connection")
+        return received
+
+    def _feed(self, start: int, count: int) -> None:
         # The stub knows str and bytes only; every buffer works.
-        self._reader.feed(self._buffer, 0, received)  # type: ignore[arg-type]
+        self._reader.feed(self._buffer, start, count)  # type: ignore[arg-type]
 
     def _read_reply(self) -> Any:
         reply = self._reader.gets()
         while reply is False:
-            self._feed()
+            if not self._readable.poll(REPLY_TIMEOUT_S * 1000):
+                raise self._lost(f"did not answer within {REPLY_TIMEOUT_S:g} s")
+            self._feed(0, self._receive_bytes())
             reply = self._reader.gets()
         return reply
+
+    def _lost(self, what: str) -> ConnectionLost:
+        self.close()
+        return ConnectionLost(f"Redis at {self._address} {what}")
 
     def _checked(self, reply: Any) -> Any:
         if not isinstance(reply, hiredis.ReplyError):

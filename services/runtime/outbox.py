@@ -48,11 +48,19 @@ class Outbox:
         self._asked = 0
         self._last_output = 0
 
-    def begin(self, cursor: int, *, in_step: bool) -> None:
-        """Begin, or begin again, where the bus says that this service stopped."""
+    def begin(self, cursor: int, *, head: int, in_step: bool) -> None:
+        """Begin, or begin again, where the bus says that this service stopped.
+
+        Args:
+            cursor: Seq of the last input whose outputs exist.
+            head: Of the total order. A predecessor's last output may be there that it had no time
+                to tell the source of; so the source shall wait for everything up to here.
+            in_step: Whether this is a stage of a lock-step run.
+        """
         self.cursor = cursor
         self.in_step = in_step
         self._done = 0
+        self._last_output = head
 
     def publish(self, outputs: Sequence[Event], cursor: int) -> None:
         """Publish outputs, or only acknowledge.

@@ -1,5 +1,6 @@
 """The shell that every service runs in: settings, logging, signals, HTTP, and trying again."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -120,6 +121,7 @@ def run(
     except SettingError as error:
         return _refuse(service, error)
     try:
+        gc.freeze()  # what the start made stays; looking through it again would cost milliseconds
         _log.info("started", port=server.port, source=settings.cdb_source)
         for warning in settings.warnings:
             _log.warning("setting", message=warning)

@@ -159,7 +159,9 @@ class StageLoop:
             snapshot.context if snapshot else b"{}", type=LoopContext
         )
         self.last_clock_ms = self.context.clock_ms
-        self._outbox.begin(claim.cursor, in_step=self._waited_for(self.bus.heads().in_step))
+        heads = self.bus.heads()
+        in_step = self._waited_for(heads.in_step)
+        self._outbox.begin(claim.cursor, head=heads.seq, in_step=in_step)
         self._subscribe(self._snapshot_cursor)
         self._settled = True
 
@@ -239,20 +241,25 @@ class StageLoop:
         every: list[Event] = []
         outputs: list[Event] = []
         handle, mine, outbox = self.stage.handle, self.stage.topics, self._outbox
-        began = time.monotonic()
+        data_ms, data_monotonic = self.last_data_ms, self.last_data_monotonic
+        received = began = time.monotonic()
+        in_step = outbox.in_step
         self._settled = False
         for event in batch.events:
-            in_step = outbox.in_step
-            self._observe(event)
-            made = handle(event) if event.TOPIC in mine else []
-            if event.seq > outbox.cursor:  # else its outputs exist
+            if type(event) is MarketData:  # nearly all of them
+                data_ms[event.symbol] = event.timestamp
+                data_monotonic[event.symbol] = received
+            else:
+                self._observe(event)
+            made = handle(event) if event.TOPIC in mine else None
+            if made and event.seq > outbox.cursor:  # else its outputs exist
                 outputs += made
             if outputs and self._publish_now(outputs, began):
                 outbox.publish(outputs, event.seq)
                 every += outputs
                 outputs = []
                 began = time.monotonic()
-            if outbox.in_step:
+            if in_step:
                 outbox.done(event.seq)
             if outbox.in_step is not in_step:
                 # From here on another set of topics is to be read; the rest comes again.
@@ -274,10 +281,7 @@ class StageLoop:
         return self._outbox.in_step or late or len(outputs) >= OUTPUTS_AT_ONCE
 
     def _observe(self, event: AnyEvent) -> None:
-        if isinstance(event, MarketData):
-            self.last_data_ms[event.symbol] = event.timestamp
-            self.last_data_monotonic[event.symbol] = time.monotonic()
-        elif isinstance(event, Clock):
+        if isinstance(event, Clock):
             self.context.clock_ms = self.last_clock_ms = event.timestamp
             self.last_clock_monotonic = time.monotonic()
         elif isinstance(event, RunStarted):
