@@ -14,8 +14,9 @@ import pytest
 
 from services.kernel import topics
 from services.kernel.events import AnyEvent, Event, Halt, MarketData, Signal
-from services.runtime import journal, recovery, snapshots
+from services.runtime import journal, lockstep, recovery, snapshots
 from services.runtime.bus import Bus, Refused
+from services.runtime.connection import Connection
 from services.runtime.lockstep import LockStep
 from services.runtime.recovery import Known
 from services.runtime.stage_loop import StageLoop
@@ -227,6 +228,29 @@ def test_a_source_can_wait_for_the_stages_of_any_run(
             assert lockstep.wait_idle(20.0)
             assert min(watcher.cursor_of(name).seq for name in topics.STAGE_ORDER) >= last
     lockstep.close()
+
+
+def test_a_restarted_stage_speaks_for_its_predecessors_last_output(
+    open_redis: RedisServer, bus_of: BusOf
+) -> None:
+    # Given core in lock-step, killed after it published a signal and before it could say so
+    in_lockstep(bus_of)
+    bus_of("cdb_ws").publish([tick(0)])
+    for service in ("cdb_execution", "cdb_risk"):
+        bus_of(service).publish([], cursor=2)
+    published = bus_of("cdb_core").publish(RelayStage("cdb_core").handle(tick(0)), cursor=2)
+    listener = Connection(open_redis.address("operator"), "test")
+    listener.call("SUBSCRIBE", lockstep.PROGRESS_CHANNEL)
+    # When its successor comes to the end
+    loop = loop_for(open_redis, "cdb_core")
+    loop.start()
+    while loop.step(0.1):
+        pass
+    # Then the source hears that there is a signal which the others may not have seen yet
+    told = [reply[2].decode().split() for reply in listener.receive(5.0)]
+    assert {(name, int(up_to)) for name, _, up_to in told} == {("cdb_core", published.last_seq)}
+    loop.close()
+    listener.close()
 
 
 def test_a_restart_goes_on_from_the_snapshot(open_redis: RedisServer, bus_of: BusOf) -> None:
