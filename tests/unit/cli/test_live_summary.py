@@ -60,16 +60,17 @@ RESULT = RunResult(
 def test_without_a_terminal_a_line_tells_phase_figures_and_where_to_look(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    progress = Progress(phase="starting the services", page="http://page", logs=Path("/logs"))
+    progress = Progress(phase="starting the services")
     with LiveSummary(quiet=False) as live:
         live.update(progress)
+        progress.page, progress.logs = "http://page", Path("/logs")
         progress.phase, progress.summary, progress.ticks = "trading", SUMMARY, 1234
         live.update(progress)
         live.update(progress)
 
-    starting, trading = capsys.readouterr().out.splitlines()
-    assert "http://page" in starting
-    assert "/logs" in starting
+    _, where, trading = capsys.readouterr().out.splitlines()
+    assert "http://page" in where
+    assert "/logs" in where
     assert "2025-01-01 00:00:00 UTC" in trading
     assert "equity 100,123.46" in trading
     assert "signals 7, approved 4, trimmed 1, rejected 2, fills 5" in trading
