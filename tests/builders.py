@@ -7,16 +7,12 @@ from typing import Any, TypeVar
 
 from services.kernel import topics
 from services.kernel.events import (
-    SCHEMA_VERSION,
-    Clock,
     Condition,
     ConditionName,
     ConditionPhase,
     Event,
     Halt,
     Instruments,
-    MarketData,
-    MarketDataKind,
     OpeningAccount,
     OpeningPosition,
     Order,
@@ -26,6 +22,7 @@ from services.kernel.events import (
     Origin,
     Pause,
     PortfolioSnapshot,
+    RecordHead,
     Recovered,
     Reset,
     Resume,
@@ -39,89 +36,32 @@ from services.kernel.events import (
     Verdict,
 )
 from services.kernel.instruments import Instrument, generic_instrument
+from tests.market_builders import (  # noqa: F401  tests find every builder here
+    BTC,
+    DAY_MS,
+    ETH,
+    HOUR_MS,
+    MIDNIGHT,
+    MINUTE_MS,
+    NOON,
+    RUN,
+    SOL,
+    THE,
+    Number,
+    clock,
+    decimal,
+    depth,
+    envelope,
+    funding,
+    mark,
+    optional,
+    quote,
+    tick,
+    trade,
+)
 
-Number = Decimal | int | str
 E = TypeVar("E", bound=Event)
-
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
-MIDNIGHT = 1_767_571_200_000
-"""2026-01-05 00:00 UTC, a Monday."""
-NOON = MIDNIGHT + 12 * HOUR_MS
-RUN = "run-1"
-BTC, ETH, SOL, THE = "BTC_USDT", "ETH_USDT", "SOL_USDT", "THE_USDT"
-
 _numbers = count(1)
-
-
-def decimal(value: Number) -> Decimal:
-    """The exact decimal; a float would not be one, so none is taken."""
-    return value if isinstance(value, Decimal) else Decimal(value)
-
-
-def optional(value: Number | None) -> Decimal | None:
-    return None if value is None else decimal(value)
-
-
-def envelope(producer: str, at: int, *, event_id: str | None = None, **fields: Any) -> Any:
-    """The fields that every event has."""
-    return {
-        "event_id": event_id or f"event-{next(_numbers)}",
-        "run_id": RUN,
-        "producer": producer,
-        "schema_version": SCHEMA_VERSION,
-        "timestamp": at,
-        "causation_id": None,
-        "correlation_id": None,
-    } | fields
-
-
-def tick(kind: MarketDataKind, symbol: str, at: int, **fields: Any) -> MarketData:
-    return MarketData(
-        **envelope(topics.WS, at, **{"source": "test", **fields}), kind=kind, symbol=symbol
-    )
-
-
-def trade(
-    symbol: str = BTC, price: Number = 100, at: int = NOON, volume: Number = 1, **fields: Any
-) -> MarketData:
-    """One trade: price in quote per base, volume in base."""
-    fields |= {"price": decimal(price), "volume": decimal(volume)}
-    return tick(MarketDataKind.TRADE, symbol, at, **fields)
-
-
-def quote(
-    symbol: str = BTC,
-    bid: Number | None = 99,
-    ask: Number | None = 101,
-    at: int = NOON,
-    **fields: Any,
-) -> MarketData:
-    """Best bid and ask."""
-    fields |= {"bid": optional(bid), "ask": optional(ask)}
-    return tick(MarketDataKind.QUOTE, symbol, at, **fields)
-
-
-def mark(symbol: str = BTC, price: Number = 100, at: int = NOON, **fields: Any) -> MarketData:
-    """The venue's fair price."""
-    return tick(MarketDataKind.MARK, symbol, at, mark_price=decimal(price), **fields)
-
-
-def funding(
-    symbol: str = BTC,
-    rate: Number | None = "0.0001",
-    next_time: int | None = None,
-    at: int = NOON,
-    **fields: Any,
-) -> MarketData:
-    """The next settlement's rate and time."""
-    fields |= {"funding_rate": optional(rate), "next_funding_time": next_time}
-    return tick(MarketDataKind.FUNDING, symbol, at, **fields)
-
-
-def clock(at: int = NOON, **fields: Any) -> Clock:
-    return Clock(**envelope(topics.WS, at, **fields))
 
 
 def instrument(symbol: str = BTC, **fields: Any) -> Instrument:
@@ -164,6 +104,7 @@ def opening_position(
     price: Number | None = None,
     stop: Number | None = None,
     leverage: Number = 3,
+    inverse: bool = False,
 ) -> OpeningPosition:
     return OpeningPosition(
         symbol=symbol,
@@ -172,6 +113,7 @@ def opening_position(
         mark_price=decimal(entry if price is None else price),
         stop_loss_price=optional(stop),
         leverage=decimal(leverage),
+        inverse=inverse,
     )
 
 
@@ -219,10 +161,16 @@ def condition(
     symbol: str | None = None,
     at: int = NOON,
     producer: str = topics.DB_WRITER,
+    **fields: Any,
 ) -> Condition:
+    detail = "not reachable"
     return Condition(
-        **envelope(producer, at), name=name, phase=phase, symbol=symbol, detail="not reachable"
+        **envelope(producer, at, **fields), name=name, phase=phase, symbol=symbol, detail=detail
     )
+
+
+def record_head(at: int = NOON) -> RecordHead:
+    return RecordHead(**envelope(topics.DB_WRITER, at), committed_seq=10, chain_hash="0" * 64)
 
 
 def recovered(at: int = NOON) -> Recovered:
@@ -242,6 +190,9 @@ def signal(
     """An entry signal, or an exit where ``reduce_only`` says so."""
     signal_id = f"signal-{next(_numbers)}"
     fields = {"event_id": signal_id, "correlation_id": signal_id, **fields}
+    for name in ("limit_price", "trigger_price"):
+        if name in fields:
+            fields[name] = decimal(fields[name])
     return Signal(
         **envelope(topics.CORE, at, **fields),
         signal_id=signal_id,
@@ -302,6 +253,7 @@ def order(
     stop: Number | None = None,
     approved_by: str | None = topics.RISK,
     external: bool = False,
+    **terms: Any,
 ) -> Order:
     """An order as risk makes it, or as somebody posts it by hand (``external``)."""
     return Order(
@@ -313,12 +265,12 @@ def order(
         side=side,
         quantity=decimal(quantity),
         price=decimal(price),
-        order_type=OrderType.MARKET,
         reduce_only=reduce_only,
         stop_loss_price=optional(stop),
         leverage=Decimal(3),
         approved_by=approved_by,
         risk_checks={},
+        **{"order_type": OrderType.MARKET, **terms},
     )
 
 
@@ -387,7 +339,11 @@ def portfolio_snapshot(checksum: str, cause: Event) -> PortfolioSnapshot:
     """A snapshot of which only the checksum and its cause matter."""
     fields = envelope(topics.PAPER_RUNNER, cause.timestamp, causation_id=cause.event_id)
     figures = set(PortfolioSnapshot.__struct_fields__) - set(Event.__struct_fields__)
-    fields |= dict.fromkeys(figures, Decimal(0)) | {"positions": (), "checksum": checksum}
+    fields |= dict.fromkeys(figures, Decimal(0)) | {
+        "positions": (),
+        "symbols": (),
+        "checksum": checksum,
+    }
     return PortfolioSnapshot(**fields)
 
 

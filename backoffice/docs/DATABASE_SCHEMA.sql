@@ -204,11 +204,15 @@ CREATE TABLE orders (
     updated_at timestamp with time zone NOT NULL,
     updated_seq bigint NOT NULL,
     correlation_id text,
+    trigger_price numeric,
+    time_in_force text NOT NULL DEFAULT 'GTC'::text,
+    post_only boolean NOT NULL DEFAULT false,
     CONSTRAINT orders_pkey PRIMARY KEY (order_id),
     CONSTRAINT orders_event_id_key UNIQUE (event_id),
     CONSTRAINT orders_seq_key UNIQUE (seq),
     CONSTRAINT orders_side_check CHECK ((side = ANY (ARRAY['BUY'::text, 'SELL'::text]))),
-    CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text, 'REJECTED'::text, 'CANCELLED'::text, 'FAILED'::text])))
+    CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text, 'REJECTED'::text, 'CANCELLED'::text, 'FAILED'::text]))),
+    CONSTRAINT orders_time_in_force_check CHECK ((time_in_force = ANY (ARRAY['GTC'::text, 'IOC'::text, 'FOK'::text])))
 );
 COMMENT ON COLUMN orders.filled_price IS 'Average over all fills.';
 CREATE INDEX orders_signal_id ON public.orders USING btree (signal_id);
@@ -239,6 +243,10 @@ CREATE TABLE portfolio_snapshots (
     worst_day_pct numeric NOT NULL,
     positions jsonb NOT NULL,
     checksum text NOT NULL,
+    initial_margin numeric NOT NULL DEFAULT 0,
+    maintenance_margin numeric NOT NULL DEFAULT 0,
+    available_margin numeric NOT NULL DEFAULT 0,
+    symbols jsonb NOT NULL DEFAULT '[]'::jsonb,
     CONSTRAINT portfolio_snapshots_pkey PRIMARY KEY (event_id),
     CONSTRAINT portfolio_snapshots_seq_key UNIQUE (seq)
 );
@@ -261,6 +269,10 @@ CREATE TABLE positions (
     opened_at timestamp with time zone,
     updated_at timestamp with time zone NOT NULL,
     updated_seq bigint NOT NULL,
+    inverse boolean NOT NULL DEFAULT false,
+    margin numeric NOT NULL DEFAULT 0,
+    maintenance_margin numeric NOT NULL DEFAULT 0,
+    liquidation_price numeric,
     CONSTRAINT positions_pkey PRIMARY KEY (run_id, symbol)
 );
 GRANT INSERT, SELECT, UPDATE ON positions TO cdb_db_writer;
@@ -294,8 +306,10 @@ CREATE TABLE risk_decisions (
     layers jsonb NOT NULL,
     causation_id text,
     correlation_id text,
+    price_source text,
     CONSTRAINT risk_decisions_pkey PRIMARY KEY (event_id),
     CONSTRAINT risk_decisions_seq_key UNIQUE (seq),
+    CONSTRAINT risk_decisions_price_source_check CHECK ((price_source = ANY (ARRAY['mark'::text, 'last'::text]))),
     CONSTRAINT risk_decisions_side_check CHECK ((side = ANY (ARRAY['BUY'::text, 'SELL'::text]))),
     CONSTRAINT risk_decisions_verdict_check CHECK ((verdict = ANY (ARRAY['APPROVED'::text, 'TRIMMED'::text, 'REJECTED'::text])))
 );
@@ -357,9 +371,15 @@ CREATE TABLE signals (
     external boolean NOT NULL,
     causation_id text,
     correlation_id text,
+    order_type text NOT NULL DEFAULT 'MARKET'::text,
+    limit_price numeric,
+    trigger_price numeric,
+    time_in_force text NOT NULL DEFAULT 'GTC'::text,
+    post_only boolean NOT NULL DEFAULT false,
     CONSTRAINT signals_pkey PRIMARY KEY (event_id),
     CONSTRAINT signals_seq_key UNIQUE (seq),
-    CONSTRAINT signals_direction_check CHECK ((direction = ANY (ARRAY['BUY'::text, 'SELL'::text])))
+    CONSTRAINT signals_direction_check CHECK ((direction = ANY (ARRAY['BUY'::text, 'SELL'::text]))),
+    CONSTRAINT signals_time_in_force_check CHECK ((time_in_force = ANY (ARRAY['GTC'::text, 'IOC'::text, 'FOK'::text])))
 );
 CREATE INDEX signals_signal_id ON public.signals USING btree (signal_id);
 CREATE INDEX signals_time ON public.signals USING btree ("timestamp");

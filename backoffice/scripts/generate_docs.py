@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from services.kernel.codec import json_schema
-from services.kernel.risk.reasons import REASONS, Reason
-from services.kernel.settings import ALIASES, SETTING_SPECS, SettingSpec
+from services.kernel.risk.machine import ACCOUNT, SYMBOL, Table
+from services.kernel.risk.reasons import Reason
+from services.kernel.settings import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMAND = "python backoffice/scripts/generate_docs.py"
@@ -24,22 +25,36 @@ def event_schema() -> str:
 
 def reasons() -> str:
     """Every reason for which an order or signal is refused or trading changes."""
-    rows = [(f"`{r}`", REASONS[r].source, REASONS[r].meaning) for r in Reason]
+    rows = [
+        (f"`{r}`", r.info.source, r.info.unit, r.info.severity or "", r.info.meaning)
+        for r in Reason
+    ]
     return _page(
         "Reasons",
         "Why an order or a signal was refused, or why trading changed. The reason of a decision is "
-        "the lowest layer\nthat failed; `claire why` counts decisions by these names.",
+        "the lowest layer\nthat failed; `claire why` counts decisions by these names. The unit is "
+        "that of the figure compared with\nthe limit; the alert is the level at which it is told "
+        "besides.",
         "services/kernel/risk/reasons.py",
-        _table(("reason", "comes from", "meaning"), rows),
+        _table(("reason", "comes from", "unit", "alert", "meaning"), rows),
+    )
+
+
+def trading_states() -> str:
+    """Every way from one trading state to another."""
+    return _page(
+        "Trading states",
+        "ACTIVE: everything is allowed. REDUCE_ONLY, PAUSED and HALTED: exits only, and open "
+        "entries are cancelled; they differ in\nwho ends them. What still holds decides where a "
+        "trigger leads: the strictest state wins. A way that is not in the table\ndoes not exist.",
+        "services/kernel/risk/machine.py",
+        f"## Account\n\n{_ways(ACCOUNT)}\n## Symbol\n\n{_ways(SYMBOL)}",
     )
 
 
 def settings() -> str:
     """Every setting that shapes a decision."""
-    rows = [
-        (f"`{s.name}`", str(s.default), f"{s.low:f} to {s.high:f}", s.unit, _layer(s), s.doc)
-        for s in SETTING_SPECS
-    ]
+    rows = [(f"`{s.name}`", str(s.default), s.allowed, s.unit, _layer(s), s.doc) for s in ALL_SPECS]
     table = _table(("variable", "default", "range", "unit", "layer", "meaning"), rows)
     aliases = "".join(
         f"\n`{alias}` is a deprecated name of `{name}`, which wins where both are given.\n"
@@ -61,6 +76,7 @@ def documents() -> dict[Path, str]:
         DOCS / "EVENT_SCHEMA.json": event_schema(),
         DOCS / "REASONS.md": reasons(),
         DOCS / "SETTINGS.md": settings(),
+        DOCS / "TRADING_STATES.md": trading_states(),
     }
 
 
@@ -88,8 +104,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if old and options.check else 0
 
 
-def _layer(spec: SettingSpec) -> str:
+def _layer(spec: SettingSpec | ChoiceSpec) -> str:
     return "" if spec.layer is None else str(spec.layer)
+
+
+def _ways(table: Table) -> str:
+    rows = [
+        (state.value, trigger.value, " or ".join(sorted(targets)))
+        for (state, trigger), targets in table.items()
+    ]
+    return _table(("state", "trigger", "leads to"), rows)
 
 
 def _page(title: str, introduction: str, source: str, body: str) -> str:

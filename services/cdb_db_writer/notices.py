@@ -1,8 +1,9 @@
-"""What the writer itself has to say: the database is away, or back; the folds differ."""
+"""What the writer itself says: the database is away, or back; folds differ; how far it came."""
 
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from services.kernel import topics
 from services.kernel.events import (
@@ -11,11 +12,14 @@ from services.kernel.events import (
     Condition,
     ConditionName,
     ConditionPhase,
+    RecordHead,
 )
 from services.kernel.ids import make_id
 from services.persistence.recorder import Recorder, Transaction
 from services.runtime import logging
 from services.runtime.bus import Bus, Refused, Unavailable
+
+HEAD_EVERY_S: Final = 60.0
 
 _log = logging.get(__name__)
 
@@ -33,6 +37,8 @@ class Notices:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._away_told = False
+        self._head_told_at = 0.0
+        self._head_told = 0
 
     def database_away(self, recorder: Recorder | None, why: str) -> None:
         """Say that nothing can be written down; entries are forbidden until it can."""
@@ -94,6 +100,40 @@ class Notices:
             cause=mismatch,
         )
         self._bus.publish([condition], shell_id=condition.event_id)
+
+    def record_head(self, recorder: Recorder, now: float) -> None:
+        """Publish how far the record has come, about once a minute while it grows.
+
+        What stands on the bus, in the record behind it, and in every log, cannot be cut off the
+        database's end without a trace.
+
+        Args:
+            recorder: Everything it holds is committed.
+            now: Monotonic seconds.
+        """
+        head, projector = recorder.cursor, recorder.projector
+        # What follows one's own publication is no growth: an idle record stays idle.
+        if now - self._head_told_at < HEAD_EVERY_S or head.seq <= self._head_told + 1:
+            return
+        if not projector.run_id or not projector.clock:
+            return
+        self._head_told_at = now
+        _log.info("chain_head", seq=head.seq, chain_hash=head.chain_hash.hex())
+        if self._bus.heads().in_step:
+            return  # the wall clock has no part in a run that repeats to the last seq
+        event = RecordHead(
+            event_id=make_id(projector.run_id, topics.DB_WRITER, "head", head.seq),
+            run_id=projector.run_id,
+            producer=topics.DB_WRITER,
+            schema_version=SCHEMA_VERSION,
+            timestamp=projector.clock,
+            causation_id=None,
+            correlation_id=None,
+            committed_seq=head.seq,
+            chain_hash=head.chain_hash.hex(),
+        )
+        published = self._bus.publish([event], shell_id=event.event_id)
+        self._head_told = published.last_seq
 
 
 def _condition(

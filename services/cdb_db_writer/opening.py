@@ -42,26 +42,34 @@ def open_bus(address: RedisAddress, store: RecordStore, recorder: Recorder) -> N
 def known(store: RecordStore, recorder: Recorder) -> Known:
     """What the record knows about the bus."""
     cursor = recorder.cursor
+    run_id = recorder.projector.run_id
     kept = store.snapshots()
     return Known(
         epoch=cursor.epoch,
         seq=cursor.seq,
-        run_id=recorder.projector.run_id or None,
+        run_id=run_id or None,
         clock_ms=recorder.projector.clock,
         topic_seqs=cursor.topic_seqs,
         tail=_tail(store, cursor.seq, {s.service: s.cursor for s in kept}),
         snapshots=kept,
+        positions=_positions(store, run_id),
     )
 
 
+def _positions(store: RecordStore, run_id: str) -> dict[str, str]:
+    """Where a recorded market goes on: what the bus has is older than the record, or gone."""
+    last = store.last_source_event(run_id)
+    return {} if last is None else {topics.WS: recovery.place_behind(run_id, last)}
+
+
 def _tail(store: RecordStore, upto: int, cursors: dict[str, int]) -> Iterator[TailEvent]:
-    """What the stages need to go on from their snapshots; read only when asked for."""
+    """What everybody needs to go on from their snapshots; read only when asked for."""
     if upto == 0:
         return
-    behind = [cursors.get(name) for name in topics.STAGE_ORDER]
+    behind = [cursors.get(name) for name in topics.SERVICES if name != topics.DB_WRITER]
     known_cursors = [cursor for cursor in behind if cursor is not None]
     if len(known_cursors) == len(behind):
         yield from store.tail(min(known_cursors), upto)
     else:
-        # A stage without a snapshot begins with the run, which says all that it needs.
+        # Who has no snapshot begins with the run, which says all that it needs.
         yield from store.tail(store.last_run_seq() - 1, upto)

@@ -21,6 +21,7 @@ from services.cdb_db_writer.config import (
 )
 from services.cdb_db_writer.notices import Notices
 from services.cdb_db_writer.opening import open_bus
+from services.cdb_db_writer.portions import end_of_portion, without_last_input
 from services.kernel import topics
 from services.kernel.events import AnyEvent
 from services.persistence.record_store import RecordStore
@@ -117,7 +118,7 @@ class RecordService:
         cursor = self.store.open()
         self.connected = True
         self._recorder = Recorder(cursor)
-        self.committed_seq = cursor.seq
+        self.committed_seq = self._upto = cursor.seq
         open_bus(self._recovery, self.store, self._recorder)
         claim = self.bus.claim()
         self._acknowledged = claim.cursor
@@ -153,14 +154,19 @@ class RecordService:
         if not self._events:
             return
         events, bodies = self._events, self._bodies
-        for start in range(0, len(events), BATCH_EVENTS):
-            chunk = slice(start, start + BATCH_EVENTS)
-            last = start + BATCH_EVENTS >= len(events)
-            upto = self._upto if last else events[start + BATCH_EVENTS - 1].seq
-            self._notices.before_commit(events[chunk])
-            self._write(events[chunk], bodies[chunk], upto)
+        count = len(events)
+        # An input's outputs are one step of the order: at its head nothing is still on its way.
+        if events[-1].causation_id is not None and self.bus.head() > self._upto:
+            count = without_last_input(events)
+        start = 0
+        while start < count:
+            end = end_of_portion(events[:count], start, BATCH_EVENTS)
+            upto = self._upto if end == len(events) else events[end - 1].seq
+            self._notices.before_commit(events[start:end])
+            self._write(events[start:end], bodies[start:end], upto)
             self._acknowledge(upto)
-        self._drop_pending()
+            start = end
+        self._drop_pending(count)
 
     def _write(self, events: Sequence[AnyEvent], bodies: Sequence[bytes], upto: int) -> None:
         """Write some events; one that no table can hold is set aside, not waited for."""
@@ -220,13 +226,15 @@ class RecordService:
             alerts = self.dead_letters.alerts(projector.run_id, projector.clock)
             if alerts:
                 self.bus.publish(alerts)
+        if not self._events:
+            self._notices.record_head(self._recorder_now(), now)
         if now - self._copied_at >= SNAPSHOT_COPY_S:
             self._copied_at = now
             self._copy_snapshots()
             journal.trim(self.bus)
 
     def _copy_snapshots(self) -> None:
-        for name in (*topics.STAGE_ORDER, topics.PAPER_RUNNER):
+        for name in (*topics.STAGE_ORDER, topics.WS, topics.PAPER_RUNNER):
             try:
                 snapshot = snapshots.load(self.bus, name)
             except snapshots.SnapshotCorrupt as corrupt:
@@ -234,15 +242,16 @@ class RecordService:
                 continue
             if snapshot is not None and self.store.keep_snapshot(snapshot):
                 self.counters["snapshots"] += 1
-        head = self._recorder_now().cursor
-        _log.info("chain_head", seq=head.seq, chain_hash=head.chain_hash.hex())
 
     def _recorder_now(self) -> Recorder:
         assert self._recorder is not None, "the record is open while events are taken"
         return self._recorder
 
-    def _drop_pending(self) -> None:
-        self._events, self._bodies, self._waiting_since = [], [], None
+    def _drop_pending(self, written: int | None = None) -> None:
+        """Forget what waits, or only the first events of it."""
+        rest = len(self._events) if written is None else written
+        self._events, self._bodies = self._events[rest:], self._bodies[rest:]
+        self._waiting_since = time.monotonic() if self._events else None
 
     # -- what others ask ----------------------------------------------------------------------
 

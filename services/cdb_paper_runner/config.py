@@ -7,7 +7,7 @@ It is the one service that reads the trading settings: it hands them to the stag
 from typing import Final
 
 from services.kernel import topics
-from services.kernel.settings import SETTING_SPECS
+from services.kernel.settings import ALL_SPECS
 from services.runtime.service_variables import COMMON_VARIABLES, DATABASE_VARIABLES
 
 SERVICE: Final = topics.PAPER_RUNNER
@@ -27,7 +27,7 @@ VARIABLES: Final = tuple(
             "SYMBOL_WHITELIST",
             "INTERVAL",
             "TOP_N",
-            *(spec.name for spec in SETTING_SPECS),
+            *(spec.name for spec in ALL_SPECS),
         )
     )
 )

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from services.cdb_paper_runner.recent import Line, Recent
 from services.cdb_paper_runner.run_book import RunBook
 from services.cdb_paper_runner.statistics import Statistics
-from services.kernel import topics
+from services.kernel import topics, views
 from services.kernel.events import (
     SCHEMA_VERSION,
     Condition,
@@ -112,6 +112,9 @@ class Orchestration:
             "funding": _text(state.funding),
             "exposure": _text(exposure),
             "exposure_pct": _text(exposure / equity if equity > 0 else ZERO),
+            "initial_margin": _text(portfolio.initial_margin),
+            "maintenance_margin": _text(portfolio.maintenance_margin),
+            "available_margin": _text(portfolio.available_margin),
             "peak_equity": _text(state.peak_equity),
             "day_start_equity": _text(state.day_start_equity),
             "daily_drawdown_pct": _text(portfolio.daily_drawdown_pct),
@@ -122,7 +125,8 @@ class Orchestration:
             "rejected": dict(sorted(self.statistics.rejected.items())),
             "halts": self.statistics.halts,
             "releases": self.statistics.releases,
-            "positions": msgspec.to_builtins(portfolio.views()),
+            "positions": msgspec.to_builtins(views.positions(portfolio)),
+            "symbols": msgspec.to_builtins(views.symbols(portfolio)),
             "recent": self.recent.lines(),
         }
 

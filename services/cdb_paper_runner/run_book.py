@@ -15,7 +15,7 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
 )
-from services.kernel.portfolio import Portfolio
+from services.kernel.portfolio import Market, Portfolio, Position
 
 
 class RunBook(Struct, kw_only=True):
@@ -68,14 +68,7 @@ class RunBook(Struct, kw_only=True):
             day_start_equity=state.day_start_equity,
             day=state.day,
             positions=tuple(
-                OpeningPosition(
-                    symbol=symbol,
-                    quantity=position.quantity,
-                    entry_price=position.entry_price,
-                    mark_price=position.mark_price,
-                    stop_loss_price=position.stop_loss_price,
-                    leverage=position.leverage,
-                )
+                _opening(symbol, position, state.markets.get(symbol) or Market())
                 for symbol, position in sorted(state.positions.items())
             ),
             halted=self.halted,
@@ -105,7 +98,23 @@ class RunBook(Struct, kw_only=True):
             halted = event.state is TradingState.HALTED
             self.halted = f"{event.reason}: {event.message}" if halted else None
             return
-        if event.state is TradingState.QUARANTINED and event.symbol not in self.quarantined:
+        if event.state is TradingState.HALTED and event.symbol not in self.quarantined:
             self.quarantined = sorted([*self.quarantined, event.symbol])
-        elif event.state is not TradingState.QUARANTINED and event.symbol in self.quarantined:
+        elif event.state is not TradingState.HALTED and event.symbol in self.quarantined:
             self.quarantined = [name for name in self.quarantined if name != event.symbol]
+
+
+def _opening(symbol: str, position: Position, market: Market) -> OpeningPosition:
+    """The position as it is; a settlement that it waits for is neither lost nor paid twice."""
+    return OpeningPosition(
+        symbol=symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        mark_price=position.mark_price,
+        stop_loss_price=position.stop_loss_price,
+        leverage=position.leverage,
+        inverse=position.inverse,
+        funding_rate=market.funding_rate,
+        funding_time=market.funding_time,
+        funding_settled_at=market.settled_at,
+    )

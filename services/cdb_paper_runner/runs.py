@@ -175,27 +175,45 @@ class Runs:
         self.waiting_for = None
 
     def _setting_alerts(self, run_id: str, now: int) -> list[Alert]:
-        return [
-            Alert(
-                event_id=make_id(run_id, topics.PAPER_RUNNER, "setting", problem.name),
-                run_id=run_id,
-                producer=topics.PAPER_RUNNER,
-                schema_version=SCHEMA_VERSION,
-                timestamp=now,
-                causation_id=None,
-                correlation_id=None,
-                level=AlertLevel.WARNING,
-                code="SETTING_OUT_OF_RANGE",
-                message=problem.message,
-                symbol=None,
-                layer=None,
-                phase=AlertPhase.BEGAN,
-                count=1,
-                context={
-                    "name": problem.name,
-                    "given": str(problem.given),
-                    "used": str(problem.used),
-                },
+        out_of_range = [
+            _setting_alert(
+                run_id,
+                now,
+                "SETTING_OUT_OF_RANGE",
+                problem.message,
+                {"name": problem.name, "given": str(problem.given), "used": str(problem.used)},
             )
             for problem in self._settings.problems
         ]
+        return out_of_range + [
+            _setting_alert(
+                run_id,
+                now,
+                "SETTINGS_CONTRADICT",
+                found.message,
+                {"name": ", ".join(found.names)},
+            )
+            for found in self._settings.contradictions
+        ]
+
+
+def _setting_alert(
+    run_id: str, now: int, code: str, message: str, context: dict[str, str]
+) -> Alert:
+    return Alert(
+        event_id=make_id(run_id, topics.PAPER_RUNNER, code, context["name"]),
+        run_id=run_id,
+        producer=topics.PAPER_RUNNER,
+        schema_version=SCHEMA_VERSION,
+        timestamp=now,
+        causation_id=None,
+        correlation_id=None,
+        level=AlertLevel.WARNING,
+        code=code,
+        message=message,
+        symbol=None,
+        layer=None,
+        phase=AlertPhase.BEGAN,
+        count=1,
+        context=context,
+    )

@@ -76,7 +76,8 @@ class Statistics(Struct, kw_only=True):
                     self.orders += 1
             case OrderResult():
                 self._result(event, position)
-            case TradingStateChanged() if event.symbol is None:
+            # A further cause of a halt, and an answer to a command, change nothing.
+            case TradingStateChanged() if event.symbol is None and event.state != event.previous:
                 self.halts += event.state is TradingState.HALTED
                 self.releases += event.previous is TradingState.HALTED
 

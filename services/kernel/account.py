@@ -1,20 +1,46 @@
-"""What the portfolio fold remembers, and what it reports: positions, markets, trades, payments."""
+"""What the portfolio fold remembers, and what it reports: positions, markets, trades, payments.
+
+The account is kept in quote currency. What an inverse contract pays or takes in coins is booked at
+the price of the event that books it: profit and fee at the fill's, funding at the mark price.
+"""
 
 from decimal import Decimal
 
 from msgspec import Struct
 
+from services.kernel import perpetuals
 from services.kernel.events import MarketData, Side
+from services.kernel.instruments import (
+    GENERIC_MAINTENANCE_MARGIN_RATE,
+    LIQUIDATION_FEE_RATE,
+    Instrument,
+)
+from services.kernel.prices import Prices
+from services.kernel.rounding import rounded
 
 MS_PER_HOUR = 3_600_000
 ZERO = Decimal(0)
+ONE = Decimal(1)
 
 
 class Position(Struct, kw_only=True):
     """One open position.
 
-    ``cost`` is what the open quantity was bought (or sold) for; the average entry price is derived
-    from it, so that nothing is lost to rounding when a position is closed in parts.
+    ``cost`` is what the open quantity was bought (or sold) for, in the contract's settle currency:
+    quote, or base in an inverse contract. The average entry price is derived from it, so that
+    nothing is lost to rounding when a position is closed in parts.
+
+    Attributes:
+        quantity: Signed, in the contract's unit (base; quote in an inverse contract).
+        inverse: The kind of contract.
+        booked: What this position has brought to cash so far, in quote: parts closed, less fees,
+            funding included.
+        maintenance_rate: Maintenance margin of its tier, as a fraction of ``cost``.
+        liquidation_fee_rate: Fraction of the notional.
+        liquidation_price: Mark price at which an isolated position is liquidated.
+        bankruptcy_price: Price at which the venue then takes it over: its margin is lost.
+        stop_loss_price: Mark price at which it is closed; a trailing stop moves it, one way only.
+        take_profit_price: Mark price at which its gain is taken.
     """
 
     quantity: Decimal
@@ -23,11 +49,19 @@ class Position(Struct, kw_only=True):
     stop_loss_price: Decimal | None
     leverage: Decimal
     opened_at: int
+    inverse: bool = False
+    booked: Decimal = ZERO
+    maintenance_rate: Decimal = ZERO
+    liquidation_fee_rate: Decimal = ZERO
+    liquidation_price: Decimal | None = None
+    bankruptcy_price: Decimal | None = None
+    take_profit_price: Decimal | None = None
 
     @property
     def entry_price(self) -> Decimal:
         """Average entry price, quote per base."""
-        return self.cost / abs(self.quantity)
+        size = abs(self.quantity)
+        return size / self.cost if self.inverse else self.cost / size
 
     @property
     def side(self) -> Side:
@@ -35,19 +69,111 @@ class Position(Struct, kw_only=True):
         return Side.BUY if self.quantity > 0 else Side.SELL
 
     @property
+    def base(self) -> Decimal:
+        """Signed coins of the position: its profit moves by them times the change of price."""
+        if not self.inverse:
+            return self.quantity
+        return self.cost if self.quantity > 0 else -self.cost
+
+    @property
     def unrealised_profit(self) -> Decimal:
         """Profit at the mark price, in quote."""
         quantity = self.quantity
-        # The quantity of a short is negative: what it would cost to buy it back.
+        # Long: coins at the mark price less what was paid for them; short: the other way round.
+        if self.inverse:
+            return self.base * self.mark_price - quantity
         return quantity * self.mark_price + (-self.cost if quantity > 0 else self.cost)
 
     @property
     def notional(self) -> Decimal:
         """Value at the mark price, in quote, never negative."""
-        return abs(self.quantity) * self.mark_price
+        return abs(self.quantity) if self.inverse else abs(self.quantity) * self.mark_price
+
+    @property
+    def initial_margin(self) -> Decimal:
+        """What the position ties up: its cost over its leverage, in quote at the mark price."""
+        return self._in_quote(self.cost / self.leverage)
+
+    @property
+    def maintenance_margin(self) -> Decimal:
+        """What must be left of its margin, in quote: maintenance margin and liquidation fee."""
+        fee = self.notional * self.liquidation_fee_rate
+        return self._in_quote(self.cost * self.maintenance_rate) + fee
+
+    @property
+    def is_beyond_liquidation(self) -> bool:
+        """Whether an isolated position's margin is used up at its mark price."""
+        price = self.liquidation_price
+        if price is None:
+            return False
+        return self.mark_price <= price if self.quantity > 0 else self.mark_price >= price
+
+    def protect(self, instrument: Instrument | None) -> None:
+        """Reckon rates and prices of liquidation anew: quantity, leverage or contract changed."""
+        tier = None if instrument is None else instrument.tier(self.quantity)
+        rate = GENERIC_MAINTENANCE_MARGIN_RATE if tier is None else tier.maintenance_margin_rate
+        fee = LIQUIDATION_FEE_RATE if instrument is None else instrument.liquidation_fee_rate
+        self.maintenance_rate, self.liquidation_fee_rate = rate, fee
+        entry, margin = self.entry_price, self.cost / self.leverage
+        self.liquidation_price = perpetuals.liquidation_price(
+            self.quantity, entry, margin, rate, liquidation_fee_rate=fee, inverse=self.inverse
+        )
+        self.bankruptcy_price = perpetuals.bankruptcy_price(
+            self.quantity, entry, margin, inverse=self.inverse
+        )
+
+    def aim(self, take_profit_pct: Decimal) -> None:
+        """Set the price at which the gain is taken: a fraction beyond the average entry price."""
+        reached = self.entry_price * (ONE + take_profit_pct * self.side.sign)
+        self.take_profit_price = rounded(reached, perpetuals.COST_STEP)
+
+    def trail(self, distance_pct: Decimal) -> None:
+        """Let the stop follow the mark price at a distance; it never moves back."""
+        stop = self.stop_loss_price
+        if self.quantity > 0:
+            trailing = self.mark_price * (ONE - distance_pct)
+            if stop is None or trailing > stop:
+                self.stop_loss_price = trailing
+        else:
+            trailing = self.mark_price * (ONE + distance_pct)
+            if stop is None or trailing < stop:
+                self.stop_loss_price = trailing
+
+    def _in_quote(self, amount: Decimal) -> Decimal:
+        return amount * self.mark_price if self.inverse else amount
 
 
-class Market(Struct, kw_only=True):
+class SymbolBook(Struct, kw_only=True):
+    """One symbol's part of the account, in quote; over all symbols the parts make the whole.
+
+    Attributes:
+        profit: Realised + unrealised - fees + funding, at the mark price.
+        peak_profit: The highest ``profit`` so far.
+        day_start_profit: ``profit`` at 00:00 UTC.
+        max_drawdown: Largest fall from the peak so far.
+        round_trips, wins: Positions closed altogether, and those of them that brought a profit.
+    """
+
+    realised_profit: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    profit: Decimal = ZERO
+    peak_profit: Decimal = ZERO
+    day_start_profit: Decimal = ZERO
+    max_drawdown: Decimal = ZERO
+    round_trips: int = 0
+    wins: int = 0
+
+    def become(self, profit: Decimal) -> None:
+        """Take the present profit in; peak and drawdown follow."""
+        self.profit = profit
+        if profit >= self.peak_profit:
+            self.peak_profit = profit
+        elif self.peak_profit - profit > self.max_drawdown:
+            self.max_drawdown = self.peak_profit - profit
+
+
+class Market(Prices, kw_only=True):
     """What the fold knows of one symbol's prices and funding.
 
     Attributes:
@@ -58,9 +184,6 @@ class Market(Struct, kw_only=True):
         settled_at: Time of the last settlement; nothing at or before it is settled again.
     """
 
-    last_price: Decimal | None = None
-    mark_price: Decimal | None = None
-    mark_time: int = 0
     funding_rate: Decimal | None = None
     funding_time: int | None = None
     announced_rate: Decimal | None = None
@@ -96,7 +219,8 @@ class Market(Struct, kw_only=True):
 class ClosedTrade(Struct, frozen=True, kw_only=True, gc=False):
     """The closed part of one fill: the row of table ``trades``.
 
-    ``profit_loss`` is gross, in quote; ``fees`` is the closing fill's fee on the closed part.
+    ``profit_loss`` is gross, in quote; over ``exit_price`` it is what an inverse contract pays in
+    coins. ``fees`` is the closing fill's fee on the closed part.
     """
 
     order_id: str
@@ -136,6 +260,10 @@ class PortfolioState(Struct, kw_only=True):
         low_equity, day_low_equity: Lowest since then; only a lower one can change the figures.
         cash: Equity without unrealised profit.
         day: Days since 1970-01-01 (UTC); -1 before the first.
+        cross_margin: The whole equity backs every position; else each has its own margin.
+        contracts: The details of every contract told so far.
+        books: What every symbol that was traded has brought.
+        round_trips: Net results in quote of the positions closed last, the oldest first.
     """
 
     start_equity: Decimal = ZERO
@@ -155,5 +283,12 @@ class PortfolioState(Struct, kw_only=True):
     max_drawdown_pct: Decimal = ZERO
     worst_day_pct: Decimal = ZERO
     mark_max_age_ms: int = 60_000
+    max_price_jump_pct: Decimal = ONE
+    take_profit_pct: Decimal = ZERO
+    trailing_stop_pct: Decimal = ZERO
     positions: dict[str, Position] = {}
     markets: dict[str, Market] = {}
+    cross_margin: bool = False
+    contracts: dict[str, Instrument] = {}
+    books: dict[str, SymbolBook] = {}
+    round_trips: list[Decimal] = []

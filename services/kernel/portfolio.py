@@ -1,8 +1,8 @@
 """The portfolio: positions, profit, equity and drawdown as one fold of the total order.
 
 The same code runs in risk, execution, the orchestrator and the writer; what differs between them
-is a defect, and `Portfolio.checksum` shows it. Linear contracts: profit = (exit - entry) x base
-quantity, in quote currency.
+is a defect, and `Portfolio.checksum` shows it. Profit is (exit - entry) x coins, in quote currency;
+what the coins are in an inverse contract, `services.kernel.perpetuals` tells.
 """
 
 from decimal import Decimal
@@ -18,6 +18,7 @@ from services.kernel.account import (
     Market,
     PortfolioState,
     Position,
+    SymbolBook,
 )
 from services.kernel.events import (
     Clock,
@@ -26,13 +27,14 @@ from services.kernel.events import (
     MarketData,
     MarketDataKind,
     OrderResult,
-    PositionView,
+    PriceSource,
     RunStarted,
     TradingState,
     TradingStateChanged,
 )
-from services.kernel.rounding import MONEY_STEP, rounded
-from services.kernel.settings import TradingSettings
+from services.kernel.ledger import book_fill, cost_of
+from services.kernel.rounding import rounded
+from services.kernel.settings import MarginMode, TradingSettings
 
 __all__ = [
     "ClosedTrade",
@@ -42,6 +44,7 @@ __all__ = [
     "Portfolio",
     "PortfolioState",
     "Position",
+    "SymbolBook",
 ]
 
 MS_PER_DAY = 86_400_000
@@ -79,6 +82,43 @@ class Portfolio:
         return sum((p.notional for p in self.state.positions.values()), ZERO)
 
     @property
+    def initial_margin(self) -> Decimal:
+        """What all positions tie up, in quote."""
+        return sum((p.initial_margin for p in self.state.positions.values()), ZERO)
+
+    @property
+    def maintenance_margin(self) -> Decimal:
+        """What all positions need not to be liquidated, fees included, in quote."""
+        return sum((p.maintenance_margin for p in self.state.positions.values()), ZERO)
+
+    @property
+    def available_margin(self) -> Decimal:
+        """What is free to back new positions, in quote; profit not realised only with cross."""
+        free = self.state.equity if self.state.cross_margin else self.state.cash
+        return free - self.initial_margin
+
+    def liquidates(self, position: Position) -> bool:
+        """Whether the venue would liquidate this position at the present mark prices."""
+        if self.state.cross_margin:
+            return self.state.equity <= self.maintenance_margin
+        return position.is_beyond_liquidation
+
+    def liquidation_price(self, symbol: str) -> Decimal | None:
+        """Mark price at which a position is liquidated, all others staying; None without one."""
+        position = self.state.positions.get(symbol)
+        if position is None or not self.state.cross_margin:
+            return position.liquidation_price if position is not None else None
+        others = self.maintenance_margin - position.maintenance_margin
+        return perpetuals.cross_liquidation_price(
+            position.quantity,
+            position.entry_price,
+            self.state.equity - position.unrealised_profit - others,
+            position.maintenance_rate,
+            liquidation_fee_rate=position.liquidation_fee_rate,
+            inverse=position.inverse,
+        )
+
+    @property
     def daily_drawdown_pct(self) -> Decimal:
         """Loss since the day's start (or the last reset), as a fraction; 0 when there is none."""
         return _loss(self.state.day_start_equity, self.state.equity)
@@ -89,7 +129,7 @@ class Portfolio:
         return _loss(self.state.peak_equity, self.state.equity)
 
     def quantity(self, symbol: str) -> Decimal:
-        """Signed open quantity in base, 0 when flat."""
+        """Signed open quantity in the contract's unit, 0 when flat."""
         position = self.state.positions.get(symbol)
         return position.quantity if position else ZERO
 
@@ -99,7 +139,17 @@ class Portfolio:
         if position is not None:
             return position.mark_price
         market = self.state.markets.get(symbol)
-        return None if market is None else market.mark_price or market.last_price
+        return None if market is None else market.value
+
+    def price_source(self, symbol: str) -> PriceSource:
+        """Which price positions of this symbol are valued at."""
+        market = self.state.markets.get(symbol)
+        return PriceSource.LAST if market is None else market.source
+
+    def unconfirmed_jump(self, symbol: str, now: int) -> Decimal | None:
+        """How far the symbol's newest trade jumped, while that waits for its confirmation."""
+        market = self.state.markets.get(symbol)
+        return None if market is None else market.unconfirmed_jump(now)
 
     def apply(self, event: Event) -> tuple[Effect, ...]:
         """Fold one event in.
@@ -123,24 +173,9 @@ class Portfolio:
             state.day_start_equity,
             state.day,
             {symbol: state.positions[symbol] for symbol in sorted(state.positions)},
+            {symbol: state.books[symbol] for symbol in sorted(state.books)},
         )
         return blake2b(msgspec.json.encode(figures), digest_size=16).hexdigest()
-
-    def views(self) -> tuple[PositionView, ...]:
-        """The open positions, by symbol."""
-        return tuple(
-            PositionView(
-                symbol=symbol,
-                quantity=position.quantity,
-                entry_price=position.entry_price,
-                mark_price=position.mark_price,
-                notional=position.notional,
-                unrealised_profit=position.unrealised_profit,
-                stop_loss_price=position.stop_loss_price,
-                leverage=position.leverage,
-            )
-            for symbol, position in sorted(self.state.positions.items())
-        )
 
     def _on_run_started(self, event: RunStarted) -> tuple[Effect, ...]:
         account = event.account
@@ -155,22 +190,42 @@ class Portfolio:
             day_low_equity=account.day_start_equity,
             day=account.day,
             mark_max_age_ms=settings.data_stale_timeout_sec * 1000,
+            max_price_jump_pct=settings.max_price_jump_pct,
+            take_profit_pct=settings.take_profit_pct,
+            trailing_stop_pct=settings.trailing_stop_pct,
+            cross_margin=settings.margin_mode is MarginMode.CROSS,
         )
         for opening in account.positions:
-            cost = abs(opening.quantity) * opening.entry_price
-            state.positions[opening.symbol] = Position(
+            if opening.funding_settled_at <= event.timestamp:  # else it was another market's time
+                market = self._market(opening.symbol)
+                market.funding_rate = opening.funding_rate
+                market.funding_time = opening.funding_time
+                market.settled_at = opening.funding_settled_at
+            state.positions[opening.symbol] = position = Position(
                 quantity=opening.quantity,
-                cost=rounded(cost, perpetuals.COST_STEP),
+                cost=rounded(
+                    cost_of(abs(opening.quantity), opening.entry_price, inverse=opening.inverse),
+                    perpetuals.COST_STEP,
+                ),
                 mark_price=opening.mark_price,
                 stop_loss_price=opening.stop_loss_price,
                 leverage=opening.leverage,
                 opened_at=event.timestamp,
+                inverse=opening.inverse,
             )
-        self._revalue()
+            position.protect(None)
+            self._guard(position)
+            profit = position.unrealised_profit
+            state.books[opening.symbol] = SymbolBook(
+                profit=profit, peak_profit=profit, day_start_profit=profit
+            )
+        self._revalue(*state.positions)
         return _NO_EFFECTS
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
         if event.backfill:
+            if event.kind is MarketDataKind.TRADE and event.price is not None and event.price > 0:
+                self._market(event.symbol).on_backfill(event.price, event.timestamp)
             return _NO_EFFECTS
         kind = event.kind
         if kind is MarketDataKind.TRADE:
@@ -183,18 +238,17 @@ class Portfolio:
             return _NO_EFFECTS
         if price is None or price <= 0:
             return _NO_EFFECTS
-        market = self._market(event.symbol)
+        market, state = self._market(event.symbol), self.state
+        value: Decimal | None
         if kind is MarketDataKind.MARK:
-            market.mark_price, market.mark_time = price, event.timestamp
+            value = market.on_mark(price, event.timestamp)
         else:
-            market.last_price = price
-            if market.mark_price is not None:
-                if event.timestamp - market.mark_time <= self.state.mark_max_age_ms:
-                    return _NO_EFFECTS
-                market.mark_price = None
-        position = self.state.positions.get(event.symbol)
-        if position is not None and position.mark_price != price:
-            self._mark(position, price)
+            value = market.on_trade(
+                price, event.timestamp, state.max_price_jump_pct, state.mark_max_age_ms
+            )
+        position = state.positions.get(event.symbol)
+        if position is not None and value is not None and position.mark_price != value:
+            self._mark(event.symbol, position, value)
         return _NO_EFFECTS
 
     def _market(self, symbol: str) -> Market:
@@ -203,78 +257,36 @@ class Portfolio:
             market = self.state.markets[symbol] = Market()
         return market
 
-    def _mark(self, position: Position, price: Decimal) -> None:
-        self.state.unrealised_profit += position.quantity * (price - position.mark_price)
+    def _mark(self, symbol: str, position: Position, price: Decimal) -> None:
+        coins = position.base if position.inverse else position.quantity
+        gained = coins * (price - position.mark_price)
+        self.state.unrealised_profit += gained
         position.mark_price = price
+        if self.state.trailing_stop_pct:
+            position.trail(self.state.trailing_stop_pct)
+        book = self.state.books[symbol]
+        book.become(book.profit + gained)
         self._reckon()
 
     def _on_order_result(self, event: OrderResult) -> tuple[Effect, ...]:
         if event.filled_quantity <= 0 or event.filled_price is None:
             return _NO_EFFECTS
-        self.state.fees += event.fees
-        signed = event.filled_quantity * event.side.sign
+        effects = book_fill(self.state, event)
         position = self.state.positions.get(event.symbol)
-        effects = _NO_EFFECTS
-        if position is not None and position.side is not event.side:
-            closed = min(abs(signed), abs(position.quantity))
-            effects = (self._close(event, position, closed, event.filled_price),)
-            signed = (abs(signed) - closed) * event.side.sign
-        if signed:
-            self._open(event, signed, event.filled_price)
-        self._revalue()
+        if position is not None:
+            self._guard(position)
+        self._revalue(event.symbol)
         return effects
 
-    def _close(
-        self, event: OrderResult, position: Position, closed: Decimal, price: Decimal
-    ) -> ClosedTrade:
-        whole = abs(position.quantity)
-        # Any split is exact: what is not realised now stays in the cost of the rest.
-        closed_cost = rounded(position.cost * closed / whole, perpetuals.COST_STEP)
-        if closed == whole:
-            closed_cost = position.cost
-        value = closed * price
-        profit = value - closed_cost if position.quantity > 0 else closed_cost - value
-        trade = ClosedTrade(
-            order_id=event.order_id,
-            symbol=event.symbol,
-            side=position.side,
-            quantity=closed,
-            entry_price=position.entry_price,
-            exit_price=price,
-            profit_loss=profit,
-            fees=rounded(event.fees * closed / event.filled_quantity, MONEY_STEP),
-            slippage_bps=event.slippage_bps,
-            opened_at=position.opened_at,
-            closed_at=event.timestamp,
-        )
-        self.state.realised_profit += profit
-        if closed == whole:
-            del self.state.positions[event.symbol]
-        else:
-            position.quantity -= closed if position.quantity > 0 else -closed
-            position.cost -= closed_cost
-        return trade
-
-    def _open(self, event: OrderResult, signed: Decimal, price: Decimal) -> None:
-        position = self.state.positions.get(event.symbol)
-        if position is None:
-            self.state.positions[event.symbol] = Position(
-                quantity=signed,
-                cost=abs(signed) * price,
-                mark_price=self.mark_price(event.symbol) or price,
-                stop_loss_price=event.stop_loss_price,
-                leverage=event.leverage,
-                opened_at=event.timestamp,
-            )
-            return
-        position.quantity += signed
-        position.cost += abs(signed) * price
-        position.leverage = event.leverage
-        stops = [s for s in (position.stop_loss_price, event.stop_loss_price) if s is not None]
-        if stops:  # the one that is hit first protects the whole position
-            position.stop_loss_price = max(stops) if position.quantity > 0 else min(stops)
+    def _guard(self, position: Position) -> None:
+        """Take profit and trailing stop of a position that was opened or changed."""
+        if self.state.take_profit_pct:
+            position.aim(self.state.take_profit_pct)
+        if self.state.trailing_stop_pct:
+            position.trail(self.state.trailing_stop_pct)
 
     def _on_clock(self, event: Clock) -> tuple[Effect, ...]:
+        self._mark_by_time(event.timestamp)
         effects = self._settle_funding(event.timestamp)
         day = event.timestamp // MS_PER_DAY
         state = self.state
@@ -282,7 +294,17 @@ class Portfolio:
             state.day = day
             state.day_start_equity = state.day_open_equity = state.equity
             state.day_low_equity = state.equity
+            for book in state.books.values():
+                book.day_start_profit = book.profit
         return effects
+
+    def _mark_by_time(self, now: int) -> None:
+        """Prices that stood for long enough, and mark prices that are too old now."""
+        for symbol, market in self.state.markets.items():
+            value = market.on_clock(now, self.state.mark_max_age_ms)
+            position = self.state.positions.get(symbol) if value is not None else None
+            if position is not None and value is not None and value != position.mark_price:
+                self._mark(symbol, position, value)
 
     def _settle_funding(self, now: int) -> tuple[Effect, ...]:
         payments: list[Effect] = []
@@ -292,21 +314,23 @@ class Portfolio:
                 position = self.state.positions.get(symbol)
                 if position is None or rate is None:
                     continue
-                mark = position.mark_price
-                amount = perpetuals.funding_payment(position.quantity, mark, rate)
+                value = position.notional * position.side.sign
+                amount = perpetuals.funding_payment(value, rate)
                 self.state.funding += amount
+                self.state.books[symbol].funding += amount
+                position.booked += amount
                 payments.append(
                     FundingPayment(
                         symbol=symbol,
                         settlement_time=due,
                         quantity=position.quantity,
-                        mark_price=mark,
+                        mark_price=position.mark_price,
                         rate=rate,
                         amount=amount,
                     )
                 )
         if payments:
-            self._revalue()
+            self._revalue(*(payment.symbol for payment in payments))
         return tuple(payments)
 
     def _on_trading_state(self, event: TradingStateChanged) -> tuple[Effect, ...]:
@@ -320,15 +344,22 @@ class Portfolio:
 
     def _on_instruments(self, event: Instruments) -> tuple[Effect, ...]:
         for instrument in event.instruments:
-            self._market(
-                instrument.symbol
-            ).funding_interval_hours = instrument.funding_interval_hours
+            symbol = instrument.symbol
+            self.state.contracts[symbol] = instrument
+            self._market(symbol).funding_interval_hours = instrument.funding_interval_hours
+            if symbol in self.state.positions:
+                self.state.positions[symbol].protect(instrument)
         return _NO_EFFECTS
 
-    def _revalue(self) -> None:
+    def _revalue(self, *symbols: str) -> None:
+        """Cash moved: reckon the account anew, and the books of these symbols."""
         state = self.state
         state.cash = state.start_equity + state.realised_profit - state.fees + state.funding
         state.unrealised_profit = sum((p.unrealised_profit for p in state.positions.values()), ZERO)
+        for symbol in symbols:
+            book, position = state.books[symbol], state.positions.get(symbol)
+            open_profit = position.unrealised_profit if position is not None else ZERO
+            book.become(book.realised_profit - book.fees + book.funding + open_profit)
         self._reckon()
 
     def _reckon(self) -> None:

@@ -6,6 +6,7 @@ They reach the stages only through ``run_started``; nothing in the kernel reads 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -41,6 +42,57 @@ class SettingSpec:
     def field(self) -> str:
         """Attribute of `TradingSettings` that holds it."""
         return self.name.lower()
+
+    @property
+    def allowed(self) -> str:
+        """What it may be set to."""
+        return f"{self.low:f} to {self.high:f}"
+
+
+class MarginMode(StrEnum):
+    """What backs a position: its own margin, or the whole account."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
+class SizingMethod(StrEnum):
+    """How large an entry asks to be; `services.kernel.sizing` has the formulas."""
+
+    FIXED_FRACTION = "fixed_fraction"
+    VOLATILITY_TARGET = "volatility_target"
+    ATR = "atr"
+    KELLY = "kelly"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSpec:
+    """One setting that is a word out of a list.
+
+    Attributes:
+        name: Environment variable.
+        default: One of the words; its type holds all of them.
+    """
+
+    name: str
+    default: StrEnum
+    doc: str
+    layer: int | None = None
+
+    @property
+    def field(self) -> str:
+        """Attribute of `TradingSettings` that holds it."""
+        return self.name.lower()
+
+    @property
+    def unit(self) -> str:
+        """As of a number."""
+        return "word"
+
+    @property
+    def allowed(self) -> str:
+        """What it may be set to."""
+        return ", ".join(type(self.default))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +176,15 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Gross notional of all positions and pending entries over equity.", "lower", 4,
     ),
     _spec(
+        "MAX_CORRELATED_EXPOSURE_PCT", "0.20", "0.05", "0.80", "fraction",
+        "Notional of positions and entries that win and lose together, over equity.", "lower", 4,
+    ),
+    _spec(
+        "CORRELATION_THRESHOLD", "0.8", "0.5", "1", "fraction",
+        "Correlation of the last hour's minute returns from which on two symbols count as one.",
+        "lower", 4,
+    ),
+    _spec(
         "MAX_POSITION_PCT", "0.10", "0.01", "0.25", "fraction",
         "Notional of one position over equity.", "lower", 5,
     ),
@@ -137,8 +198,25 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Distance of the stop from the entry price.", "lower", 6,
     ),
     _spec(
+        "TAKE_PROFIT_PCT", "0", "0", "10", "fraction",
+        "Gain on the entry price at which a position is closed; 0 is never.", layer=6,
+    ),
+    _spec(
+        "TRAILING_STOP_PCT", "0", "0", "0.20", "fraction",
+        "Distance at which the stop follows the best price since entry; 0 is never.", layer=6,
+    ),
+    _spec(
         "MAX_TRADES_PER_HOUR", "10", "1", "1000", "entries",
         "Entries approved within 60 minutes.", "lower", 7, integer=True,
+    ),
+    _spec(
+        "MAX_CONSECUTIVE_LOSSES", "3", "1", "100", "positions",
+        "Losses of a symbol in a row after which its entries rest.", "lower", 7, integer=True,
+    ),
+    _spec(
+        "LOSS_COOLDOWN_SEC", "1800", "0", "86400", "seconds",
+        "How long a symbol's entries rest after its losses in a row; 0 is never.", "higher", 7,
+        integer=True,
     ),
     _spec(
         "SIM_LATENCY_MS", "50", "0", "10000", "ms",
@@ -156,7 +234,37 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "ORDER_EXPIRY_SEC", "60", "1", "3600", "seconds",
         "Age at which an unfilled entry is cancelled; exits never expire.", integer=True,
     ),
+    _spec(
+        "VOLATILITY_TARGET_PCT", "0.20", "0.01", "2", "fraction",
+        "Volatility a year that a position aims at, as a fraction of equity (volatility_target).",
+        "lower",
+    ),
+    _spec(
+        "ATR_MULTIPLE", "2", "0.5", "10", "times",
+        "Distance of the stop in average true ranges (atr), never above STOP_LOSS_PCT.",
+    ),
+    _spec(
+        "SIZING_BAR_MINUTES", "15", "1", "1440", "minutes",
+        "Length of the bars that volatility and average true range are measured on.", integer=True,
+    ),
+    _spec(
+        "KELLY_FRACTION", "0.25", "0.05", "1", "fraction",
+        "Part of the Kelly stake that is risked (kelly), never above RISK_PER_TRADE_PCT.", "lower",
+    ),
+    _spec(
+        "KELLY_MIN_TRADES", "30", "5", "100", "trades",
+        "Closed positions before the Kelly stake is believed; fixed_fraction until then.",
+        "higher", integer=True,
+    ),
 )  # fmt: skip
+
+CHOICE_SPECS: tuple[ChoiceSpec, ...] = (
+    ChoiceSpec("MARGIN_MODE", MarginMode.ISOLATED, "What backs a position: margin or equity.", 5),
+    ChoiceSpec("SIZING_METHOD", SizingMethod.FIXED_FRACTION, "How large an entry asks to be."),
+)
+"""Settings that are a word."""
+
+ALL_SPECS: tuple[SettingSpec | ChoiceSpec, ...] = (*SETTING_SPECS, *CHOICE_SPECS)
 
 ALIASES: dict[str, str] = {"MAX_EXPOSURE_PCT": "MAX_TOTAL_EXPOSURE_PCT"}
 """Deprecated names; the name they stand for wins where both are given."""
@@ -180,15 +288,28 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
     data_stale_timeout_sec: int
     max_signal_age_sec: Decimal
     max_total_exposure_pct: Decimal
+    max_correlated_exposure_pct: Decimal
+    correlation_threshold: Decimal
     max_position_pct: Decimal
     max_leverage: Decimal
     min_liquidation_distance: Decimal
     stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+    trailing_stop_pct: Decimal
     max_trades_per_hour: int
+    max_consecutive_losses: int
+    loss_cooldown_sec: int
     sim_latency_ms: int
     sim_half_spread_pct: Decimal
     sim_impact_pct: Decimal
     order_expiry_sec: int
+    volatility_target_pct: Decimal
+    atr_multiple: Decimal
+    sizing_bar_minutes: int
+    kelly_fraction: Decimal
+    kelly_min_trades: int
+    margin_mode: MarginMode
+    sizing_method: SizingMethod
 
     @classmethod
     def parse(
@@ -204,7 +325,8 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
             used instead, or the nearest bound where the given value was stricter than the default.
 
         Raises:
-            SettingError: A value is not a number, or not whole where it has to be.
+            SettingError: A value is not a number, not whole where it has to be, or not one of
+                the words.
         """
         problems: list[SettingProblem] = []
         fields: dict[str, Any] = {}
@@ -213,11 +335,12 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
             fields[spec.field] = int(value) if spec.integer else value
             if problem is not None:
                 problems.append(problem)
+        fields |= {spec.field: _choice(spec, values) for spec in CHOICE_SPECS}
         return cls(**fields), tuple(problems)
 
     def to_mapping(self) -> dict[str, str]:
         """Environment-style names to canonical text; `parse` reads it back to an equal value."""
-        return {spec.name: str(getattr(self, spec.field)) for spec in SETTING_SPECS}
+        return {spec.name: str(getattr(self, spec.field)) for spec in ALL_SPECS}
 
 
 def _read(spec: SettingSpec, values: Mapping[str, str]) -> tuple[Decimal, SettingProblem | None]:
@@ -240,6 +363,18 @@ def _read(spec: SettingSpec, values: Mapping[str, str]) -> tuple[Decimal, Settin
     used = _fallback(spec, given)
     message = f"{name}={given} is out of range; {used} is used, set it to {_range(spec)}"
     return used, SettingProblem(name, given, used, message)
+
+
+def _choice(spec: ChoiceSpec, values: Mapping[str, str]) -> StrEnum:
+    text = values.get(spec.name, "").strip()
+    word = text.lower().replace("-", "_")
+    if not word:
+        return spec.default
+    try:
+        return type(spec.default)(word)
+    except ValueError:
+        message = f"{spec.name}={text!r} is not known; set it to one of {spec.allowed}"
+        raise SettingError(message) from None
 
 
 def _fallback(spec: SettingSpec, given: Decimal) -> Decimal:

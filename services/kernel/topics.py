@@ -47,7 +47,7 @@ PRODUCES: Final[dict[str, frozenset[str]]] = {
 """Topics a service may publish; its access rules allow no other."""
 
 CONSUMES: Final[dict[str, frozenset[str]]] = {
-    WS: frozenset({CONTROL, CLOCK}),
+    WS: frozenset({ORDER_RESULTS, CONTROL, CLOCK}),
     CORE: frozenset({MARKET_DATA, CONTROL, CLOCK}),
     RISK: frozenset(
         {MARKET_DATA, SIGNALS, ORDER_RESULTS, RISK_DECISIONS, CONTROL, CLOCK, PORTFOLIO_SNAPSHOTS}
@@ -61,7 +61,8 @@ CONSUMES: Final[dict[str, frozenset[str]]] = {
 """Topics whose events a service acts on, in their one total order.
 
 Risk reads its own decisions, and execution its own results, because the portfolio is a fold of the
-total order: applied at the place of publication, not at the moment of the decision.
+total order: applied at the place of publication, not at the moment of the decision. The market's
+source reads the results to know which symbols are held: these must not lose their market data.
 """
 
 TAKES_FROM_OUTSIDE: Final[dict[str, str]] = {

@@ -103,20 +103,15 @@ class OrderStore:
             CursorMovedError: Nothing was written: the cursor stands elsewhere.
         """
         connection = self._open_connection()
-        with translated(self.address), connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(
+        with translated(self.address), connection.transaction():
+            moved = connection.execute(
                 "UPDATE execution_cursor SET seq = %s, state = %s, committed_at = now()"
                 " WHERE seq = %s",
                 (after, state, before),
             )
-            if cursor.rowcount != 1:
+            if moved.rowcount != 1:
                 raise CursorMovedError(f"orders and trades are not at seq {before}")
-            if rows.orders:
-                cursor.executemany(_NEW_ORDER, rows.orders)
-            if rows.results:
-                cursor.executemany(_RESULT, rows.results)
-            if rows.trades:
-                cursor.executemany(_NEW_TRADE, rows.trades)
+            write_order_rows(connection, rows)
 
     def recorded(self, after: int) -> tuple[list[AnyEvent], int]:
         """Events after a seq from the record, for when the journal no longer has them.
@@ -145,6 +140,17 @@ class OrderStore:
         if self._connection is None or self._connection.closed:
             raise DatabaseAwayError(f"PostgreSQL {self.address} is not connected")
         return self._connection
+
+
+def write_order_rows(connection: Connection, rows: OrderRows) -> None:
+    """Write rows that events made; the caller's transaction decides whether they stay."""
+    with connection.cursor() as cursor:
+        if rows.orders:
+            cursor.executemany(_NEW_ORDER, rows.orders)
+        if rows.results:
+            cursor.executemany(_RESULT, rows.results)
+        if rows.trades:
+            cursor.executemany(_NEW_TRADE, rows.trades)
 
 
 def _become_writer(connection: Connection) -> tuple[int, bytes]:

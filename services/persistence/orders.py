@@ -6,18 +6,27 @@ from typing import Any, Final
 import msgspec
 
 from services.kernel import topics
-from services.kernel.events import AnyEvent, Order, OrderResult, OrderStatus, RunStarted
+from services.kernel.events import (
+    AnyEvent,
+    Instruments,
+    Order,
+    OrderResult,
+    OrderStatus,
+    RunStarted,
+)
 from services.kernel.portfolio import ClosedTrade, Portfolio, PortfolioState
 from services.kernel.risk.reasons import Reason
 from services.persistence.tables import Row, clean, time_of, value_of
 
 TOPICS: Final = frozenset({topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL})
 """What the rows follow from."""
+FOLDED: Final = frozenset({RunStarted, Instruments})
+"""Besides results, what tells how a trade is reckoned: the account, and the kind of contract."""
 
 ORDERS: Final = (
     *("order_id", "event_id", "seq", "run_id", "signal_id", "origin", "symbol", "side", "quantity"),
     *("price", "order_type", "reduce_only", "stop_loss_price", "leverage", "approved_by"),
-    *("external", "correlation_id"),
+    *("external", "correlation_id", "trigger_price", "time_in_force", "post_only"),
 )
 TRADES: Final = (
     *("trade_id", "order_id", "seq", "run_id", "symbol", "side", "quantity", "entry_price"),
@@ -56,7 +65,7 @@ class OrderProjector:
 
     def apply(self, event: AnyEvent, rows: OrderRows) -> None:
         """Fold one event in and add the rows it makes."""
-        if type(event) is RunStarted:
+        if type(event) in FOLDED:
             self._portfolio.apply(event)
         elif type(event) is Order:
             self._on_order(event, rows)

@@ -19,8 +19,8 @@ from services.kernel.events import (
     RunEnded,
     RunStarted,
 )
+from services.kernel.fingerprints import Fingerprints
 from services.kernel.portfolio import ClosedTrade, Effect, FundingPayment, Portfolio, PortfolioState
-from services.kernel.stages.checksums import compare_checksum, remember_checksum
 from services.persistence.tables import ONE_ROW_EACH, Row, clean, json_text, row_of, time_of
 
 
@@ -30,7 +30,7 @@ class _State(Struct, kw_only=True):
     run_id: str = ""
     clock: int = 0
     portfolio: PortfolioState = msgspec.field(default_factory=PortfolioState)
-    checksums: dict[str, str] = msgspec.field(default_factory=dict)
+    checksums: Fingerprints = msgspec.field(default_factory=Fingerprints)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Projector:
         self.portfolio = Portfolio()
         self._run_id = ""
         self._clock = 0
-        self._checksums: dict[str, str] = {}
+        self._checksums = Fingerprints()
 
     @property
     def run_id(self) -> str:
@@ -116,11 +116,11 @@ class Projector:
         self._checksums = state.checksums
 
     def _on_clock(self, event: Clock) -> None:
-        remember_checksum(self._checksums, event, self._clock, self.portfolio)
+        self._checksums.remember(event, self._clock, self.portfolio)
         self._clock = event.timestamp
 
     def _on_run_started(self, event: RunStarted, rows: Projections) -> None:
-        self._run_id, self._clock, self._checksums = event.run_id, 0, {}
+        self._run_id, self._clock, self._checksums = event.run_id, 0, Fingerprints()
         rows.add(
             "runs",
             (
@@ -133,7 +133,7 @@ class Projector:
             self._position(symbol, event.seq, event.timestamp, rows)
 
     def _on_snapshot(self, event: PortfolioSnapshot, rows: Projections) -> None:
-        rows.mismatch = rows.mismatch or compare_checksum(self._checksums, event)
+        rows.mismatch = rows.mismatch or self._checksums.difference(event)
         for symbol in self.portfolio.state.positions:
             self._position(symbol, event.seq, event.timestamp, rows)
 
@@ -158,9 +158,8 @@ class Projector:
             self.portfolio.mark_price(symbol),
             0,
             0,
-            None,
-            None,
-            None,
+            *(None, None, None),
+            *(False, 0, 0, None),
         )
         if position is not None:
             details = (
@@ -172,6 +171,10 @@ class Projector:
                 position.stop_loss_price,
                 position.leverage,
                 time_of(position.opened_at),
+                position.inverse,
+                position.initial_margin,
+                position.maintenance_margin,
+                self.portfolio.liquidation_price(symbol),
             )
         key = (self._run_id, clean(symbol))
         rows.positions[key] = (*key, *details, time_of(timestamp), seq)

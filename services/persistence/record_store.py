@@ -69,6 +69,15 @@ _TAIL = """
 """
 
 
+_LAST_TICK = """
+    SELECT body->>'event_id', body->>'run_id' FROM market_data ORDER BY seq DESC LIMIT 1
+"""
+_LAST_CONTRACTS = """
+    SELECT event_id FROM events WHERE type = 'instruments' AND run_id = %s
+    AND seq > (SELECT seq FROM runs WHERE run_id = %s) ORDER BY seq DESC LIMIT 1
+"""
+
+
 def events_page(
     connection: Connection, after: int, upto: int, page: int
 ) -> list[tuple[int, str, str]]:
@@ -149,7 +158,7 @@ class RecordStore:
             for day in sorted(new_days):
                 connection.execute("SELECT ensure_market_data_day(%s)", (day_of(day * MS_PER_DAY),))
             self._add(connection, transaction)
-            self._change(connection, transaction.projections)
+            write_projections(connection, transaction.projections)
         self._days |= new_days
 
     def keep_snapshot(self, snapshot: Snapshot) -> bool:
@@ -207,6 +216,22 @@ class RecordStore:
             row = connection.execute("SELECT max(seq) FROM runs").fetchone()
         return int(row[0]) if row and row[0] else 1
 
+    def last_source_event(self, run_id: str) -> str | None:
+        """Id of the last event that ``cdb_ws`` made of a run's recorded market; empty if none.
+
+        Returns:
+            None when the run's market is a live one: that is not made again.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            run = connection.execute("SELECT source FROM runs WHERE run_id = %s", (run_id,))
+            if run.fetchone() not in (("replay",), ("synthetic",)):
+                return None
+            row = connection.execute(_LAST_TICK).fetchone()
+            if row is None or row[1] != run_id:
+                row = connection.execute(_LAST_CONTRACTS, (run_id, run_id)).fetchone()
+        return str(row[0]) if row else ""
+
     def tail(self, after: int, upto: int) -> Iterator[TailEvent]:
         """Events of all topics in their order, as they were published.
 
@@ -250,16 +275,17 @@ class RecordStore:
                 with cursor.copy(_COPY["market_data"]) as copy:
                     copy.write(transaction.tick_lines)
             _copy_rows(cursor, "events", transaction.event_rows)
-            for table, rows in sorted(transaction.projections.added.items()):
-                _copy_rows(cursor, table, rows)
 
-    @staticmethod
-    def _change(connection: Connection, projections: Projections) -> None:
-        with connection.cursor() as cursor:
-            if projections.run_ends:
-                cursor.executemany(_END_RUN, projections.run_ends)
-            if projections.positions:
-                cursor.executemany(_PUT_POSITION, list(projections.positions.values()))
+
+def write_projections(connection: Connection, projections: Projections) -> None:
+    """Write rows that events made; the caller's transaction decides whether they stay."""
+    with connection.cursor() as cursor:
+        for table, rows in sorted(projections.added.items()):
+            _copy_rows(cursor, table, rows)
+        if projections.run_ends:
+            cursor.executemany(_END_RUN, projections.run_ends)
+        if projections.positions:
+            cursor.executemany(_PUT_POSITION, list(projections.positions.values()))
 
 
 def _become_writer(connection: Connection) -> None:

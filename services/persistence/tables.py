@@ -23,13 +23,14 @@ _ENVELOPE: Final = ("event_id", "seq", "run_id", "timestamp")
 SIGNALS: Final = (
     *_ENVELOPE,
     *("signal_id", "strategy_id", "symbol", "direction", "reduce_only", "strength", "price"),
-    *("quantity", "reason", "indicators", "external", *_CAUSE),
+    *("quantity", "reason", "indicators", "external", *_CAUSE, "order_type", "limit_price"),
+    *("trigger_price", "time_in_force", "post_only"),
 )
 RISK_DECISIONS: Final = (
     *_ENVELOPE,
     *("decision_id", "signal_id", "order_id", "origin", "symbol", "side", "reduce_only", "verdict"),
     *("reason", "binding_limit", "requested_quantity", "quantity", "price", "stop_loss_price"),
-    *("leverage", "equity", "trading_state", "sizing", "layers", *_CAUSE),
+    *("leverage", "equity", "trading_state", "sizing", "layers", *_CAUSE, "price_source"),
 )
 TRADING_STATE_CHANGES: Final = (
     *_ENVELOPE,
@@ -40,6 +41,7 @@ PORTFOLIO_SNAPSHOTS: Final = (
     *("equity", "cash", "realised_profit", "unrealised_profit", "fees", "funding"),
     *("gross_exposure", "exposure_pct", "peak_equity", "day_start_equity", "daily_drawdown_pct"),
     *("drawdown_pct", "max_drawdown_pct", "worst_day_pct", "positions", "checksum"),
+    *("initial_margin", "maintenance_margin", "available_margin", "symbols"),
 )
 ALERTS: Final = (
     *_ENVELOPE,
@@ -77,7 +79,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = dict(ONE_ROW_EACH.values()) | {
 
 POSITIONS: Final = (
     *("run_id", "symbol", "quantity", "entry_price", "mark_price", "notional"),
-    *("unrealised_profit", "stop_loss_price", "leverage", "opened_at", "updated_at", "updated_seq"),
+    *("unrealised_profit", "stop_loss_price", "leverage", "opened_at", "inverse", "margin"),
+    *("maintenance_margin", "liquidation_price", "updated_at", "updated_seq"),
 )
 """Columns of ``positions``, whose rows are replaced."""
 

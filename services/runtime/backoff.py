@@ -1,8 +1,8 @@
 """Back-off: how long to wait before the next attempt, longer each time, never in unison."""
 
-import random
 import threading
 from collections.abc import Callable
+from random import Random
 from typing import TypeVar
 
 from services.runtime.connection import Unavailable
@@ -16,18 +16,32 @@ class Backoff:
     Args:
         first: Seconds before the second attempt.
         longest: Upper bound in seconds.
+        at_once: Whether the first retry does not wait at all.
+        random: Jitter; None takes the process's own.
     """
 
-    def __init__(self, first: float = 0.05, longest: float = 2.0) -> None:
+    def __init__(
+        self,
+        first: float = 0.05,
+        longest: float = 2.0,
+        *,
+        at_once: bool = False,
+        random: Random | None = None,
+    ) -> None:
         self.attempts = 0
         self._first = first
         self._longest = longest
+        self._at_once = at_once
+        self._random = random or Random()  # noqa: S311 - jitter, not a secret
 
     def next_delay(self) -> float:
         """Seconds until the next attempt: half to whole of a bound that doubles each time."""
-        bound: float = min(self._longest, self._first * 2 ** min(self.attempts, 16))
+        doublings = self.attempts - self._at_once
         self.attempts += 1
-        return bound * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        if doublings < 0:
+            return 0.0
+        bound: float = min(self._longest, self._first * 2 ** min(doublings, 16))
+        return bound * self._random.uniform(0.5, 1.0)
 
     def wait(self, stop: threading.Event) -> bool:
         """Wait before the next attempt; True when asked to stop meanwhile."""

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 CHUNK = 500
+_TICKET = 3
+"""Place of the publication's number among the script's arguments."""
 EPOCH_KEY = "cdb:epoch"
 COUNTERS_KEY = "cdb:counters"
 VERIFIED_KEY = "cdb:verified"
@@ -278,14 +280,13 @@ class Bus:
         whole = cursor is not None or position is not None or shell_id is not None
         size = max(1, len(events)) if whole else CHUNK
         publication = _Publication(identity, [])
-        for start in range(0, max(1, len(events)), size):
+        for number, start in enumerate(range(0, max(1, len(events)), size), self._ticket + 1):
             chunk = events[start : start + size]
-            self._ticket += 1
             arguments: list[Argument] = [
                 self.service,
                 claim.epoch,
                 claim.instance,
-                self._ticket,
+                number,
                 "" if cursor is None else cursor,
                 position or "",
                 shell_id or "",
@@ -307,6 +308,8 @@ class Bus:
                 publication.last_seq = int(last) or publication.last_seq
                 publication.head = int(head)
                 publication.done += 1
+                # Counted when they are known to be there: a gap means that Redis lost some.
+                self._ticket = int(arguments[_TICKET])
         except ConnectionLost:
             publication.uncertain = True  # it may have happened: finish it before anything else
             raise

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
 from services.kernel import topics
 from services.kernel.events import (
@@ -22,12 +23,14 @@ from services.kernel.events import (
     Reset,
     Resume,
     Signal,
+    TimeInForce,
 )
 from services.kernel.ids import make_id
 from services.runtime.external_fields import Fields, Malformed, parse, to_number
 
 __all__ = ["MAX_BYTES", "OWNERS", "Intake", "Malformed", "normalise"]
 
+E = TypeVar("E", bound=StrEnum)
 SOURCE = "external"
 MAX_BYTES = 65_536
 
@@ -181,14 +184,25 @@ def _signal(message: Fields, envelope: dict[str, Any]) -> Event:
         reduce_only=message.flag("reduce_only"),
         strategy_id=message.text("strategy_id", default=SOURCE),
         quantity=message.number("quantity", above=Decimal(0)),
+        order_type=_word(message, "order_type", OrderType.MARKET),
+        limit_price=message.number("limit_price", above=Decimal(0)),
+        trigger_price=message.number("trigger_price", above=Decimal(0)),
+        time_in_force=_word(message, "time_in_force", TimeInForce.GTC),
+        post_only=message.flag("post_only"),
     )
+
+
+def _word(message: Fields, name: str, default: E) -> E:
+    """One of the words of an enumeration, in any case; the default where none is given."""
+    word = message.text(name, default=default.value).upper()
+    if word not in type(default).__members__:
+        known = ", ".join(type(default))
+        raise Malformed("MALFORMED", f"{name} is {word!r}, one of {known} is needed")
+    return type(default)[word]
 
 
 def _order(message: Fields, envelope: dict[str, Any]) -> Event:
     order_id = message.text("order_id", default=envelope["event_id"])
-    order_type = message.text("order_type", default=OrderType.MARKET.value).upper()
-    if order_type != OrderType.MARKET:
-        raise Malformed("MALFORMED", f"order_type is {order_type!r}, only MARKET is known")
     envelope["correlation_id"] = order_id
     return Order(
         **envelope,
@@ -199,7 +213,10 @@ def _order(message: Fields, envelope: dict[str, Any]) -> Event:
         side=message.side("side", "direction"),
         quantity=message.required("quantity", above=Decimal(0)),
         price=message.number("price", low=Decimal(0)) or Decimal(0),
-        order_type=OrderType.MARKET,
+        order_type=_word(message, "order_type", OrderType.MARKET),
+        trigger_price=message.number("trigger_price", above=Decimal(0)),
+        time_in_force=_word(message, "time_in_force", TimeInForce.GTC),
+        post_only=message.flag("post_only"),
         reduce_only=message.flag("reduce_only"),
         stop_loss_price=message.number("stop_loss_price", above=Decimal(0)),
         leverage=message.number("leverage", above=Decimal(0)) or Decimal(1),

@@ -153,14 +153,16 @@ def record_commit(bus: Bus, seq: int) -> None:
 def trim(bus: Bus) -> int:
     """Trim this service's journal behind everybody who may still need it.
 
-    That is: the writer's cursor, the snapshots of the stages, and every recorded commit. The
-    orchestrator's snapshot does not count: it catches up from PostgreSQL.
+    That is: the writer's cursor, the snapshots of the stages and of the source, and every recorded
+    commit. As long as one of them is missing, nothing is trimmed: who starts late must still hear
+    of the run. The orchestrator's snapshot does not count: it catches up from PostgreSQL.
 
     Returns:
         The lowest seq that was kept; 0 when nothing may be trimmed yet.
     """
     commands = [pack("HGET", f"cdb:cursor:{topics.DB_WRITER}", "seq")]
-    commands += [pack("HGET", f"cdb:snapshot:{name}", "cursor") for name in topics.STAGE_ORDER]
+    readers = (*topics.STAGE_ORDER, topics.WS)
+    commands += [pack("HGET", f"cdb:snapshot:{name}", "cursor") for name in readers]
     needed = [int(reply or 0) for reply in bus.pipeline(commands)]
     commits = bus.pipeline(
         [pack("HGET", f"cdb:cursor:{name}", "commit") for name in topics.SERVICES]

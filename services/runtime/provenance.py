@@ -5,14 +5,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.kernel.settings import ALIASES, SETTING_SPECS, SettingProblem, TradingSettings
+from services.kernel.settings import ALIASES, ALL_SPECS, SettingProblem, TradingSettings
 from services.runtime.setting_layers import FROM_DEFAULT, Layers
 
 COMPOSE_PATTERN = re.compile(
-    r"(REDIS|POSTGRES|PROMETHEUS|GRAFANA|WS|CORE|RISK|EXECUTION|PAPER_RUNNER)_HOST_PORT"
+    r"(REDIS|POSTGRES|PROMETHEUS|GRAFANA|WS|CORE|RISK|EXECUTION|PAPER_RUNNER|SIM)_HOST_PORT"
     r"|CDB_(BIND|DATA_DIR|SECRETS_DIR|CONTAINER_PREFIX|REDIS_MAXMEMORY)"
     r"|CDB_(ENV_FILE|LOGGING_CONFIG|SERVICE|TEST_CONTAINERS)"
-    r"|(GRAFANA|PROMETHEUS|COMPOSE|CLAIRE)_.+"
+    r"|(GRAFANA|PROMETHEUS|COMPOSE|CLAIRE|EXCHANGE_SIM)_.+"
 )
 """Names that containers, tests or the settings' own loading read; not settings of a service."""
 
@@ -49,7 +49,7 @@ def of_trading(
     out_of_range = {ALIASES.get(problem.name, problem.name): problem for problem in problems}
     aliases = {target: alias for alias, target in ALIASES.items() if alias in layers.values}
     entries = []
-    for spec in SETTING_SPECS:
+    for spec in ALL_SPECS:
         if spec.name in layers.values or spec.name not in aliases:
             source = layers.origins.get(spec.name, FROM_DEFAULT)
         else:

@@ -24,6 +24,8 @@ LOST_MARGIN = 1_000_000
 """Seqs left out after a loss: events that were published and seen, but never written down."""
 _ORIGIN_KEY = "cdb:recovered_from"
 _CHUNK = 500
+_ANSWERING = frozenset({*topics.STAGE_ORDER, topics.PAPER_RUNNER})
+"""Those whose outputs have causes, and come with the cursor of the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Known:
         clock_ms: The last clock.
         topic_seqs: Last ``topic_seq`` per topic.
         tail: Events after the oldest stage's snapshot, by seq. Asked for only when needed.
-        snapshots: Last copy of every stage's snapshot.
-        positions: ``cdb_ws`` position, if it is known.
+        snapshots: Last copy of every snapshot.
+        positions: Where sources go on, see `place_behind`.
     """
 
     epoch: str | None = None
@@ -72,6 +74,16 @@ class Opened:
     epoch: str
     lost_from: int | None = None
     lost_to: int | None = None
+
+
+def place_behind(run_id: str, event_id: str) -> str:
+    """A source's position that says only which of its events was the last one written down.
+
+    Args:
+        run_id: The run.
+        event_id: Of that event; empty when there is none.
+    """
+    return msgspec.json.encode({"run_id": run_id, "behind": event_id}).decode()
 
 
 def is_open(address: RedisAddress) -> bool:
@@ -235,7 +247,7 @@ class _Restoration:
 
 
 def _causes(tail: list[TailEvent]) -> dict[str, int]:
-    """Seq of the cause of every stage's last known output: its cursor cannot be before it."""
+    """Seq of the cause of everybody's last known output: its cursor cannot be before it."""
     seqs: dict[str, int] = {}
     causes: dict[str, int] = {}
     for tail_event in tail:
@@ -245,6 +257,6 @@ def _causes(tail: list[TailEvent]) -> dict[str, int]:
             continue
         seqs[event.event_id] = event.seq
         cause = seqs.get(event.causation_id or "")
-        if cause is not None and event.producer in topics.STAGE_ORDER:
+        if cause is not None and event.producer in _ANSWERING:
             causes[event.producer] = max(causes.get(event.producer, 0), cause)
     return causes

@@ -11,9 +11,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.kernel import topics
+from services.kernel.contradictions import Contradiction, contradictions
 from services.kernel.settings import (
     ALIASES,
-    SETTING_SPECS,
+    ALL_SPECS,
     SettingError,
     SettingProblem,
     TradingSettings,
@@ -104,22 +105,33 @@ class Settings(BaseSettings):
     cdb_duration: Seconds | None = Field(
         None, description="Event time after which the run ends (90, 15m, 2h); default: never."
     )
-    cdb_data: Paths = Field((), description="Files of a replay, separated by ';' or ':'.")
+    cdb_data: Paths = Field(
+        (), description="What a replay plays: files or folders, separated by ';' or ':'."
+    )
     cdb_instruments: Path | None = Field(None, description="Contract details of a replay.")
     cdb_hold_at: Times = Field(
         (), description="Event times (ms) at which a replay waits for an operator's command."
     )
     symbol_whitelist: Symbols = Field((), description="Symbols to trade; empty: the TOP_N.")
-    interval: str = Field("1m", pattern=r"^\d+[smhd]$", description="Length of a bar.")
+    interval: str = Field("1m", pattern=r"^[1-9]\d*[smhd]$", description="Length of a bar.")
     top_n: int = Field(10, ge=1, le=500, description="Most traded symbols if none are named.")
     mexc_ws_url: str = Field("wss://contract.mexc.com/edge", description="MEXC WebSocket.")
     mexc_rest_url: str = Field("https://contract.mexc.com", description="MEXC REST.")
+    cdb_cache_dir: Path = Field(
+        Path(".claire/cache"),
+        description="Folder in which cdb_ws keeps contract details; /cache in the container.",
+    )
+    record: bool = Field(False, description="Whether cdb_ws records its market (1 or 0).")
+    record_dir: Path = Field(
+        Path(".claire/recordings"), description="Folder of the recording; /recordings inside."
+    )
     mexc_api_key: SecretStr | None = Field(None, description="Not needed for paper trading.")
     mexc_api_secret: SecretStr | None = Field(None, description="Not needed for paper trading.")
 
     _service: str | None = PrivateAttr()
     _trading: TradingSettings = PrivateAttr()
     _problems: tuple[SettingProblem, ...] = PrivateAttr()
+    _contradictions: tuple[Contradiction, ...] = PrivateAttr()
     _provenance: tuple[Provenance, ...] = PrivateAttr()
     _warnings: tuple[str, ...] = PrivateAttr()
 
@@ -135,7 +147,11 @@ class Settings(BaseSettings):
         self._provenance = provenance.of_texts(self._shown(), docs, layers) + provenance.of_trading(
             self._trading, self._problems, layers
         )
-        self._warnings = provenance.warnings(self._problems, layers, known_names())
+        self._contradictions = contradictions(self._trading)
+        self._warnings = provenance.warnings(self._problems, layers, known_names()) + tuple(
+            f"no service starts: {found.message}" if found.fatal else found.message
+            for found in self._contradictions
+        )
 
     @classmethod
     def settings_customise_sources(
@@ -178,13 +194,18 @@ class Settings(BaseSettings):
         return self._problems
 
     @property
+    def contradictions(self) -> tuple[Contradiction, ...]:
+        """Trading settings that exclude each other; with a fatal one no service starts."""
+        return self._contradictions
+
+    @property
     def provenance(self) -> tuple[Provenance, ...]:
         """Every setting with its value (secrets hidden) and source."""
         return self._provenance
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line for each value out of range, deprecated name and unknown variable."""
+        """One line for each value out of range, deprecated or unknown name, and contradiction."""
         return self._warnings
 
     @property
@@ -305,7 +326,21 @@ def load(
             f"TRADING_MODE={settings.trading_mode} is refused: phase N1 trades paper only;"
             " set TRADING_MODE=paper"
         )
+    # An operator's command must work whatever .env says meanwhile: only who trades is refused.
+    if service is not None:
+        refuse_contradictions(settings)
     return settings
+
+
+def refuse_contradictions(settings: Settings) -> None:
+    """Refuse settings under which no entry could ever pass.
+
+    Raises:
+        SettingError: With the contradiction, the values it lies between, and what to change.
+    """
+    for found in settings.contradictions:
+        if found.fatal:
+            raise SettingError(found.message)
 
 
 def _missing(name: str) -> str:
@@ -326,4 +361,4 @@ def known_names() -> frozenset[str]:
     """Every variable that the system reads, ``NAME_FILE`` and deprecated names included."""
     model = {name.upper() for name in Settings.model_fields}
     files = {name + FILE_SUFFIX for name in SECRETS}
-    return frozenset(model | files | {spec.name for spec in SETTING_SPECS} | set(ALIASES))
+    return frozenset(model | files | {spec.name for spec in ALL_SPECS} | set(ALIASES))

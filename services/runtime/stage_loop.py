@@ -231,7 +231,7 @@ class StageLoop:
                 self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
             self._begin_again(str(rewound), backoff)
         except Refused as refused:
-            if refused.reason not in {"EPOCH", "STALE_CURSOR", "FUTURE_CURSOR"}:
+            if refused.reason not in {"EPOCH", "LOST", "STALE_CURSOR", "FUTURE_CURSOR"}:
                 raise
             self._begin_again(str(refused), backoff)
 

@@ -70,6 +70,7 @@ class Subscription:
         self._epoch = bus.claimed.epoch if bus.claimed else None
         self._live: Connection | None = None
         self._waiting: list[Any] = []
+        self._last: Entry | None = None
         self._target: Heads | None = None
         self._topic_seqs: dict[str, int] = {}
         self._fenced = False
@@ -84,6 +85,13 @@ class Subscription:
             Rewound: The bus lost events that were delivered.
             JournalTrimmed: The journal no longer holds what comes next.
         """
+        batch = self._receive(timeout)
+        if batch.events:
+            last = batch.events[-1]
+            self._last = Entry(last.seq, last.producer, batch.bodies[-1])
+        return batch
+
+    def _receive(self, timeout: float) -> Batch:
         try:
             if self._live is None:
                 return self._approach()
@@ -153,6 +161,7 @@ class Subscription:
 
     def _approach(self) -> Batch:
         heads = self._checked_heads()
+        self._check_last(heads)
         if heads.seq - self.position > NEAR:
             return self._page(heads.seq)
         live = self._bus.open_connection("subscriber")
@@ -167,6 +176,14 @@ class Subscription:
         self._live, self._fenced = live, False
         self.catch_ups += 1
         return self._close_up()
+
+    def _check_last(self, heads: Heads) -> None:
+        """A server that came back with less may have come as far again, by another way."""
+        last = self._last
+        if last is None or last.seq <= heads.trimmed:
+            return
+        if not journal.holds_all(self._bus, [last]):
+            raise Rewound(f"event {last.seq} was delivered, and no journal holds it any more")
 
     def _subscribe(self, live: Connection) -> list[Any]:
         live.send(pack("SUBSCRIBE", *self._channels))

@@ -1,8 +1,9 @@
 """The events: every message on every topic, typed, frozen, and one JSON object each.
 
 Units, in every event: ``timestamp`` is event time in Unix milliseconds (UTC); prices are in quote
-currency per unit of base; ``quantity`` and ``volume`` are in units of base; fees, notional, profit
-and equity are in quote (settle) currency; names ending in ``_pct`` are decimals (0.10 is 10 %).
+currency per unit of base; ``volume`` is in units of base; ``quantity`` is in the contract's unit,
+which is base, or quote (its face value) in an inverse contract; fees, notional, profit and equity
+are in quote currency; names ending in ``_pct`` are decimals (0.10 is 10 %).
 """
 
 from services.kernel.events.control import (
@@ -14,6 +15,7 @@ from services.kernel.events.control import (
     OpeningAccount,
     OpeningPosition,
     Pause,
+    RecordHead,
     Recovered,
     Reset,
     Resume,
@@ -28,6 +30,7 @@ from services.kernel.events.reports import (
     AlertPhase,
     PortfolioSnapshot,
     PositionView,
+    SymbolView,
 )
 from services.kernel.events.trading import (
     LayerResult,
@@ -37,15 +40,26 @@ from services.kernel.events.trading import (
     OrderStatus,
     OrderType,
     Origin,
+    PriceSource,
     RiskDecision,
     Signal,
+    TimeInForce,
     TradingState,
     TradingStateChanged,
     Verdict,
 )
 
 ControlEvent = (
-    RunStarted | RunEnded | Instruments | Halt | Reset | Pause | Resume | Condition | Recovered
+    RunStarted
+    | RunEnded
+    | Instruments
+    | Halt
+    | Reset
+    | Pause
+    | Resume
+    | Condition
+    | Recovered
+    | RecordHead
 )
 AnyEvent = (
     MarketData
@@ -77,6 +91,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     Resume,
     Condition,
     Recovered,
+    RecordHead,
     PortfolioSnapshot,
 )
 
@@ -110,6 +125,8 @@ __all__ = [
     "PortfolioSnapshot",
     "PositionView",
     "PriceLevel",
+    "PriceSource",
+    "RecordHead",
     "Recovered",
     "Reset",
     "Resume",
@@ -118,6 +135,8 @@ __all__ = [
     "RunStarted",
     "Side",
     "Signal",
+    "SymbolView",
+    "TimeInForce",
     "TradingState",
     "TradingStateChanged",
     "Verdict",

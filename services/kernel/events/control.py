@@ -12,7 +12,12 @@ from services.kernel.instruments import Instrument
 
 
 class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
-    """A position that a run begins with."""
+    """A position that a run begins with; ``quantity`` is in the contract's unit.
+
+    Attributes:
+        funding_rate, funding_time: Of the settlement that it waits for, if that is known.
+        funding_settled_at: The last settlement that it paid or received; 0 before the first.
+    """
 
     symbol: str
     quantity: Decimal
@@ -20,6 +25,10 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
     mark_price: Decimal
     stop_loss_price: Decimal | None
     leverage: Decimal
+    inverse: bool = False
+    funding_rate: Decimal | None = None
+    funding_time: int | None = None
+    funding_settled_at: int = 0
 
 
 class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
@@ -127,7 +136,13 @@ class ConditionName(StrEnum):
 
 
 class Condition(Event, frozen=True, kw_only=True, tag="condition"):
-    """A shell saw something that changes decisions; while in doubt, no entry passes."""
+    """A shell saw something that changes decisions; while in doubt, no entry passes.
+
+    Attributes:
+        lost_from: Of a ``DATA_GAP`` that cleared: deals may be missing from this time (Unix ms) on;
+            None when everything was recovered.
+        lost_to: Up to this time, inclusive.
+    """
 
     TOPIC: ClassVar[str] = topics.CONTROL
 
@@ -135,6 +150,8 @@ class Condition(Event, frozen=True, kw_only=True, tag="condition"):
     phase: ConditionPhase
     symbol: str | None
     detail: str
+    lost_from: int | None = None
+    lost_to: int | None = None
 
 
 class Recovered(Event, frozen=True, kw_only=True, tag="recovered"):
@@ -145,3 +162,17 @@ class Recovered(Event, frozen=True, kw_only=True, tag="recovered"):
     epoch: str
     lost_from: int
     lost_to: int
+
+
+class RecordHead(Event, frozen=True, kw_only=True, tag="record_head"):
+    """How far the record has come, told by the writer, so that a tail cut off later is noticed.
+
+    Attributes:
+        committed_seq: The last event in the record.
+        chain_hash: Head of its hash chain there, hexadecimal.
+    """
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    committed_seq: int
+    chain_hash: str

@@ -9,6 +9,8 @@ from msgspec import Struct
 from services.kernel import topics
 from services.kernel.events.envelope import Event
 
+ZERO = Decimal(0)
+
 
 class AlertLevel(StrEnum):
     """How urgent an alert is."""
@@ -42,7 +44,14 @@ class Alert(Event, frozen=True, kw_only=True, tag="alert"):
 
 
 class PositionView(Struct, frozen=True, kw_only=True, gc=False):
-    """One open position in a portfolio snapshot; ``quantity`` is negative for a short."""
+    """One open position in a portfolio snapshot; ``quantity`` is negative for a short.
+
+    Attributes:
+        quantity: In the contract's unit: base, or quote in an ``inverse`` contract.
+        margin: What the position ties up, in quote.
+        maintenance_margin: What must be left of it, liquidation fee included, in quote.
+        liquidation_price: Null where no price liquidates it.
+    """
 
     symbol: str
     quantity: Decimal
@@ -52,6 +61,37 @@ class PositionView(Struct, frozen=True, kw_only=True, gc=False):
     unrealised_profit: Decimal
     stop_loss_price: Decimal | None
     leverage: Decimal
+    inverse: bool = False
+    margin: Decimal = ZERO
+    maintenance_margin: Decimal = ZERO
+    liquidation_price: Decimal | None = None
+    take_profit_price: Decimal | None = None
+
+
+class SymbolView(Struct, frozen=True, kw_only=True, gc=False):
+    """One symbol's part of the account since the run began, in quote.
+
+    Attributes:
+        profit: Realised + unrealised - fees + funding.
+        exposure: Notional of the open position at its mark price.
+        daily_drawdown: How much of ``profit`` was lost since 00:00 UTC.
+        drawdown, max_drawdown: How far ``profit`` is below its peak, and ever was.
+        round_trips, wins: Positions closed altogether, and those that brought a profit.
+    """
+
+    symbol: str
+    profit: Decimal
+    realised_profit: Decimal
+    unrealised_profit: Decimal
+    fees: Decimal
+    funding: Decimal
+    exposure: Decimal
+    margin: Decimal
+    daily_drawdown: Decimal
+    drawdown: Decimal
+    max_drawdown: Decimal
+    round_trips: int
+    wins: int
 
 
 class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapshot"):
@@ -75,3 +115,7 @@ class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapsho
     worst_day_pct: Decimal
     positions: tuple[PositionView, ...]
     checksum: str
+    initial_margin: Decimal = ZERO
+    maintenance_margin: Decimal = ZERO
+    available_margin: Decimal = ZERO
+    symbols: tuple[SymbolView, ...] = ()

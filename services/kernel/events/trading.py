@@ -27,13 +27,29 @@ class LayerVerdict(StrEnum):
 
 
 class TradingState(StrEnum):
-    """What trading is allowed, for the account or for one symbol. Exits are always allowed."""
+    """What trading is allowed, for the account or for one symbol. Exits are always allowed.
+
+    REDUCE_ONLY ends by itself when what it waits for is there again (fresh data, a database);
+    PAUSED by an operator or a passed retry; HALTED only by a person: the account's by a reset, a
+    symbol's (its quarantine) by a resume.
+    """
 
     ACTIVE = "ACTIVE"
+    REDUCE_ONLY = "REDUCE_ONLY"
     PAUSED = "PAUSED"
-    STALE = "STALE"
-    QUARANTINED = "QUARANTINED"
     HALTED = "HALTED"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "TradingState | None":
+        """Names in older records: what they are called now."""
+        return {"STALE": cls.REDUCE_ONLY, "QUARANTINED": cls.HALTED}.get(str(value))
+
+
+class PriceSource(StrEnum):
+    """Which price a position is valued at, and its stops work on."""
+
+    MARK = "mark"
+    LAST = "last"
 
 
 class Origin(StrEnum):
@@ -41,6 +57,7 @@ class Origin(StrEnum):
 
     SIGNAL = "signal"
     STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
     LIQUIDATION = "liquidation"
     EMERGENCY_STOP = "emergency_stop"
     EXTERNAL = "external"
@@ -50,6 +67,17 @@ class OrderType(StrEnum):
     """How an order is to be filled."""
 
     MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+
+
+class TimeInForce(StrEnum):
+    """How long an order works: until it ends, at once in part, or at once in whole."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
 
 
 class OrderStatus(StrEnum):
@@ -78,6 +106,11 @@ class Signal(Event, frozen=True, kw_only=True, tag="signal"):
     reduce_only: bool
     strategy_id: str
     quantity: Decimal | None = None
+    order_type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
 
 
 class LayerResult(Struct, frozen=True, kw_only=True, gc=False):
@@ -117,6 +150,7 @@ class RiskDecision(Event, frozen=True, kw_only=True, tag="risk_decision"):
     trading_state: TradingState
     sizing: dict[str, Decimal]
     layers: tuple[LayerResult, ...]
+    price_source: PriceSource | None = None
 
 
 class TradingStateChanged(Event, frozen=True, kw_only=True, tag="trading_state"):
@@ -137,7 +171,14 @@ class TradingStateChanged(Event, frozen=True, kw_only=True, tag="trading_state")
 
 
 class Order(Event, frozen=True, kw_only=True, tag="order"):
-    """An order, approved by risk (``approved_by``) or, from outside, by nobody (null)."""
+    """An order, approved by risk (``approved_by``) or, from outside, by nobody (null).
+
+    Attributes:
+        price: The limit price of a limit order; else the price that the order was decided at.
+        trigger_price: Of a stop order: it works from when the mark price (while fresh, else the
+            last trade) reaches it.
+        post_only: A limit order that is refused if it would take liquidity.
+    """
 
     TOPIC: ClassVar[str] = topics.ORDERS
 
@@ -154,6 +195,9 @@ class Order(Event, frozen=True, kw_only=True, tag="order"):
     leverage: Decimal
     approved_by: str | None
     risk_checks: dict[str, LayerVerdict]
+    trigger_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
 
 
 class OrderResult(Event, frozen=True, kw_only=True, tag="order_result"):

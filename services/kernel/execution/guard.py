@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from services.kernel.events import Order
+from services.kernel.events import Order, Side
 from services.kernel.execution.state import Approval, ExecutionState
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings import TradingSettings
@@ -40,39 +40,40 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
     if not _covers(approval, order):
         return Reason.LARGER_THAN_APPROVED
     if order.reduce_only:
-        return None if reducible(order, position) > 0 else Reason.NOTHING_TO_REDUCE
+        reducible_quantity = reducible(order.quantity, order.side, position)
+        return None if reducible_quantity > 0 else Reason.NOTHING_TO_REDUCE
     forbidden = state.forbids_entries(order.symbol)
     if forbidden is not None:
         return forbidden
-    if order.symbol not in state.instruments:
+    instrument = state.instruments.get(order.symbol)
+    if instrument is None:
         return Reason.NO_MARKET_DATA
     with_open = position + state.open_entries(order.symbol, order.side) * order.side.sign
     price = max(order.price, mark_price or order.price)
-    if is_too_large(order, with_open, price, equity, settings):
+    signed = with_open + order.quantity * order.side.sign
+    if is_too_large(signed, instrument.unit_value(price), equity, settings):
         return Reason.ABOVE_POSITION_GUARD
     return None
 
 
 def is_too_large(
-    order: Order, position: Decimal, price: Decimal, equity: Decimal, settings: TradingSettings
+    position: Decimal, unit_value: Decimal, equity: Decimal, settings: TradingSettings
 ) -> bool:
-    """Whether filling the order leaves a position above 1.1 x ``MAX_POSITION_PCT`` of equity.
+    """Whether a position is above 1.1 x ``MAX_POSITION_PCT`` of equity.
 
     Args:
-        order: An entry.
-        position: Signed quantity (base) before it.
-        price: Quote per base.
+        position: Signed quantity after the entry.
+        unit_value: What one unit of quantity is worth, in quote.
         equity: Quote.
         settings: For the limit.
     """
-    notional = abs(position + order.quantity * order.side.sign) * price
+    notional = abs(position) * unit_value
     return notional > settings.max_position_pct * GUARD_FACTOR * equity
 
 
-def reducible(order: Order, position: Decimal) -> Decimal:
-    """How much of a reduce-only order the open position (signed, base) allows."""
-    against = -position * order.side.sign
-    return max(min(order.quantity, against), Decimal(0))
+def reducible(quantity: Decimal, side: Side, position: Decimal) -> Decimal:
+    """How much of a reduce-only quantity the open position (signed) allows."""
+    return max(min(quantity, -position * side.sign), Decimal(0))
 
 
 def _covers(approval: Approval, order: Order) -> bool:

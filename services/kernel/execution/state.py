@@ -5,19 +5,25 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
-from services.kernel.events import Order, Side, TradingState
+from services.kernel.events import Side, TradingState
+from services.kernel.execution.matching import WorkingOrder
 from services.kernel.fills import MarketState
+from services.kernel.fingerprints import Fingerprints
 from services.kernel.instruments import Instrument
 from services.kernel.portfolio import PortfolioState
 from services.kernel.risk.reasons import Reason
 
 ZERO = Decimal(0)
 SEEN_KEPT = 1_000
-FORBIDDEN_BY = {
+ACCOUNT_FORBIDS = {
     TradingState.HALTED: Reason.HALTED,
     TradingState.PAUSED: Reason.PAUSED,
-    TradingState.STALE: Reason.DATA_STALE,
-    TradingState.QUARANTINED: Reason.QUARANTINED,
+    TradingState.REDUCE_ONLY: Reason.IN_DOUBT,
+}
+SYMBOL_FORBIDS = {
+    TradingState.HALTED: Reason.QUARANTINED,
+    TradingState.PAUSED: Reason.PAUSED,
+    TradingState.REDUCE_ONLY: Reason.DATA_STALE,
 }
 
 
@@ -53,11 +59,11 @@ class ExecutionState(Struct, kw_only=True):
     markets: dict[str, MarketState] = {}
     approvals: dict[str, Approval] = {}
     seen: dict[str, bool] = {}
-    open: dict[str, Order] = {}
+    open: dict[str, WorkingOrder] = {}
     unconfirmed: dict[str, Decimal] = {}
     conditions: dict[str, str] = {}
     alerts: AlertBook = field(default_factory=AlertBook)
-    checksums: dict[str, str] = {}
+    checksums: Fingerprints = field(default_factory=Fingerprints)
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
     def see(self, order_id: str) -> bool:
@@ -71,19 +77,19 @@ class ExecutionState(Struct, kw_only=True):
 
     def forbids_entries(self, symbol: str) -> Reason | None:
         """Why no entry in this symbol may be open now; None when it may."""
-        for state in (self.account, self.symbol_states.get(symbol, TradingState.ACTIVE)):
-            if state is not TradingState.ACTIVE:
-                return FORBIDDEN_BY[state]
+        if self.account is not TradingState.ACTIVE:
+            return ACCOUNT_FORBIDS[self.account]
         if any(key.endswith(("|", f"|{symbol}")) for key in self.conditions):
             return Reason.IN_DOUBT
-        return None
+        return SYMBOL_FORBIDS.get(self.symbol_states.get(symbol, TradingState.ACTIVE))
 
     def open_entries(self, symbol: str, side: Side) -> Decimal:
         """Quantity (base) of the accepted entries of one side that are not filled yet."""
         return sum(
             (
-                order.quantity
-                for order in self.open.values()
+                working.left
+                for working in self.open.values()
+                for order in (working.order,)
                 if order.symbol == symbol and order.side is side and not order.reduce_only
             ),
             ZERO,

@@ -1,6 +1,9 @@
 """Entries: size the candidate, let all seven layers judge it, decide, and order it."""
 
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+import msgspec
 
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
@@ -8,7 +11,6 @@ from services.kernel.events import (
     AlertLevel,
     LayerResult,
     Order,
-    OrderType,
     Origin,
     RiskDecision,
     Side,
@@ -18,18 +20,20 @@ from services.kernel.events import (
 from services.kernel.instruments import Instrument, generic_instrument
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.layers import EntryContext, Judgement, judge, not_measured
+from services.kernel.risk.candidate import EntryContext
+from services.kernel.risk.layers import Judgement, judge, not_measured
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
+from services.kernel.risk.terms import problem_of, terms_of
 from services.kernel.settings import TradingSettings
-from services.kernel.sizing import SizedEntry, fixed_fraction, size_entry
+from services.kernel.sizing import SizedEntry, Stake, size_entry, stake
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
 UNKNOWN_TICK = Decimal("0.00000001")
-LOWEST_PRICE, HIGHEST_PRICE = Decimal("1E-12"), Decimal("1E+12")
 HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
+    exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
     exposure.POSITION_LAYER: Reason.POSITION_LIMIT,
 }
 BLOCK_ALERTS = {
@@ -38,6 +42,16 @@ BLOCK_ALERTS = {
     7: (AlertLevel.INFO, "RISK_LIMIT"),
 }
 """Layers that alert when they bind; layers 1 to 3 alert when their state changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry that is being decided: what was asked for, what fits, what the layers see."""
+
+    signal: Signal
+    stake: Stake
+    sized: SizedEntry
+    context: EntryContext
 
 
 class EntryDesk:
@@ -64,23 +78,36 @@ class EntryDesk:
             self._refuse_unmeasured(signal, problem)
             return
         self._alarm.clear("INVALID_SIGNAL", symbol=signal.symbol)
-        price = max(signal.price, self._portfolio.mark_price(signal.symbol) or ZERO)
-        sized = self._size(signal, price)
-        judged = sized.quantity or sized.smallest
-        judgement = judge(self.context(signal, judged, price))
+        # From here on its price is the order's: what it would be filled at, its limit or trigger.
+        terms = terms_of(signal, self.instrument(signal.symbol))
+        candidate = self._candidate(msgspec.structs.replace(signal, price=terms.price))
+        sized = candidate.sized
+        judgement = judge(candidate.context)
         self._tell_limits(signal.symbol, judgement, sized)
         reason = judgement.reason
         if reason is None and not sized.tradable:
             reason = HEADROOM_REASONS.get(sized.binding_limit or "", Reason.BELOW_MINIMUM)
         if reason is None:
-            self._approve(signal, price, sized, judgement.results)
+            self._approve(candidate, judgement.results)
         else:
-            self._emit(signal, price, sized, judgement.results, Verdict.REJECTED, reason, None)
+            self._emit(candidate, judgement.results, Verdict.REJECTED, reason, None)
 
-    def context(self, signal: Signal, quantity: Decimal, price: Decimal) -> EntryContext:
-        """What the layers see for this signal and quantity (base) at this price."""
+    def _context(
+        self,
+        signal: Signal,
+        quantity: Decimal,
+        price: Decimal,
+        stop_pct: Decimal,
+        others: exposure.Elsewhere,
+    ) -> EntryContext:
+        """What the layers see for this signal and quantity at this price."""
         state, portfolio, settings = self._state, self._portfolio, self._settings
         instrument = self.instrument(signal.symbol)
+        position = exposure.position_with_pending(state, portfolio, signal.symbol, signal.direction)
+        tier = instrument.tier(position + quantity * signal.direction.sign)
+        terms = terms_of(signal, instrument)
+        # What waits for its trigger opens nothing at today's price.
+        mark_price = None if terms.waits else portfolio.mark_price(signal.symbol)
         return EntryContext(
             settings=settings,
             instrument=instrument,
@@ -90,63 +117,83 @@ class EntryDesk:
             quantity=quantity,
             price=price,
             order_price=signal.price,
-            mark_price=portfolio.mark_price(signal.symbol),
-            stop_loss_price=self._stop_price(signal, instrument),
-            leverage=min(settings.max_leverage, instrument.max_leverage),
+            mark_price=mark_price,
+            at_market=terms.takes_at_once,
+            stop_loss_price=_stop_price(signal, instrument, stop_pct),
+            leverage=min(settings.max_leverage, tier.max_leverage),
             equity=portfolio.equity,
             daily_drawdown_pct=portfolio.daily_drawdown_pct,
             drawdown_pct=portfolio.drawdown_pct,
             account_state=state.account,
-            position=exposure.position_with_pending(
-                state, portfolio, signal.symbol, signal.direction
-            ),
-            exposure_elsewhere=exposure.exposure_elsewhere(state, portfolio, signal.symbol),
+            position=position,
+            others=others,
+            streak=state.streak(signal.symbol),
             entries_last_hour=state.entries_within_the_hour(),
             doubts=state.doubts(signal.symbol),
             now=state.clock,
-            signal_age_ms=max(state.clock - signal.timestamp, 0),
+            signal_age_ms=state.clock - signal.timestamp,
+            unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol, state.clock),
+            price_source=portfolio.price_source(signal.symbol),
         )
 
     def instrument(self, symbol: str) -> Instrument:
         """The contract; a generic one, never traded, where it is unknown."""
         return self._state.instruments.get(symbol) or generic_instrument(symbol, UNKNOWN_TICK)
 
-    def _size(self, signal: Signal, price: Decimal) -> SizedEntry:
+    def _others(self, signal: Signal) -> exposure.Elsewhere:
+        return exposure.elsewhere(
+            self._state,
+            self._portfolio,
+            signal.symbol,
+            signal.direction,
+            self._settings.correlation_threshold,
+        )
+
+    def _candidate(self, signal: Signal) -> Candidate:
+        """Size what the signal asks for; the price is the worse of the signal's and the mark."""
+        symbol, portfolio = signal.symbol, self._portfolio
+        price = max(signal.price, portfolio.mark_price(symbol) or ZERO)
+        asked = stake(
+            self._settings,
+            equity=max(portfolio.equity, ZERO),
+            price=price,
+            unit_value=self.instrument(symbol).unit_value(price),
+            volatility=self._state.volatility.get(symbol),
+            results=portfolio.state.round_trips,
+        )
+        others = self._others(signal)
+        sized = self._size(signal, asked, price, others)
+        judged = sized.quantity or sized.smallest
+        context = self._context(signal, judged, price, asked.stop_pct, others)
+        return Candidate(signal, asked, sized, context)
+
+    def _size(
+        self, signal: Signal, asked_for: Stake, price: Decimal, others: exposure.Elsewhere
+    ) -> SizedEntry:
         settings, portfolio = self._settings, self._portfolio
         equity = max(portfolio.equity, ZERO)
-        asked = fixed_fraction(equity, settings.risk_per_trade_pct, price, settings.stop_loss_pct)
+        instrument = self.instrument(signal.symbol)
+        unit = instrument.unit_value(price)
+        asked = asked_for.quantity
         if signal.quantity is not None:
             asked = min(asked, signal.quantity)
         state, side = self._state, signal.direction
         rooms = exposure.headrooms(
             settings=settings,
             equity=equity,
-            price=price,
+            unit_value=unit,
             side=side,
             position=exposure.position_with_pending(state, portfolio, signal.symbol, side),
-            elsewhere=exposure.exposure_elsewhere(state, portfolio, signal.symbol),
+            others=others,
         )
-        instrument = self.instrument(signal.symbol)
-        return size_entry(asked, rooms, instrument, price, settings.min_notional)
+        return size_entry(asked, rooms, instrument, unit, settings.min_notional)
 
-    def _stop_price(self, signal: Signal, instrument: Instrument) -> Decimal:
-        """The stop, at most ``STOP_LOSS_PCT`` from the signal's price, on a tick."""
-        sign = signal.direction.sign
-        raw = signal.price * (ONE - self._settings.stop_loss_pct * sign)
-        rounding = ROUND_CEILING if signal.direction is Side.BUY else ROUND_FLOOR
-        ticks = (raw / instrument.tick_size).to_integral_value(rounding=rounding)
-        return ticks * instrument.tick_size
-
-    def _approve(
-        self,
-        signal: Signal,
-        price: Decimal,
-        sized: SizedEntry,
-        results: tuple[LayerResult, ...],
-    ) -> None:
+    def _approve(self, candidate: Candidate, results: tuple[LayerResult, ...]) -> None:
+        signal, sized = candidate.signal, candidate.sized
+        terms = terms_of(signal, candidate.context.instrument)
         verdict = Verdict.TRIMMED if sized.quantity < sized.requested else Verdict.APPROVED
         order_id = self._emitter.id_after_next()
-        decision = self._emit(signal, price, sized, results, verdict, None, order_id)
+        decision = self._emit(candidate, results, verdict, None, order_id)
         self._emitter.emit(
             Order,
             order_id=order_id,
@@ -155,8 +202,11 @@ class EntryDesk:
             symbol=signal.symbol,
             side=signal.direction,
             quantity=sized.quantity,
-            price=signal.price,
-            order_type=OrderType.MARKET,
+            price=terms.price,
+            order_type=terms.order_type,
+            trigger_price=terms.trigger_price,
+            time_in_force=terms.time_in_force,
+            post_only=terms.post_only,
             reduce_only=False,
             stop_loss_price=decision.stop_loss_price,
             leverage=decision.leverage,
@@ -167,7 +217,7 @@ class EntryDesk:
             symbol=signal.symbol,
             side=signal.direction,
             quantity=sized.quantity,
-            price=price,
+            price=candidate.context.price,
             reduce_only=False,
         )
         self._state.entry_times = [
@@ -177,16 +227,13 @@ class EntryDesk:
 
     def _emit(
         self,
-        signal: Signal,
-        price: Decimal,
-        sized: SizedEntry,
+        candidate: Candidate,
         results: tuple[LayerResult, ...],
         verdict: Verdict,
         reason: Reason | None,
         order_id: str | None,
     ) -> RiskDecision:
-        settings = self._settings
-        instrument = self.instrument(signal.symbol)
+        signal, sized, context = candidate.signal, candidate.sized, candidate.context
         trimmed = verdict is Verdict.TRIMMED or not sized.tradable
         return self._emitter.emit(
             RiskDecision,
@@ -203,16 +250,14 @@ class EntryDesk:
             requested_quantity=sized.requested,
             quantity=sized.quantity,
             price=signal.price,
-            stop_loss_price=self._stop_price(signal, instrument),
-            leverage=min(settings.max_leverage, instrument.max_leverage),
+            stop_loss_price=context.stop_loss_price,
+            leverage=context.leverage,
             equity=self._portfolio.equity,
             trading_state=self._state.account,
             sizing={
-                "equity": self._portfolio.equity,
-                "risk_pct": settings.risk_per_trade_pct,
-                "stop_pct": settings.stop_loss_pct,
-                "price": price,
-                "lot_size": instrument.lot_size,
+                **candidate.stake.figures,
+                **({} if signal.quantity is None else {"asked_at_most": signal.quantity}),
+                **context.figures,
                 "smallest": sized.smallest,
             },
             layers=results,
@@ -262,18 +307,16 @@ class EntryDesk:
                 self._alarm.clear(code, symbol=symbol, layer=layer)
 
 
-def is_tradable_price(price: Decimal) -> bool:
-    """Whether a price (quote per base) can be reckoned with at all."""
-    return price.is_finite() and LOWEST_PRICE <= price <= HIGHEST_PRICE
+def _stop_price(signal: Signal, instrument: Instrument, stop_pct: Decimal) -> Decimal:
+    """The stop, at most ``stop_pct`` from the signal's price, on a tick."""
+    raw = signal.price * (ONE - stop_pct * signal.direction.sign)
+    rounding = ROUND_CEILING if signal.direction is Side.BUY else ROUND_FLOOR
+    ticks = (raw / instrument.tick_size).to_integral_value(rounding=rounding)
+    return ticks * instrument.tick_size
 
 
 def _problem(signal: Signal) -> str | None:
-    if not is_tradable_price(signal.price):
-        return (
-            f"price {signal.price} cannot be traded; "
-            f"one from {LOWEST_PRICE} to {HIGHEST_PRICE} is needed"
-        )
     quantity = signal.quantity
     if quantity is not None and (not quantity.is_finite() or quantity <= 0):
         return f"quantity {quantity} cannot be traded; a finite quantity above 0 is needed"
-    return None
+    return problem_of(signal)

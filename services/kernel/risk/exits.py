@@ -5,7 +5,8 @@ An exit passes every layer and every state. It is refused only when nothing is l
 
 from decimal import Decimal
 
-from services.kernel import perpetuals
+import msgspec
+
 from services.kernel.account import Position
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
@@ -23,10 +24,12 @@ from services.kernel.events import (
 )
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.entries import EntryDesk, is_tradable_price
-from services.kernel.risk.layers import EntryContext, judge_exit, not_measured
+from services.kernel.risk.candidate import EntryContext
+from services.kernel.risk.entries import EntryDesk
+from services.kernel.risk.layers import judge_exit, not_measured
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
+from services.kernel.risk.terms import Terms, is_tradable_price, problem_of, terms_of
 from services.kernel.settings import TradingSettings
 
 ZERO = Decimal(0)
@@ -35,6 +38,7 @@ FORCED_EXITS = {
     Origin.LIQUIDATION: (AlertLevel.CRITICAL, "LIQUIDATION", None, "liquidation price reached"),
     Origin.STOP_LOSS: (AlertLevel.WARNING, "RISK_LIMIT", 6, "stop reached"),
     Origin.EMERGENCY_STOP: (AlertLevel.WARNING, "EMERGENCY_EXIT", 1, "emergency stop"),
+    Origin.TAKE_PROFIT: (AlertLevel.INFO, "TAKE_PROFIT", 6, "take profit reached"),
 }
 """Risk's own exits, the strictest first: alert level, code and layer, and why."""
 
@@ -61,14 +65,20 @@ class ExitDesk:
     def on_signal(self, signal: Signal) -> None:
         """Decide a strategy's exit; a price that cannot be traded does not trap the position."""
         position = self._portfolio.state.positions.get(signal.symbol)
-        open_quantity = self._open_quantity(signal.symbol, position, signal.direction)
+        at_market = signal.order_type is OrderType.MARKET
+        open_quantity = self._open_quantity(
+            signal.symbol, position, signal.direction, at_market=at_market
+        )
         price = signal.price if is_tradable_price(signal.price) else None
         if position is None or open_quantity <= 0:
             self._refuse(signal, price, Reason.NOTHING_TO_REDUCE, "no open position to reduce")
             return
         wanted = self._wanted(signal, open_quantity)
+        priced = msgspec.structs.replace(signal, price=price or position.mark_price)
+        problem = problem_of(priced)
         if wanted <= 0:
             problem = f"quantity {signal.quantity} cannot be traded; at least one lot is needed"
+        if problem is not None:
             self._alarm.see(
                 AlertLevel.WARNING,
                 "INVALID_SIGNAL",
@@ -82,7 +92,7 @@ class ExitDesk:
             symbol=signal.symbol,
             side=signal.direction,
             quantity=wanted,
-            price=price or position.mark_price,
+            terms=terms_of(priced, self._entries.instrument(signal.symbol)),
             position=position,
             signal=signal,
         )
@@ -92,22 +102,26 @@ class ExitDesk:
         position = self._portfolio.state.positions.get(symbol)
         if position is None:
             return
-        origin = self._forced(symbol, position)
+        origin = self._forced(position)
         if origin is None:
             return
         side, mark = position.side.opposite, position.mark_price
-        quantity = self._open_quantity(symbol, position, side)
+        quantity = self._open_quantity(symbol, position, side, at_market=True)
+        if origin is Origin.LIQUIDATION:  # the venue reduces a large position tier by tier
+            step = self._entries.instrument(symbol).above_lower_tier(position.quantity)
+            quantity = min(quantity, step - self._state.pending_exits(symbol, side, at_market=True))
         if quantity <= 0:
             return
         level, code, layer, why = FORCED_EXITS[origin]
-        message = f"{symbol}: {why} at mark price {mark}, stop {position.stop_loss_price}"
+        source = self._portfolio.price_source(symbol)
+        message = f"{symbol}: {why} at {source} price {mark}, stop {position.stop_loss_price}"
         self._alarm.see(level, code, message, symbol=symbol, layer=layer, origin=origin)
         self._order(
             origin=origin,
             symbol=symbol,
             side=side,
             quantity=quantity,
-            price=mark,
+            terms=Terms(price=mark),
             position=position,
             signal=None,
         )
@@ -123,11 +137,13 @@ class ExitDesk:
             for _, code, layer, _ in FORCED_EXITS.values():
                 self._alarm.clear(code, symbol=symbol, layer=layer)
 
-    def _open_quantity(self, symbol: str, position: Position | None, side: Side) -> Decimal:
-        """What an exit of this side may still close, in base."""
+    def _open_quantity(
+        self, symbol: str, position: Position | None, side: Side, *, at_market: bool = False
+    ) -> Decimal:
+        """What an exit of this side may still close, in the contract's unit."""
         if position is None or position.side is side:
             return ZERO
-        return abs(position.quantity) - self._state.pending_exits(symbol, side)
+        return abs(position.quantity) - self._state.pending_exits(symbol, side, at_market=at_market)
 
     def _wanted(self, signal: Signal, open_quantity: Decimal) -> Decimal:
         """What the signal asks for, capped, in whole lots; 0 when it is malformed."""
@@ -140,18 +156,18 @@ class ExitDesk:
             return open_quantity
         return self._entries.instrument(signal.symbol).round_down_to_lot(asked)
 
-    def _forced(self, symbol: str, position: Position) -> Origin | None:
+    def _forced(self, position: Position) -> Origin | None:
         """What closes the position at its present mark price; None when nothing does."""
-        profit = position.unrealised_profit
-        if profit < 0:
-            rate = self._entries.instrument(symbol).maintenance_margin_rate
-            distance = perpetuals.liquidation_distance(position.leverage, rate)
-            if profit + position.cost * distance <= 0:
-                return Origin.LIQUIDATION
-        mark, stop = position.mark_price, position.stop_loss_price
-        if stop is not None and (mark <= stop if position.quantity > 0 else mark >= stop):
+        if self._portfolio.liquidates(position):
+            return Origin.LIQUIDATION
+        mark, is_long = position.mark_price, position.quantity > 0
+        stop, goal = position.stop_loss_price, position.take_profit_price
+        if stop is not None and (mark <= stop if is_long else mark >= stop):
             return Origin.STOP_LOSS
-        return Origin.EMERGENCY_STOP if self._state.emergency else None
+        if self._state.emergency:
+            return Origin.EMERGENCY_STOP
+        reached = goal is not None and (mark >= goal if is_long else mark <= goal)
+        return Origin.TAKE_PROFIT if reached else None
 
     def _refuse(self, signal: Signal, price: Decimal | None, reason: Reason, detail: str) -> None:
         self._emitter.emit(
@@ -184,14 +200,14 @@ class ExitDesk:
         symbol: str,
         side: Side,
         quantity: Decimal,
-        price: Decimal,
+        terms: Terms,
         position: Position,
         signal: Signal | None,
     ) -> None:
         decision_id = self._emitter.next_id()
         order_id = self._emitter.id_after_next()
         correlation = signal.correlation_id if signal is not None else decision_id
-        layers = self._layers(symbol, side, quantity, price, position)
+        layers = self._layers(symbol, side, quantity, terms.price, position)
         decision = self._emitter.emit(
             RiskDecision,
             correlation_id=correlation,
@@ -207,7 +223,7 @@ class ExitDesk:
             binding_limit=None,
             requested_quantity=quantity,
             quantity=quantity,
-            price=price,
+            price=terms.price,
             stop_loss_price=position.stop_loss_price,
             leverage=position.leverage,
             equity=self._portfolio.equity,
@@ -218,10 +234,11 @@ class ExitDesk:
                 "mark_price": position.mark_price,
             },
             layers=layers,
+            price_source=self._portfolio.price_source(symbol),
         )
-        self._place(decision, order_id, price)
+        self._place(decision, order_id, terms)
 
-    def _place(self, decision: RiskDecision, order_id: str, price: Decimal) -> None:
+    def _place(self, decision: RiskDecision, order_id: str, terms: Terms) -> None:
         """The order that an approved exit is, and its place among the pending ones."""
         self._emitter.emit(
             Order,
@@ -232,8 +249,11 @@ class ExitDesk:
             symbol=decision.symbol,
             side=decision.side,
             quantity=decision.quantity,
-            price=price,
-            order_type=OrderType.MARKET,
+            price=terms.price,
+            order_type=terms.order_type,
+            trigger_price=terms.trigger_price,
+            time_in_force=terms.time_in_force,
+            post_only=terms.post_only,
             reduce_only=True,
             stop_loss_price=None,
             leverage=decision.leverage,
@@ -244,8 +264,9 @@ class ExitDesk:
             symbol=decision.symbol,
             side=decision.side,
             quantity=decision.quantity,
-            price=price,
+            price=terms.price,
             reduce_only=True,
+            waits=not terms.takes_at_once,
         )
 
     def _layers(
@@ -270,10 +291,15 @@ class ExitDesk:
                 drawdown_pct=portfolio.drawdown_pct,
                 account_state=state.account,
                 position=position.quantity,
-                exposure_elsewhere=exposure.exposure_elsewhere(state, portfolio, symbol),
+                others=exposure.elsewhere(
+                    state, portfolio, symbol, side, self._settings.correlation_threshold
+                ),
+                streak=state.streak(symbol),
                 entries_last_hour=state.entries_within_the_hour(),
                 doubts=state.doubts(symbol),
                 now=state.clock,
                 signal_age_ms=0,
+                unconfirmed_jump=portfolio.unconfirmed_jump(symbol, state.clock),
+                price_source=portfolio.price_source(symbol),
             )
         )

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.kernel.events import AlertLevel
+
 
 class Reason(StrEnum):
-    """Why not, or no longer. `REASONS` tells source and meaning, and documents them."""
+    """Why not, or no longer. `REASONS` documents each."""
 
     HALTED = "HALTED"
     PAUSED = "PAUSED"
@@ -13,21 +15,27 @@ class Reason(StrEnum):
     EQUITY_DRAWDOWN = "EQUITY_DRAWDOWN"
     SPREAD_ANOMALY = "SPREAD_ANOMALY"
     PRICE_JUMP = "PRICE_JUMP"
+    PRICE_UNCONFIRMED = "PRICE_UNCONFIRMED"
     SLIPPAGE_SEEN = "SLIPPAGE_SEEN"
+    SLIPPAGE_EXPECTED = "SLIPPAGE_EXPECTED"
     QUARANTINED = "QUARANTINED"
     ANOMALIES_IN_SEVERAL_SYMBOLS = "ANOMALIES_IN_SEVERAL_SYMBOLS"
     NO_MARKET_DATA = "NO_MARKET_DATA"
     DATA_STALE = "DATA_STALE"
     SIGNAL_TOO_OLD = "SIGNAL_TOO_OLD"
+    SIGNAL_FROM_FUTURE = "SIGNAL_FROM_FUTURE"
     IN_DOUBT = "IN_DOUBT"
+    DOUBT_CLEARED = "DOUBT_CLEARED"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
     RECORD_LOST = "RECORD_LOST"
     EXPOSURE_LIMIT = "EXPOSURE_LIMIT"
+    CORRELATED_EXPOSURE = "CORRELATED_EXPOSURE"
     EXPOSURE_EXCESSIVE = "EXPOSURE_EXCESSIVE"
     POSITION_LIMIT = "POSITION_LIMIT"
     LIQUIDATION_DISTANCE = "LIQUIDATION_DISTANCE"
     STOP_LOSS_INVALID = "STOP_LOSS_INVALID"
     TRADE_FREQUENCY = "TRADE_FREQUENCY"
+    LOSS_COOLDOWN = "LOSS_COOLDOWN"
     INVALID_SIGNAL = "INVALID_SIGNAL"
     BELOW_MINIMUM = "BELOW_MINIMUM"
     NOTHING_TO_REDUCE = "NOTHING_TO_REDUCE"
@@ -36,6 +44,10 @@ class Reason(StrEnum):
     LARGER_THAN_APPROVED = "LARGER_THAN_APPROVED"
     ABOVE_POSITION_GUARD = "ABOVE_POSITION_GUARD"
     SLIPPAGE_EXCEEDED = "SLIPPAGE_EXCEEDED"
+    TRIGGERED = "TRIGGERED"
+    WOULD_TAKE = "WOULD_TAKE"
+    NOT_FILLED_AT_ONCE = "NOT_FILLED_AT_ONCE"
+    CANCELLED_BY_EXIT = "CANCELLED_BY_EXIT"
     EXPIRED = "EXPIRED"
     RUN_ENDED = "RUN_ENDED"
     REDUCED_TO_POSITION = "REDUCED_TO_POSITION"
@@ -43,57 +55,162 @@ class Reason(StrEnum):
     DATA_FRESH = "DATA_FRESH"
     OPERATOR = "OPERATOR"
 
+    @property
+    def info(self) -> "ReasonInfo":
+        """Layer, unit, severity and meaning."""
+        return REASONS[self]
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonInfo:
-    """Where a reason comes from (a layer's number, or who else) and what it means."""
+    """What there is to know of a reason.
+
+    Attributes:
+        source: Where it comes from: a layer's number, or who else.
+        meaning: For people.
+        unit: Of the figure that is compared with the limit; empty where nothing is measured.
+        severity: Of the alert that tells it; None where the decision alone does.
+    """
 
     source: str
     meaning: str
+    unit: str = ""
+    severity: AlertLevel | None = None
+
+    @property
+    def layer(self) -> int | None:
+        """The risk layer; None for what is outside of them."""
+        name, _, number = self.source.partition(" ")
+        return int(number) if name == "layer" else None
 
 
 REASONS: dict[Reason, ReasonInfo] = {
-    Reason.HALTED: ReasonInfo("layer 1", "trading is halted until a person resets it"),
-    Reason.PAUSED: ReasonInfo("layer 1", "an operator paused the account or the symbol"),
-    Reason.DAILY_DRAWDOWN: ReasonInfo("layer 1", "loss of the UTC day reached its limit"),
-    Reason.EQUITY_DRAWDOWN: ReasonInfo("layer 1", "loss from the equity peak reached its limit"),
-    Reason.SPREAD_ANOMALY: ReasonInfo("layer 2", "spread is a multiple of its normal"),
-    Reason.PRICE_JUMP: ReasonInfo("layer 2", "price jumped from one trade to the next"),
-    Reason.SLIPPAGE_SEEN: ReasonInfo("layer 2", "a fill slipped more than allowed"),
-    Reason.QUARANTINED: ReasonInfo("layer 2", "ten retries failed; a person must release it"),
+    Reason.HALTED: ReasonInfo(
+        "layer 1", "trading is halted until a person resets it", "fraction", AlertLevel.CRITICAL
+    ),
+    Reason.PAUSED: ReasonInfo(
+        "layer 1", "an operator paused the account or the symbol", "fraction"
+    ),
+    Reason.DAILY_DRAWDOWN: ReasonInfo(
+        "layer 1", "loss of the UTC day reached its limit", "fraction", AlertLevel.CRITICAL
+    ),
+    Reason.EQUITY_DRAWDOWN: ReasonInfo(
+        "layer 1", "loss from the equity peak reached its limit", "fraction", AlertLevel.CRITICAL
+    ),
+    Reason.SPREAD_ANOMALY: ReasonInfo(
+        "layer 2", "spread is a multiple of its normal", "times", AlertLevel.WARNING
+    ),
+    Reason.PRICE_JUMP: ReasonInfo(
+        "layer 2", "price jumped from one trade to the next", "fraction", AlertLevel.WARNING
+    ),
+    Reason.PRICE_UNCONFIRMED: ReasonInfo(
+        "layer 2",
+        "the price jumped from the last and the fair price; the next trade confirms it",
+        "fraction",
+        AlertLevel.WARNING,
+    ),
+    Reason.SLIPPAGE_EXPECTED: ReasonInfo(
+        "layer 2", "the book would fill the entry at a bad price", "fraction"
+    ),
+    Reason.SLIPPAGE_SEEN: ReasonInfo(
+        "layer 2", "a fill slipped more than allowed", "fraction", AlertLevel.WARNING
+    ),
+    Reason.QUARANTINED: ReasonInfo(
+        "layer 2", "ten retries failed; a person must release it", "times", AlertLevel.WARNING
+    ),
     Reason.ANOMALIES_IN_SEVERAL_SYMBOLS: ReasonInfo(
-        "layer 2", "three symbols were anomalous at once"
+        "layer 2", "three symbols were anomalous at once", "symbols", AlertLevel.CRITICAL
     ),
-    Reason.NO_MARKET_DATA: ReasonInfo("layer 3", "no live tick or no contract of this symbol"),
-    Reason.DATA_STALE: ReasonInfo("layer 3", "the symbol has been silent for too long"),
-    Reason.SIGNAL_TOO_OLD: ReasonInfo("layer 3", "the signal is older than allowed"),
+    Reason.NO_MARKET_DATA: ReasonInfo(
+        "layer 3", "no live tick or no contract of this symbol", "seconds"
+    ),
+    Reason.DATA_STALE: ReasonInfo(
+        "layer 3", "the symbol has been silent for too long", "seconds", AlertLevel.WARNING
+    ),
+    Reason.SIGNAL_TOO_OLD: ReasonInfo("layer 3", "the signal is older than allowed", "seconds"),
+    Reason.SIGNAL_FROM_FUTURE: ReasonInfo(
+        "layer 3", "the signal is dated more than five seconds ahead of the clock", "seconds"
+    ),
     Reason.IN_DOUBT: ReasonInfo(
-        "layer 3", "a condition is open: database away, lag, gap, folds that differ"
+        "layer 3",
+        "a condition is open: database away, lag, gap, folds that differ",
+        "seconds",
+        AlertLevel.WARNING,
     ),
-    Reason.CHECKSUM_MISMATCH: ReasonInfo("layer 3", "two services disagree on the portfolio"),
+    Reason.DOUBT_CLEARED: ReasonInfo("layer 3", "no condition is open any more"),
+    Reason.CHECKSUM_MISMATCH: ReasonInfo(
+        "layer 3", "two services disagree on the portfolio", "", AlertLevel.CRITICAL
+    ),
     Reason.RECORD_LOST: ReasonInfo(
-        "layer 3", "the bus came back with less than it had; check, then reset"
+        "layer 3",
+        "the bus came back with less than it had; check, then reset",
+        "events",
+        AlertLevel.CRITICAL,
     ),
-    Reason.EXPOSURE_LIMIT: ReasonInfo("layer 4", "total exposure would pass its limit"),
-    Reason.EXPOSURE_EXCESSIVE: ReasonInfo("layer 4", "present exposure is above 0.80 of equity"),
-    Reason.POSITION_LIMIT: ReasonInfo("layer 5", "the position would pass its limit"),
-    Reason.LIQUIDATION_DISTANCE: ReasonInfo("layer 5", "liquidation would be too near"),
-    Reason.STOP_LOSS_INVALID: ReasonInfo("layer 6", "no stop can be placed for this price"),
-    Reason.TRADE_FREQUENCY: ReasonInfo("layer 7", "too many entries within the hour"),
-    Reason.INVALID_SIGNAL: ReasonInfo("risk", "price or quantity cannot be traded"),
-    Reason.BELOW_MINIMUM: ReasonInfo("risk", "what was asked for is below the smallest order"),
-    Reason.NOTHING_TO_REDUCE: ReasonInfo("risk, execution", "no open position left to reduce"),
-    Reason.NOT_APPROVED: ReasonInfo("execution", "risk has not approved this order"),
-    Reason.ALREADY_SEEN: ReasonInfo("execution", "the order came twice"),
-    Reason.LARGER_THAN_APPROVED: ReasonInfo("execution", "larger or other than approved"),
+    Reason.EXPOSURE_LIMIT: ReasonInfo(
+        "layer 4", "total exposure would pass its limit", "fraction", AlertLevel.INFO
+    ),
+    Reason.CORRELATED_EXPOSURE: ReasonInfo(
+        "layer 4",
+        "exposure to symbols that move alike would pass its limit",
+        "fraction",
+        AlertLevel.INFO,
+    ),
+    Reason.EXPOSURE_EXCESSIVE: ReasonInfo(
+        "layer 4", "present exposure is above 0.80 of equity", "fraction", AlertLevel.CRITICAL
+    ),
+    Reason.POSITION_LIMIT: ReasonInfo(
+        "layer 5", "the position would pass its limit", "fraction", AlertLevel.WARNING
+    ),
+    Reason.LIQUIDATION_DISTANCE: ReasonInfo(
+        "layer 5", "liquidation would be too near", "fraction", AlertLevel.WARNING
+    ),
+    Reason.STOP_LOSS_INVALID: ReasonInfo(
+        "layer 6", "no stop can be placed for this price", "fraction"
+    ),
+    Reason.TRADE_FREQUENCY: ReasonInfo(
+        "layer 7", "too many entries within the hour", "entries", AlertLevel.INFO
+    ),
+    Reason.LOSS_COOLDOWN: ReasonInfo(
+        "layer 7", "the symbol rests after several losses in a row", "positions", AlertLevel.INFO
+    ),
+    Reason.INVALID_SIGNAL: ReasonInfo(
+        "risk", "price or quantity cannot be traded", "", AlertLevel.WARNING
+    ),
+    Reason.BELOW_MINIMUM: ReasonInfo(
+        "risk", "what was asked for is below the smallest order", "quote"
+    ),
+    Reason.NOTHING_TO_REDUCE: ReasonInfo(
+        "risk, execution", "no open position left to reduce", "base"
+    ),
+    Reason.NOT_APPROVED: ReasonInfo(
+        "execution", "risk has not approved this order", "", AlertLevel.WARNING
+    ),
+    Reason.ALREADY_SEEN: ReasonInfo("execution", "the order came twice", "", AlertLevel.WARNING),
+    Reason.LARGER_THAN_APPROVED: ReasonInfo(
+        "execution", "larger or other than approved", "base", AlertLevel.WARNING
+    ),
     Reason.ABOVE_POSITION_GUARD: ReasonInfo(
-        "execution", "the position would pass 1.1 x MAX_POSITION_PCT"
+        "execution",
+        "the position would pass 1.1 x MAX_POSITION_PCT",
+        "fraction",
+        AlertLevel.WARNING,
     ),
-    Reason.SLIPPAGE_EXCEEDED: ReasonInfo("execution", "the entry would slip more than allowed"),
-    Reason.EXPIRED: ReasonInfo("execution", "no tick filled the entry in time"),
+    Reason.SLIPPAGE_EXCEEDED: ReasonInfo(
+        "execution", "the entry would slip more than allowed", "fraction", AlertLevel.WARNING
+    ),
+    Reason.TRIGGERED: ReasonInfo("execution", "the price reached the trigger: the order works now"),
+    Reason.WOULD_TAKE: ReasonInfo("execution", "a post-only order would have taken liquidity"),
+    Reason.NOT_FILLED_AT_ONCE: ReasonInfo(
+        "execution", "an IOC or FOK order met less than it asked for; the rest is cancelled"
+    ),
+    Reason.CANCELLED_BY_EXIT: ReasonInfo(
+        "execution", "an exit was decided: what the entry would open is being left"
+    ),
+    Reason.EXPIRED: ReasonInfo("execution", "no tick filled the entry in time", "seconds"),
     Reason.RUN_ENDED: ReasonInfo("execution", "the run ended before the order was filled"),
     Reason.REDUCED_TO_POSITION: ReasonInfo(
-        "execution", "the exit was larger than the position; the rest was dropped"
+        "execution", "the exit was larger than the position; the rest was dropped", "base"
     ),
     Reason.RETRY_PASSED: ReasonInfo(
         "layer 2", "no anomaly since the last retry: the symbol trades again"

@@ -6,22 +6,31 @@ from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
+from services.kernel.fingerprints import Fingerprints
 from services.kernel.instruments import Instrument
 from services.kernel.portfolio import PortfolioState
+from services.kernel.risk.cooldown import LossStreak
 from services.kernel.risk.market import SymbolMarket
+from services.kernel.volatility import Volatility
 
 ZERO = Decimal(0)
 HOUR_MS = 3_600_000
 
 
 class PendingOrder(Struct, kw_only=True):
-    """An approved order whose end risk has not seen yet; ``quantity`` is what is still open."""
+    """An approved order whose end risk has not seen yet; ``quantity`` is what is still open.
+
+    Attributes:
+        waits: An exit with a price of its own. No market exit waits for it: execution fills no
+            more than is open, whichever of them comes first.
+    """
 
     symbol: str
     side: Side
     quantity: Decimal
     price: Decimal
     reduce_only: bool
+    waits: bool = False
 
 
 class RiskState(Struct, kw_only=True):
@@ -31,9 +40,11 @@ class RiskState(Struct, kw_only=True):
         clock: Stage time, Unix milliseconds.
         emergency: Positions are being closed because the emergency stop fired.
         awaiting_release: A release was decided but the fold has not re-based yet.
+        streaks: Losses in a row, by symbol.
         entry_times: Stage times of the entries approved within the last hour.
         conditions: Open conditions by producer, name and symbol.
-        checksums: The fold's checksum at the last minutes' first clocks, by clock event id.
+        volatility: What symbols move, where the sizing method asks for it.
+        checksums: The fold at the last minutes' first clocks.
     """
 
     run_id: str = ""
@@ -48,9 +59,11 @@ class RiskState(Struct, kw_only=True):
     markets: dict[str, SymbolMarket] = {}
     pending: dict[str, PendingOrder] = {}
     entry_times: list[int] = []
+    streaks: dict[str, LossStreak] = {}
     conditions: dict[str, str] = {}
     alerts: AlertBook = field(default_factory=AlertBook)
-    checksums: dict[str, str] = {}
+    checksums: Fingerprints = field(default_factory=Fingerprints)
+    volatility: dict[str, Volatility] = {}
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
     def market(self, symbol: str) -> SymbolMarket:
@@ -59,6 +72,10 @@ class RiskState(Struct, kw_only=True):
         if market is None:
             market = self.markets[symbol] = SymbolMarket()
         return market
+
+    def streak(self, symbol: str) -> LossStreak:
+        """The symbol's losses in a row, none on first use."""
+        return self.streaks.get(symbol) or LossStreak()
 
     def pending_quantity(self, symbol: str, side: Side) -> Decimal:
         """Open quantity of one side, entries and exits, in base."""
@@ -71,13 +88,14 @@ class RiskState(Struct, kw_only=True):
             ZERO,
         )
 
-    def pending_exits(self, symbol: str, side: Side) -> Decimal:
-        """Open reduce-only quantity of one side, in base."""
+    def pending_exits(self, symbol: str, side: Side, *, at_market: bool) -> Decimal:
+        """Open reduce-only quantity of one side; ``at_market``: without what has its own price."""
         return sum(
             (
                 order.quantity
                 for order in self.pending.values()
                 if order.symbol == symbol and order.side is side and order.reduce_only
+                if not (at_market and order.waits)
             ),
             ZERO,
         )

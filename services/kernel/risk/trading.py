@@ -18,6 +18,9 @@ from services.kernel.events import (
     TradingStateChanged,
 )
 from services.kernel.portfolio import Portfolio
+from services.kernel.risk import machine
+from services.kernel.risk.cooldown import LossStreak
+from services.kernel.risk.machine import Trigger
 from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
@@ -41,11 +44,7 @@ def condition_key(producer: str, name: str, symbol: str | None) -> str:
 
 
 class TradingControl:
-    """The state machine of trading; every change is published as ``trading_state``.
-
-    Account: ACTIVE, PAUSED (operator), HALTED (operator or risk; only a reset releases it).
-    Symbol: ACTIVE, STALE (silence; by itself back), PAUSED (anomaly or operator), QUARANTINED.
-    """
+    """Moves the trading states as `machine` allows; every change is published."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class TradingControl:
             return
         self._state.halt_reason = self._state.halt_reason or reason
         self._alarm.see(AlertLevel.CRITICAL, code, message, layer=layer, reason=reason)
-        self._set_account(TradingState.HALTED, layer, reason, message)
+        self._move_account(Trigger.HALT, layer, reason, message)
 
     def check_losses(self) -> None:
         """Layer 1 on the equity as it is now."""
@@ -104,7 +103,7 @@ class TradingControl:
         self._alarm.see(
             AlertLevel.WARNING, "CIRCUIT_BREAKER", message, symbol=symbol, layer=2, reason=reason
         )
-        self.publish_symbol(symbol, market, 2, reason, message)
+        self._move_symbol(symbol, market, Trigger.ANOMALY, 2, reason, message)
         anomalous = sorted(s for s, m in self._state.markets.items() if m.pauses)
         if len(anomalous) >= SYMBOLS_THAT_HALT:
             message = f"anomalies in {len(anomalous)} symbols at once: {', '.join(anomalous)}"
@@ -114,40 +113,33 @@ class TradingControl:
         """Layer 3: fresh data ends silence."""
         market.stale = False
         self._alarm.clear("DATA_STALE", symbol=symbol, layer=3)
-        self.publish_symbol(symbol, market, 3, Reason.DATA_FRESH, f"{symbol}: data is fresh again")
+        message = f"{symbol}: data is fresh again"
+        self._move_symbol(symbol, market, Trigger.FRESH_DATA, 3, Reason.DATA_FRESH, message)
 
     def on_clock(self, now: int) -> None:
         """Silence and retries are driven by time."""
+        self._end_rests(now)
         timeout = self._settings.data_stale_timeout_sec
         for symbol, market in self._state.markets.items():
             if not market.stale and market.is_silent(now, timeout):
                 market.stale = True
                 message = f"{symbol} has been silent for more than {timeout} s"
                 self._alarm.see(AlertLevel.WARNING, "DATA_STALE", message, symbol=symbol, layer=3)
-                self.publish_symbol(symbol, market, 3, Reason.DATA_STALE, message)
+                self._move_symbol(symbol, market, Trigger.SILENCE, 3, Reason.DATA_STALE, message)
             if market.pauses and market.retry(now, self._settings.max_spread_multiplier):
                 self._after_retry(symbol, market)
-
-    def publish_symbol(
-        self, symbol: str, market: SymbolMarket, layer: int | None, reason: str, message: str
-    ) -> None:
-        """Tell the symbol's state if it is not what was told last."""
-        if market.state is market.published:
-            return
-        previous, market.published = market.published, market.state
-        self._tell(symbol, previous, market.state, layer, reason, message)
 
     def on_halt(self, command: Halt) -> None:
         """Operator: halt."""
         if self._alarm.book.is_open("OPERATOR_HALT", None, None):
-            self._answer(None, TradingState.HALTED, f"already halted: {self._state.halt_reason}")
+            self._answer(f"already halted: {self._state.halt_reason}")
         self.halt(None, Reason.OPERATOR, f"operator: {command.reason}", "OPERATOR_HALT")
 
     def on_reset(self, command: Reset) -> None:
         """Operator: release a halt. Peak and day start become present equity."""
         state = self._state
         if state.account is not TradingState.HALTED:
-            self._answer(None, state.account, "nothing is halted, nothing changed")
+            self._answer("nothing is halted, nothing changed")
             return
         portfolio = self._portfolio
         values = {
@@ -160,25 +152,21 @@ class TradingControl:
         state.awaiting_release = True
         for code, layer in state.alerts.open_for_account(AlertLevel.CRITICAL):
             self._alarm.clear(code, layer=layer)
-        released = TradingState.PAUSED if state.operator_paused else TradingState.ACTIVE
         message = f"operator: {command.reason}"
-        self._set_account(released, None, Reason.OPERATOR, message, values)
+        self._move_account(Trigger.RESET, None, Reason.OPERATOR, message, values)
 
     def on_pause(self, command: Pause) -> None:
         """Operator: pause the account or one symbol."""
         message = f"operator: {command.reason}"
         if command.symbol is not None:
             market = self._state.market(command.symbol)
-            already, market.operator_paused = market.operator_paused, True
-            if already or market.state is market.published:
-                self._answer(command.symbol, market.state, message)
-            self.publish_symbol(command.symbol, market, None, Reason.OPERATOR, message)
+            market.operator_paused = True
+            self._move_symbol(
+                command.symbol, market, Trigger.PAUSE, None, Reason.OPERATOR, message, answer=True
+            )
             return
         self._state.operator_paused = True
-        if self._state.account is TradingState.ACTIVE:
-            self._set_account(TradingState.PAUSED, None, Reason.OPERATOR, message)
-        else:
-            self._answer(None, self._state.account, message)
+        self._move_account(Trigger.PAUSE, None, Reason.OPERATOR, message)
 
     def on_resume(self, command: Resume) -> None:
         """Operator: end a pause; for a symbol also an anomaly or a quarantine."""
@@ -189,59 +177,111 @@ class TradingControl:
             market.release()
             self._alarm.clear("CIRCUIT_BREAKER", symbol=command.symbol, layer=2)
             self._alarm.clear("QUARANTINED", symbol=command.symbol, layer=2)
-            if market.state is market.published:
-                self._answer(command.symbol, market.state, message)
-            self.publish_symbol(command.symbol, market, None, Reason.OPERATOR, message)
+            self._move_symbol(
+                command.symbol, market, Trigger.RESUME, None, Reason.OPERATOR, message, answer=True
+            )
             return
         self._state.operator_paused = False
-        if self._state.account is TradingState.PAUSED:
-            self._set_account(TradingState.ACTIVE, None, Reason.OPERATOR, message)
-        else:
-            detail = "a halt needs a reset" if self._state.halt_reason else "nothing was paused"
-            self._answer(None, self._state.account, detail)
+        if self._state.account is not TradingState.PAUSED:
+            halted = self._state.halt_reason is not None
+            message = "a halt needs a reset" if halted else "nothing was paused"
+        self._move_account(Trigger.RESUME, None, Reason.OPERATOR, message)
 
     def on_condition(self, condition: Condition) -> None:
         """A shell saw something: while it holds, no entry passes."""
         if condition.name not in FORBIDDING_CONDITIONS:
             return
         key = condition_key(condition.producer, condition.name, condition.symbol)
+        detail = f"{condition.name}: {condition.detail}"
         if condition.phase is ConditionPhase.CLEARED:
             self._state.conditions.pop(key, None)
+            self._doubt(condition.symbol, Trigger.CERTAINTY, Reason.DOUBT_CLEARED, detail)
             return
-        self._state.conditions[key] = f"{condition.name}: {condition.detail}"
+        self._state.conditions[key] = detail
         if condition.name is ConditionName.CHECKSUM_MISMATCH:
             self.halt(3, Reason.CHECKSUM_MISMATCH, condition.detail, "CHECKSUM_MISMATCH")
+        self._doubt(condition.symbol, Trigger.DOUBT, Reason.IN_DOUBT, detail)
 
     def on_recovered(self, event: Recovered) -> None:
         """The bus lost a part of the record: nobody knows what is missing until a person looked."""
         lost = f"events {event.lost_from} to {event.lost_to} may be lost"
         self.halt(3, Reason.RECORD_LOST, lost, "RECORD_LOST")
 
+    def tell_cooldown(self, symbol: str, streak: LossStreak) -> None:
+        """Layer 7: a symbol lost too often in a row and rests."""
+        message = f"{symbol}: {streak.losses} losses in a row, no entry before {streak.until}"
+        self._alarm.see(AlertLevel.INFO, "LOSS_COOLDOWN", message, symbol=symbol, layer=7)
+
+    def _end_rests(self, now: int) -> None:
+        for symbol, streak in self._state.streaks.items():
+            if streak.until and not streak.rests(now):
+                streak.until = 0
+                self._alarm.clear("LOSS_COOLDOWN", symbol=symbol, layer=7)
+
     def _after_retry(self, symbol: str, market: SymbolMarket) -> None:
         if market.quarantined:
             message = f"{symbol} is quarantined after ten retries; release it with resume"
             self._alarm.see(AlertLevel.WARNING, "QUARANTINED", message, symbol=symbol, layer=2)
-            self.publish_symbol(symbol, market, 2, Reason.QUARANTINED, message)
+            self._move_symbol(symbol, market, Trigger.QUARANTINE, 2, Reason.QUARANTINED, message)
             return
         self._alarm.clear("CIRCUIT_BREAKER", symbol=symbol, layer=2)
-        self.publish_symbol(
-            symbol, market, 2, Reason.RETRY_PASSED, f"{symbol}: no anomaly any more"
+        message = f"{symbol}: no anomaly any more"
+        self._move_symbol(symbol, market, Trigger.RETRY_PASSED, 2, Reason.RETRY_PASSED, message)
+
+    def _doubt(self, symbol: str | None, trigger: Trigger, reason: Reason, detail: str) -> None:
+        """A condition began or cleared: exits only where one holds, entries where none does."""
+        if symbol is None:
+            if self._held() is not self._state.account:
+                self._move_account(trigger, 3, reason, detail)
+            return
+        market = self._state.market(symbol)
+        market.in_doubt = any(key.endswith(f"|{symbol}") for key in self._state.conditions)
+        self._move_symbol(symbol, market, trigger, 3, reason, detail)
+
+    def _held(self) -> TradingState:
+        """The strictest state that what holds asks of the account."""
+        state = self._state
+        return machine.account_state(
+            halted=state.halt_reason is not None,
+            paused=state.operator_paused,
+            in_doubt=any(key.endswith("|") for key in state.conditions),
         )
 
-    def _set_account(
+    def _move_account(
         self,
-        new: TradingState,
+        trigger: Trigger,
         layer: int | None,
         reason: str,
         message: str,
         values: dict[str, Decimal] | None = None,
     ) -> None:
-        previous, self._state.account = self._state.account, new
+        previous = self._state.account
+        new = machine.step(machine.ACCOUNT, previous, trigger, self._held())
+        self._state.account = new
         self._tell(None, previous, new, layer, reason, message, values)
 
-    def _answer(self, symbol: str | None, state: TradingState, message: str) -> None:
+    def _move_symbol(
+        self,
+        symbol: str,
+        market: SymbolMarket,
+        trigger: Trigger,
+        layer: int | None,
+        reason: str,
+        message: str,
+        *,
+        answer: bool = False,
+    ) -> None:
+        """Move a symbol's state and tell it; where nothing changes only an ``answer`` is told."""
+        previous = market.published
+        new = machine.step(machine.SYMBOL, previous, trigger, market.state)
+        market.published = new
+        if answer or new is not previous:
+            self._tell(symbol, previous, new, layer, reason, message)
+
+    def _answer(self, message: str) -> None:
         """Every command is answered on the record, also one that changes nothing."""
-        self._tell(symbol, state, state, None, Reason.OPERATOR, message)
+        state = self._state.account
+        self._tell(None, state, state, None, Reason.OPERATOR, message)
 
     def _tell(
         self,

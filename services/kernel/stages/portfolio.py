@@ -5,11 +5,11 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct, field
 
-from services.kernel import topics
+from services.kernel import topics, views
 from services.kernel.emitter import Emitter
 from services.kernel.events import Clock, Event, PortfolioSnapshot, RunEnded, RunStarted
+from services.kernel.fingerprints import is_first_of_minute
 from services.kernel.portfolio import Portfolio, PortfolioState
-from services.kernel.stages.checksums import is_first_of_minute
 
 
 class _ProjectionState(Struct, kw_only=True):
@@ -76,7 +76,7 @@ class PortfolioStage:
             "exposure": str(portfolio.gross_exposure),
             "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
             "drawdown_pct": str(portfolio.drawdown_pct),
-            "positions": msgspec.to_builtins(portfolio.views()),
+            "positions": msgspec.to_builtins(views.positions(portfolio)),
         }
 
     def _publish(self) -> None:
@@ -99,6 +99,10 @@ class PortfolioStage:
             drawdown_pct=portfolio.drawdown_pct,
             max_drawdown_pct=state.max_drawdown_pct,
             worst_day_pct=state.worst_day_pct,
-            positions=portfolio.views(),
+            positions=views.positions(portfolio),
             checksum=portfolio.checksum(),
+            initial_margin=portfolio.initial_margin,
+            maintenance_margin=portfolio.maintenance_margin,
+            available_margin=portfolio.available_margin,
+            symbols=views.symbols(portfolio),
         )

@@ -6,6 +6,7 @@ import msgspec
 
 from services.kernel import topics
 from services.kernel.alerts import Alarm
+from services.kernel.bars import BarBuilder
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
     Clock,
@@ -14,6 +15,7 @@ from services.kernel.events import (
     Halt,
     Instruments,
     MarketData,
+    MarketDataKind,
     OrderResult,
     OrderStatus,
     Origin,
@@ -28,15 +30,19 @@ from services.kernel.events import (
     TradingStateChanged,
 )
 from services.kernel.portfolio import Portfolio
+from services.kernel.risk.cooldown import LossStreak
 from services.kernel.risk.entries import EntryDesk
 from services.kernel.risk.exits import ExitDesk
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading import TradingControl
-from services.kernel.settings import TradingSettings
-from services.kernel.stages.checksums import compare_checksum, remember_checksum
+from services.kernel.settings import SizingMethod, TradingSettings
+from services.kernel.volatility import Volatility
 
 BPS = 10_000
+MINUTE_MS = 60_000
+MEASURING = frozenset({SizingMethod.ATR, SizingMethod.VOLATILITY_TARGET})
+"""Sizing methods that ask how much a symbol moves."""
 FINAL = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED}
 
 
@@ -106,6 +112,7 @@ class RiskStage:
         self.portfolio = Portfolio()
         self.portfolio.state = state.portfolio
         self.settings = TradingSettings.parse(state.settings)[0]
+        self._measures_moves = self.settings.sizing_method in MEASURING
         self._emitter.run_id = state.run_id
         alarm = Alarm(self._emitter, state.alerts)
         parts = (state, self.portfolio, self.settings, self._emitter, alarm)
@@ -131,17 +138,22 @@ class RiskStage:
         self.portfolio.apply(event)
 
     def _on_tick(self, tick: MarketData) -> None:
-        if tick.backfill:
-            return
+        if self._measures_moves:
+            self._measure_moves(tick)
         symbol = tick.symbol
         equity = self.portfolio.equity
         self.portfolio.apply(tick)
         market = self.state.market(symbol)
+        if tick.backfill:
+            market.catch_up(tick)
+            return
         reason = market.observe(tick, self.settings)
         if market.stale:
             self._trading.see_tick(symbol, market)
         if reason is not None:
             detail = f"{reason} at price {tick.price or tick.bid}"
+            if self.portfolio.unconfirmed_jump(symbol, self.state.clock) is not None:
+                detail += "; entries and stops wait for its confirmation"
             self._trading.see_anomaly(symbol, market, reason, detail)
         if symbol in self.portfolio.state.positions:
             if self.portfolio.equity is not equity:
@@ -151,12 +163,26 @@ class RiskStage:
     def _on_clock(self, clock: Clock) -> None:
         previous, self.state.clock = self.state.clock, clock.timestamp
         self.portfolio.apply(clock)
+        for moves in self.state.volatility.values():
+            moves.on_clock(clock.timestamp)
         self._trading.on_clock(clock.timestamp)
         self._check_account()
         if self.portfolio.state.positions:
             self._trading.check_exposure()
             self._exits.check_all()
-        remember_checksum(self.state.checksums, clock, previous, self.portfolio)
+        self.state.checksums.remember(clock, previous, self.portfolio)
+
+    def _measure_moves(self, tick: MarketData) -> None:
+        """Sizing's bars; a backfilled trade counts in them as in any bar."""
+        price, volume = tick.price, tick.volume
+        if tick.kind is not MarketDataKind.TRADE or volume is None or price is None or price <= 0:
+            return
+        moves = self.state.volatility.get(tick.symbol)
+        if moves is None:
+            length = self.settings.sizing_bar_minutes * MINUTE_MS
+            bars = BarBuilder(symbol=tick.symbol, length_ms=length)
+            moves = self.state.volatility[tick.symbol] = Volatility(bars=bars)
+        moves.on_trade(tick.timestamp, price, volume, backfill=tick.backfill)
 
     def _check_account(self) -> None:
         before = self.state.emergency
@@ -171,7 +197,7 @@ class RiskStage:
             self._entries.decide(signal)
 
     def _on_result(self, result: OrderResult) -> None:
-        self.portfolio.apply(result)
+        self._apply_result(result)
         pending = self.state.pending.get(result.order_id)
         # An order that was posted twice or by hand may bear the id of one that is still open.
         foreign = result.reason == Reason.ALREADY_SEEN or result.origin is Origin.EXTERNAL
@@ -182,12 +208,27 @@ class RiskStage:
         slippage = result.slippage_bps
         if slippage is not None and slippage > self.settings.max_slippage_pct * BPS:
             market = self.state.market(result.symbol)
+            market.slipped = slippage / BPS
             detail = f"order {result.order_id} slipped {slippage} bp"
             self._trading.see_anomaly(result.symbol, market, Reason.SLIPPAGE_SEEN, detail)
         self._exits.on_flat(result.symbol)
         self._check_account()
         if result.filled_quantity and not result.reduce_only:
             self._exits.check(result.symbol)  # the market may be beyond the new stop already
+
+    def _apply_result(self, result: OrderResult) -> None:
+        """Fold the result in; a position that it closed altogether is a win or a loss."""
+        symbol, books = result.symbol, self.portfolio.state.books
+        before = books.get(symbol)
+        closed, won = (before.round_trips, before.wins) if before is not None else (0, 0)
+        self.portfolio.apply(result)
+        after = books.get(symbol)
+        if after is None or after.round_trips == closed:
+            return
+        state = self.state
+        streak = state.streaks.setdefault(symbol, LossStreak())
+        if streak.note(won=after.wins > won, now=state.clock, settings=self.settings):
+            self._trading.tell_cooldown(symbol, streak)
 
     def _on_trading_state(self, event: TradingStateChanged) -> None:
         """Risk's own publication, at its place in the order: the fold re-bases here."""
@@ -197,7 +238,7 @@ class RiskStage:
             self.state.awaiting_release = False
 
     def _on_snapshot(self, event: PortfolioSnapshot) -> None:
-        mismatch = compare_checksum(self.state.checksums, event)
+        mismatch = self.state.checksums.difference(event)
         if mismatch is not None:
             self._trading.halt(3, Reason.CHECKSUM_MISMATCH, mismatch, "CHECKSUM_MISMATCH")
 

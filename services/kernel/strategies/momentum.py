@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bars import Bar
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.rounding import rounded
 from services.kernel.settings import TradingSettings
@@ -63,6 +64,10 @@ class Momentum:
         if memory.side is None:
             return self._entry(memory, now, price, reference)
         return self._exit(memory, now, price, reference)
+
+    def on_bar(self, _: Bar) -> Intent | None:
+        """It looks at ticks only."""
+        return None
 
     def snapshot(self) -> bytes:
         """The windows and past signals of all symbols."""

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from services.kernel.events import MarketData, Side
+from services.kernel.bars import Bar
+from services.kernel.events import MarketData, OrderType, Side, TimeInForce
 
 
 class Intent(Struct, frozen=True, kw_only=True, gc=False):
@@ -16,7 +17,13 @@ class Intent(Struct, frozen=True, kw_only=True, gc=False):
         price: The price that it saw, quote per base.
         indicators: The figures behind the reason, by name.
         reduce_only: True for an exit.
-        quantity: Most that the strategy asks for, in base; None leaves the size to risk.
+        quantity: Most that the strategy asks for, in the contract's unit; None leaves the size to
+            risk.
+        order_type: A limit order needs ``limit_price``, a stop order ``trigger_price``.
+        limit_price: The worst price that is acceptable.
+        trigger_price: The order works from when the price reaches it.
+        time_in_force: What becomes of what is not filled at once.
+        post_only: Rather no fill than one that takes liquidity.
     """
 
     direction: Side
@@ -26,6 +33,11 @@ class Intent(Struct, frozen=True, kw_only=True, gc=False):
     indicators: dict[str, Decimal]
     reduce_only: bool
     quantity: Decimal | None = None
+    order_type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
 
 
 class Strategy(Protocol):
@@ -35,6 +47,15 @@ class Strategy(Protocol):
 
     def on_tick(self, tick: MarketData) -> Intent | None:
         """Take one tick. A backfilled one feeds the indicators and never makes an intent."""
+        ...
+
+    def on_bar(self, bar: Bar) -> Intent | None:
+        """Take a finalised bar of ``INTERVAL``, before the tick that proved it to be over.
+
+        A bar comes again, with a higher ``revision``, when late trades changed it. One that is
+        revised, holds backfilled trades or waited for the end of a gap feeds the indicators, and
+        its intent is dropped.
+        """
         ...
 
     def snapshot(self) -> bytes:

@@ -35,7 +35,11 @@ end
 if mine[2] and tonumber(mine[2]) > tonumber(ticket) then -- from a connection given up long ago
   return {'FENCED', 'publication ' .. ticket .. ' comes after ' .. mine[2]}
 end
+if tonumber(ticket) ~= tonumber(mine[2] or '0') + 1 then -- the server came back with less
+  return {'LOST', 'publication ' .. ticket .. ' follows ' .. tostring(mine[2]) .. ': Redis lost some'}
+end
 if shell_id ~= '' and mine[6] == shell_id then -- a restarted shell makes its last event again
+  redis.call('HSET', cursor_key, 'ticket', ticket, 'first', '0', 'last', '0')
   return {'OK', '0', '0', text(head)}
 end
 

@@ -163,11 +163,42 @@ def test_a_publication_whose_reply_was_lost_exists_once(bus_of: BusOf) -> None:
     assert [event.trade_id for event in all_events(ws)] == ["0", "1", "2", "3"]
 
 
+@pytest.mark.chaos
+def test_a_server_that_lost_a_publication_is_noticed_by_whoever_made_it(
+    bus_of: BusOf, open_redis: RedisServer
+) -> None:
+    ws = bus_of("cdb_ws")
+    ws.publish([tick(0)])
+    with open_redis.admin() as admin:
+        before = admin.dump("cdb:cursor:cdb_ws")
+        ws.publish([tick(1)])
+        # When it goes back to what it was, and nobody else knows better
+        admin.restore("cdb:cursor:cdb_ws", 0, before, replace=True)
+    # Then nothing is built on what is not there
+    with pytest.raises(Refused, match="LOST"):
+        ws.publish([tick(2)])
+    # And whoever claims its place anew goes on from there
+    ws.claim()
+    ws.publish([tick(2)])
+
+
+def test_refusals_and_repetitions_leave_no_gap_behind(bus_of: BusOf) -> None:
+    core = bus_of("cdb_core")
+    bus_of("cdb_paper_runner").publish([run_started()])
+    core.publish([condition("cdb_core")], shell_id="a")
+    core.publish([condition("cdb_core")], shell_id="a")
+    core.publish([], cursor=1)
+    with pytest.raises(Refused, match="STALE_CURSOR"):
+        core.publish([], cursor=1)
+    core.publish([], cursor=2)
+
+
 def test_a_publication_that_arrives_late_does_not_exist_twice(bus_of: BusOf) -> None:
     ws = bus_of("cdb_ws")
     # Given a command that a broken connection delivers after its repetition and its successor
-    late = ws._prepare([tick(0)], (), None, None, None).commands[0]
-    ws.run_guarded(late[0], *late[1])
+    publication = ws._prepare([tick(0)], (), None, None, None)
+    late = publication.commands[0]
+    ws._settle(publication)
     ws.publish([tick(1)])
     with pytest.raises(Refused, match="FENCED"):
         ws.run_guarded(late[0], *late[1])

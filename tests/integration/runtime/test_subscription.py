@@ -214,8 +214,10 @@ def test_a_real_event_that_does_not_parse_is_set_apart_and_passed(bus_of: BusOf)
     subscription.receive(0)
     # Given a producer of another version
     version_2 = codec.encode(tick(0))[:-1].replace(b'"market_data"', b'"market_data_2"')
-    code, arguments = ws._prepare([tick(0)], (), None, None, None).commands[0]
-    ws.run_guarded(code, *arguments[:-1], version_2)
+    publication = ws._prepare([tick(0)], (), None, None, None)
+    code, arguments = publication.commands[0]
+    publication.commands[0] = (code, [*arguments[:-1], version_2])
+    ws._settle(publication)
     ws.publish([tick(1)])
     received = receive_until(subscription, lambda total: len(total.events) >= 1)
     assert numbers(received) == [1]
@@ -237,6 +239,26 @@ def test_a_bus_that_has_less_than_was_seen_is_noticed(
         subscription.receive(0)
 
 
+@pytest.mark.chaos
+def test_a_server_that_went_back_and_came_as_far_again_is_noticed(
+    bus_of: BusOf, open_redis: RedisServer
+) -> None:
+    ws = bus_of("cdb_ws")
+    subscription = Subscription(bus_of("cdb_core"), [topics.MARKET_DATA], 0)
+    ws.publish([tick(0)])
+    assert numbers(receive_events(subscription, 1)) == [0]
+    # When the event that was delivered is gone, and another one has its place
+    with open_redis.admin() as admin:
+        admin.delete("cdb:journal:cdb_ws")
+        admin.hset("cdb:counters", "seq", 0)
+        admin.hset("cdb:counters", "topic_seq:market_data", 0)
+    ws.publish([tick(1), tick(2)])
+    subscription.drop()
+    # Then it does not go on as if nothing had happened
+    with pytest.raises(Rewound, match="event 1 was delivered, and no journal holds it"):
+        subscription.receive(0)
+
+
 def test_a_trimmed_journal_is_no_silent_gap(bus_of: BusOf, open_redis: RedisServer) -> None:
     ws = bus_of("cdb_ws")
     for n in range(0, 2000, 500):
@@ -247,6 +269,8 @@ def test_a_trimmed_journal_is_no_silent_gap(bus_of: BusOf, open_redis: RedisServ
         for service in topics.STAGE_ORDER:
             admin.hset(f"cdb:snapshot:{service}", "cursor", 1800)
         journal.record_commit(bus_of("cdb_execution"), 1200)
+        assert journal.trim(ws) == 0, "the source may start later, and must hear of the run"
+        admin.hset(f"cdb:snapshot:{topics.WS}", "cursor", 1900)
         # When the journal is trimmed behind the slowest, which is execution's own table
         assert journal.trim(ws) == 1201
         assert admin.xlen("cdb:journal:cdb_ws") < 2000

@@ -94,18 +94,23 @@ def test_status_has_the_figures_that_the_page_and_the_command_line_show():
         a.clock(),
         a.trade(price=100),
         a.result(quantity=2, price=100, fees="1.5"),
-        a.trade(price=110),
+        a.trade(price=104),
     )
     status = stage.status()
-    assert status["equity"] == "100018.5"
+    assert status["equity"] == "100006.5"
     assert status["equity_start"] == "100000"
     assert status["fees"] == "1.5"
-    assert status["exposure"] == "220"
+    assert status["exposure"] == "208"
     assert status["ticks"] == 2
     assert status["clock_ms"] == a.NOON
     assert status["last_seq"] == 5
     (position,) = status["positions"]  # type: ignore[misc]
     assert (position["symbol"], position["quantity"]) == (a.BTC, "2")
+    assert Decimal(str(status["initial_margin"])) == Decimal(200) / 3
+    assert Decimal(str(status["maintenance_margin"])) == 1 + 208 * Decimal("0.0004")
+    assert Decimal(str(status["available_margin"])) == Decimal("99998.5") - Decimal(200) / 3
+    (part,) = status["symbols"]  # type: ignore[misc]
+    assert (part["symbol"], part["profit"], part["fees"]) == (a.BTC, "6.5", "1.5")
 
 
 def test_a_new_run_counts_anew():
@@ -122,10 +127,10 @@ def test_the_next_run_begins_with_everything_as_it_is():
         a.clock(),
         a.trade(price=100),
         a.result(quantity=2, price=100, fees=1, stop=98),
-        a.trade(price=110),
-        a.trading_state(TradingState.QUARANTINED, symbol=a.ETH),
-        a.trading_state(TradingState.QUARANTINED, symbol=a.SOL),
-        a.trading_state(TradingState.ACTIVE, TradingState.QUARANTINED, symbol=a.ETH),
+        a.trade(price=104),
+        a.trading_state(TradingState.HALTED, symbol=a.ETH),
+        a.trading_state(TradingState.HALTED, symbol=a.SOL),
+        a.trading_state(TradingState.ACTIVE, TradingState.HALTED, symbol=a.ETH),
         a.trading_state(TradingState.HALTED),
     )
 
@@ -135,7 +140,7 @@ def test_the_next_run_begins_with_everything_as_it_is():
     assert account.halted is not None
     assert account.quarantined == (a.SOL,)
     assert account.positions[0].stop_loss_price == Decimal(98)
-    assert next_stage.fold.portfolio.equity == stage.fold.portfolio.equity == Decimal(100_019)
+    assert next_stage.fold.portfolio.equity == stage.fold.portfolio.equity == Decimal(100_007)
     assert next_stage.fold.portfolio.drawdown_pct == stage.fold.portfolio.drawdown_pct
     assert next_stage.book.halted == account.halted
 

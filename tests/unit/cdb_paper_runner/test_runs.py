@@ -213,3 +213,11 @@ def test_values_out_of_range_raise_an_alert_with_the_run(desk: Desk):
     (alert,) = a.of_type(published, Alert)
     assert alert.code == "SETTING_OUT_OF_RANGE"
     assert alert.context == {"name": "MAX_POSITION_PCT", "given": "0.9", "used": "0.10"}
+
+
+def test_settings_that_only_trim_raise_an_alert_with_the_run(desk: Desk):
+    desk.come(wanted(RISK_PER_TRADE_PCT="0.02")).look()
+    (alert,) = a.of_type(desk.taken(), Alert)
+    assert alert.code == "SETTINGS_CONTRADICT"
+    assert "every entry is trimmed" in alert.message
+    assert alert.context == {"name": "RISK_PER_TRADE_PCT, STOP_LOSS_PCT, MAX_POSITION_PCT"}

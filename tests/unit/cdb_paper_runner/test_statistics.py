@@ -80,6 +80,7 @@ def test_a_result_without_a_fill_is_none():
 def test_halts_and_releases_of_the_account():
     statistics = counted(
         a.trading_state(TradingState.HALTED),
+        a.trading_state(TradingState.HALTED, TradingState.HALTED),
         a.trading_state(TradingState.ACTIVE, TradingState.HALTED),
         a.trading_state(TradingState.PAUSED, symbol=a.BTC),
     )

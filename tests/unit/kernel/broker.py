@@ -1,6 +1,7 @@
 """Execution alone, for tests: approves, submits, ticks, and reads its own results back."""
 
 from decimal import Decimal
+from typing import Any
 
 from services.kernel.events import (
     Alert,
@@ -13,6 +14,11 @@ from services.kernel.events import (
 from services.kernel.stages import ExecutionStage
 from tests import builders
 from tests.builders import BTC, ETH, NOON, Number
+
+FREE = {"SIM_HALF_SPREAD_PCT": "0", "SIM_IMPACT_PCT": "0"}
+LATER = 100
+
+Levels = list[tuple[Number, Number]]
 
 
 class Broker:
@@ -59,6 +65,31 @@ class Broker:
         self.stage.handle(builders.result(BTC, side, abs(Decimal(quantity)), price))
         self.stage.state.unconfirmed.clear()
         return self
+
+
+class Exchange(Broker):
+    """A `Broker` at 100 whose trades have the volume that the test gives them."""
+
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        super().__init__(FREE | (settings or {}))
+        self.trade(100)
+
+    def prints(self, price: Number, volume: Number = 1000) -> list[OrderResult]:
+        self.now += LATER
+        return self.feed(builders.trade(BTC, price, self.now, volume))
+
+    def book(self, bids: Levels, asks: Levels) -> list[OrderResult]:
+        self.now += LATER
+        return self.feed(builders.depth(BTC, bids, asks, self.now))
+
+    def order(
+        self, side: Side = Side.BUY, quantity: Number = 1, price: Number = 100, **terms: Any
+    ) -> list[OrderResult]:
+        return self.submit(builders.order(BTC, side, quantity, price, self.now, **terms))
+
+
+def fills_of(results: list[OrderResult]) -> list[tuple[Decimal, Decimal | None, str | None]]:
+    return [(r.filled_quantity, r.filled_price, r.liquidity) for r in results if r.filled_quantity]
 
 
 def status_of(results: list[OrderResult]) -> list[tuple[OrderStatus, str | None]]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
+from services.kernel import codec
 from services.kernel.events import (
     Alert,
     Event,
@@ -53,8 +55,13 @@ class Desk:
         self.feed(builders.clock(now))
 
     def feed(self, event: Event) -> list[Event]:
-        """Publish an event; returns everything it led to, itself not included."""
+        """Publish an event; returns everything it led to, itself not included.
+
+        What is published can be read again and is then the same: no field has a wrong type.
+        """
         led_to = list(self.pipeline.feed(event))[1:]
+        for published in led_to:
+            assert codec.decode(codec.encode(published)) == published
         self.events.extend(led_to)
         return led_to
 
@@ -84,9 +91,10 @@ class Desk:
         side: Side = Side.BUY,
         symbol: str = BTC,
         quantity: Number | None = None,
+        **terms: Any,
     ) -> RiskDecision:
         """The strategy wants to enter now; returns risk's decision."""
-        self.feed(builders.signal(symbol, side, price, self.now, quantity=quantity))
+        self.feed(builders.signal(symbol, side, price, self.now, quantity=quantity, **terms))
         return self.decisions[-1]
 
     def exit_signal(
@@ -95,10 +103,11 @@ class Desk:
         side: Side = Side.SELL,
         symbol: str = BTC,
         quantity: Number | None = None,
+        **terms: Any,
     ) -> RiskDecision:
         """The strategy wants to leave now; returns risk's decision."""
-        wish = builders.signal(symbol, side, price, self.now, quantity=quantity, reduce_only=True)
-        self.feed(wish)
+        terms |= {"quantity": quantity, "reduce_only": True}
+        self.feed(builders.signal(symbol, side, price, self.now, **terms))
         return self.decisions[-1]
 
     def enter(

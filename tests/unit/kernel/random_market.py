@@ -4,7 +4,15 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from services.kernel.events import ConditionName, ConditionPhase, Event, Side
+from services.kernel.events import (
+    ConditionName,
+    ConditionPhase,
+    Event,
+    MarketData,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from tests import builders
 from tests.builders import BTC, ETH, MIDNIGHT, MINUTE_MS, SOL
 
@@ -20,6 +28,8 @@ LIVELY = {
     "DATA_STALE_TIMEOUT_SEC": "30",
     "MAX_PRICE_JUMP_PCT": "0.02",
     "ORDER_EXPIRY_SEC": "10",
+    "TRAILING_STOP_PCT": "0.004",
+    "TAKE_PROFIT_PCT": "0.006",
 }
 START = MIDNIGHT + 86_400_000 - 6 * MINUTE_MS  # so that midnight lies within
 
@@ -84,19 +94,18 @@ class RandomMarket:
             return [builders.trade(symbol, price, at, volume, backfill=random.random() < 0.02)]
         if kind < 0.8:
             half = Decimal(random.choice((1, 1, 1, 2, 30))) / 100
-            return [builders.quote(symbol, price - half, price + half, at)]
-        if kind < 0.85:
-            return [builders.mark(symbol, price, at)]
+            return [_quote_or_book(random, symbol, price, half, at)]
         if kind < 0.88:
             rate = Decimal(random.randrange(-5, 6)) / 10_000
-            return [builders.funding(symbol, rate, at + random.randrange(300_000), at)]
+            told = builders.funding(symbol, rate, at + random.randrange(300_000), at)
+            return [builders.mark(symbol, price, at) if kind < 0.85 else told]
         if kind < 0.94:
             quantity = Decimal(random.randrange(1, 3000)) / 1000
             side = random.choice(list(Side))
             reduce_only = random.random() < 0.4
-            return [
-                builders.signal(symbol, side, price, at, quantity=quantity, reduce_only=reduce_only)
-            ]
+            terms: dict[str, Any] = {"quantity": quantity, "reduce_only": reduce_only}
+            terms |= _terms(random, side, price)
+            return [builders.signal(symbol, side, price, at, **terms)]
         return []
 
     def _disturbance(self) -> list[Event]:
@@ -128,3 +137,26 @@ class RandomMarket:
             if value == old or name == "order_id":
                 fields[name] = f"{self._seed}-{self._made}"
         return type(event)(**fields)
+
+
+def _quote_or_book(
+    random: Random, symbol: str, price: Decimal, half: Decimal, at: int
+) -> MarketData:
+    """Best prices at half a spread from the price, or a thin book from there on."""
+    if random.random() < 0.5:
+        return builders.quote(symbol, price - half, price + half, at)
+    steps = [(half * n, Decimal(random.randrange(1, 900)) / 1000) for n in (1, 2, 5)]
+    bids, asks = ([(price + s * step, size) for step, size in steps] for s in (-1, 1))
+    return builders.depth(symbol, bids, asks, at)
+
+
+def _terms(random: Random, side: Side, price: Decimal) -> dict[str, Any]:
+    """A market order mostly; else one with a limit or a trigger near the price, or nonsense."""
+    kind = random.choice((OrderType.MARKET,) * 3 + tuple(OrderType))
+    step = price * random.randrange(-4, 8) / 10_000 * side.sign
+    terms: dict[str, Any] = {"order_type": kind, "time_in_force": random.choice(list(TimeInForce))}
+    if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        terms |= {"limit_price": price - step, "post_only": random.random() < 0.5}
+    if kind in (OrderType.STOP, OrderType.STOP_LIMIT):
+        terms["trigger_price"] = price + step
+    return terms

@@ -35,6 +35,7 @@ def test_a_jump_beyond_the_limit_pauses_the_symbol(price: str, reason: str | Non
     desk.trade(price)
 
     assert [change.reason for change in desk.states] == ([reason] if reason else [])
+    desk.trade(price)
     assert desk.signal(price).reason == reason
 
 
@@ -180,14 +181,14 @@ def test_ten_failed_retries_quarantine_the_symbol_until_a_person_releases_it() -
     jump_every_half_minute(desk, 9)
     assert desk.risk.state.market(BTC).failed_retries == 9
     jump_every_half_minute(desk, 1)
-    assert symbol_states(desk) == [TradingState.PAUSED, TradingState.QUARANTINED]
+    assert symbol_states(desk) == [TradingState.PAUSED, TradingState.HALTED]
     assert [alert.level for alert in desk.alerts_of("QUARANTINED")] == [AlertLevel.WARNING]
     desk.wait(3600, step=30)
     desk.trade(100)
     assert desk.signal(100).reason == Reason.QUARANTINED
 
     desk.feed(builders.resume(BTC, at=desk.now))
-    assert symbol_states(desk)[-1] in (TradingState.ACTIVE, TradingState.STALE)
+    assert symbol_states(desk)[-1] in (TradingState.ACTIVE, TradingState.REDUCE_ONLY)
     desk.trade(100)
     assert desk.signal(100).verdict is Verdict.APPROVED
     for code in ("QUARANTINED", "CIRCUIT_BREAKER"):
@@ -211,6 +212,7 @@ def test_a_quiet_minute_begins_the_count_of_retries_anew() -> None:
 def test_a_resume_releases_an_anomaly_at_once() -> None:
     desk = Desk()
     desk.trade(100)
+    desk.trade(110)
     desk.trade(110)
 
     desk.feed(builders.resume(BTC, at=desk.now))
@@ -258,11 +260,11 @@ def test_a_silent_symbol_is_stale_and_comes_back_by_itself() -> None:
     desk.wait(60)
     assert desk.states == []
     desk.wait(1)
-    assert symbol_states(desk) == [TradingState.STALE]
+    assert symbol_states(desk) == [TradingState.REDUCE_ONLY]
     assert desk.signal(100).reason == Reason.DATA_STALE
     desk.trade(100, BTC)
 
-    assert symbol_states(desk) == [TradingState.STALE, TradingState.ACTIVE]
+    assert symbol_states(desk) == [TradingState.REDUCE_ONLY, TradingState.ACTIVE]
     assert [(a.code, a.phase, a.layer) for a in desk.alerts] == [
         ("DATA_STALE", AlertPhase.BEGAN, 3),
         ("DATA_STALE", AlertPhase.CLEARED, 3),
@@ -293,7 +295,7 @@ def test_quotes_are_data_too_and_backfill_is_not() -> None:
     desk.wait(41)
     desk.feed(builders.trade(BTC, 100, desk.now, backfill=True))
 
-    assert symbol_states(desk) == [TradingState.STALE]
+    assert symbol_states(desk) == [TradingState.REDUCE_ONLY]
 
 
 def test_a_symbol_that_never_spoke_is_not_stale_but_cannot_be_traded() -> None:
@@ -321,7 +323,7 @@ def test_a_paused_symbol_that_falls_silent_is_stale_when_the_pause_is_over() -> 
 
     desk.wait(120)
 
-    assert symbol_states(desk) == [TradingState.PAUSED, TradingState.STALE]
+    assert symbol_states(desk) == [TradingState.PAUSED, TradingState.REDUCE_ONLY]
 
 
 def test_an_entry_s_slippage_rejects_it_and_pauses_its_symbol() -> None:

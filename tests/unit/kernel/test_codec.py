@@ -32,6 +32,7 @@ def one_of_each() -> list[Event]:
         builders.resume("BTC_USDT"),
         builders.condition(),
         builders.recovered(),
+        builders.record_head(),
         builders.portfolio_snapshot("checksum", builders.clock()),
     ]
     return [*desk.events, *fed]

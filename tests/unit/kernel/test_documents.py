@@ -1,11 +1,14 @@
 """The generated documentation is what the kernel says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from backoffice.scripts import generate_docs
+from services.kernel.events import OrderStatus
 from services.kernel.risk.reasons import REASONS, Reason
+from services.kernel.settings import ALL_SPECS
 
 pytestmark = pytest.mark.unit
 
@@ -34,3 +37,18 @@ def test_a_stale_file_is_named_and_then_written(
     assert generate_docs.main([]) == 0
     assert generate_docs.main(["--check"]) == 0
     assert generate_docs.stale() == []
+
+
+def test_what_paper_does_not_model_is_told_in_words_that_the_program_knows() -> None:
+    page = (generate_docs.DOCS / "PAPER_FIDELITY.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", page))
+    known = {spec.name for spec in ALL_SPECS} | set(Reason) | set(OrderStatus)
+
+    assert {"SIM_LATENCY_MS", "SIM_IMPACT_PCT", "MAX_SLIPPAGE_PCT"} <= words
+    assert words <= known
+    unmodelled = page.split("## What is not modelled")[1].split("##")[0]
+    rows = [line for line in unmodelled.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    assert {row.rstrip(" |").rsplit("|", 1)[1].strip() for row in rows} == {
+        *("for", "against", "either"),
+    }

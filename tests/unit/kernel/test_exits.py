@@ -15,6 +15,7 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
+from services.kernel.instruments import MarginTier
 from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, SOL
@@ -217,20 +218,6 @@ def test_an_exit_passes_in_a_quarantined_symbol_and_however_many_trades_there_we
     assert desk.exit_signal(100).verdict is Verdict.APPROVED
 
 
-def test_an_exit_never_expires_and_slippage_does_not_refuse_it() -> None:
-    desk = Desk({"ORDER_EXPIRY_SEC": "1"})
-    desk.enter(100)
-    desk.exit_signal(100)
-    desk.wait(50)
-
-    desk.trade(90)
-
-    assert desk.results[-1].status is OrderStatus.FILLED
-    assert desk.results[-1].slippage_bps > 900
-    assert [alert.level for alert in desk.alerts_of("SLIPPAGE")] == [AlertLevel.WARNING]
-    assert desk.position() == 0
-
-
 def test_nothing_to_reduce_is_refused_without_an_alert() -> None:
     desk = Desk()
     desk.trade(100)
@@ -302,23 +289,19 @@ def test_an_exit_asks_for_whole_lots_but_what_is_left_goes_as_a_whole() -> None:
     assert desk.exit_signal(100, quantity=5).quantity == Decimal("0.001")
 
 
-def test_liquidation_is_risk_s_own_exit_with_a_critical_alert() -> None:
-    # At 10x the liquidation price is 9.5 % away: nearer than a stop at 10 %.
-    loose = {
-        "STOP_LOSS_PCT": "0.10",
-        "MAX_LEVERAGE": "10",
-        "MIN_LIQUIDATION_DISTANCE": "0.05",
-        "MAX_PRICE_JUMP_PCT": "0.30",
-    }
-    desk = Desk(loose)
-    fill = desk.enter(100, quantity=10)
-    entry = fill.filled_price
-    assert entry is not None
-    reached = entry * (1 - Decimal("0.095"))
+def leveraged(quantity: int, leverage: int = 10) -> Desk:
+    """A position taken over from the run before, without a stop."""
+    position = builders.opening_position(BTC, quantity, 100, leverage=leverage)
+    return Desk(opening=builders.account(positions=[position]))
 
-    desk.trade(reached.quantize(Decimal("0.01")) + Decimal("0.01"))
+
+def test_liquidation_is_risk_s_own_exit_with_a_critical_alert() -> None:
+    # 10x, 0.5 % maintenance, 0.04 % fee: 100 x (1 - 0.1 + 0.005) / (1 - 0.0004) = 90.5362
+    desk = leveraged(10)
+
+    desk.trade("90.54")
     assert stop_exits(desk) == []
-    desk.trade(reached.quantize(Decimal("0.01")) - Decimal("0.01"))
+    desk.trade("90.53")
     (alert,) = desk.alerts_of("LIQUIDATION")
     desk.wait(1)
     desk.trade(90)
@@ -327,16 +310,57 @@ def test_liquidation_is_risk_s_own_exit_with_a_critical_alert() -> None:
     assert (alert.level, alert.phase) == (AlertLevel.CRITICAL, AlertPhase.BEGAN)
     assert desk.position() == 0
     assert desk.alerts_of("LIQUIDATION")[-1].phase is AlertPhase.CLEARED
+    # Taken over where the margin of 100 is lost, whatever the market; and the fee.
+    assert (desk.results[-1].filled_price, desk.results[-1].liquidity) == (90, "liquidation")
+    assert desk.results[-1].fees == 10 * 90 * Decimal("0.0004")
+    assert desk.portfolio.portfolio.state.realised_profit == -100
 
 
 def test_a_short_is_liquidated_above_its_entry() -> None:
-    position = builders.opening_position(BTC, -10, 100, leverage=10)
-    desk = Desk(opening=builders.account(positions=[position]))
+    # 100 x (1 + 0.1 - 0.005) / (1 + 0.0004) = 109.4562
+    desk = leveraged(-10)
 
-    desk.trade("109.49")
+    desk.trade("109.45")
     assert stop_exits(desk) == []
-    desk.trade("109.5")
+    desk.trade("109.46")
     assert stop_exits(desk) == [Origin.LIQUIDATION]
+
+
+def test_a_large_position_is_reduced_tier_by_tier() -> None:
+    tiers = tuple(
+        MarginTier(
+            max_quantity=Decimal(size),
+            maintenance_margin_rate=Decimal(rate),
+            max_leverage=Decimal(20),
+        )
+        for size, rate in ((4, "0.005"), (20, "0.02"))
+    )
+    position = builders.opening_position(BTC, 10, 100, leverage=10)
+    desk = Desk(
+        contracts=[builders.instrument(BTC, tiers=tiers)],
+        opening=builders.account(positions=[position]),
+    )
+
+    desk.trade(92)  # the second tier's limit is 92.04, the first one's 90.54
+    desk.wait(1)
+    desk.trade(92)
+
+    assert [order.quantity for order in desk.orders] == [6]
+    assert desk.position() == 4
+    desk.trade(90)
+    assert [order.quantity for order in desk.orders] == [6, 4]
+
+
+def test_with_cross_margin_the_whole_equity_backs_a_position() -> None:
+    position = builders.opening_position(BTC, 1_000, 100, leverage=10)
+    opening = builders.account(20_000, positions=[position])
+
+    desk = Desk({"MARGIN_MODE": "cross"}, opening=opening)
+    desk.risk.state.emergency = True  # the emergency stop would have acted long before
+    desk.trade(90)
+    assert Origin.LIQUIDATION not in stop_exits(desk)
+    # (100 x 1000 + 500 - 20000) / (1000 x (1 - 0.0004)) = 80.5322
+    assert desk.risk.portfolio.liquidation_price(BTC) == pytest.approx(Decimal("80.53221"))
 
 
 def test_the_emergency_stop_closes_every_position() -> None:

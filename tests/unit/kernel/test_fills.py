@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.events import Side
-from services.kernel.fills import Fill, MarketState, impact_pct, market_fill
+from services.kernel.fills import (
+    Ask,
+    Fill,
+    MarketState,
+    impact_pct,
+    maker_fill,
+    market_fill,
+    takeover_fill,
+)
+from services.kernel.instruments import Instrument, generic_instrument
 from services.kernel.settings import TradingSettings
 from tests import builders
 from tests.builders import NOON, Number
@@ -26,15 +35,15 @@ def fill(
     now: int = NOON,
     tick: str = "0.01",
 ) -> Fill:
-    return market_fill(
-        side,
-        Decimal(quantity),
-        Decimal(order_price),
+    filled = market_fill(
+        Ask(side=side, quantity=Decimal(quantity), order_price=Decimal(order_price)),
         market,
         now,
         builders.instrument(tick_size=Decimal(tick)),
         TradingSettings.parse(FREE if settings is None else settings)[0],
     )
+    assert filled is not None
+    return filled
 
 
 def traded(price: Number = 100, volume: Number = 100, at: int = NOON) -> MarketState:
@@ -45,7 +54,7 @@ def traded(price: Number = 100, volume: Number = 100, at: int = NOON) -> MarketS
 
 def quoted(bid: Number, ask: Number, at: int = NOON) -> MarketState:
     market = traded()
-    market.on_quote(at, Decimal(bid), Decimal(ask))
+    market.book.on_tick(builders.quote(bid=bid, ask=ask, at=at))
     return market
 
 
@@ -91,17 +100,17 @@ def test_a_quote_counts_for_five_seconds() -> None:
 @pytest.mark.parametrize(("bid", "ask"), [(None, 102), (99, None), (0, 102), (99, 0)])
 def test_half_a_quote_is_none(bid: int | None, ask: int | None) -> None:
     market = traded()
-    market.on_quote(
-        NOON, None if bid is None else Decimal(bid), None if ask is None else Decimal(ask)
-    )
+    market.book.on_tick(builders.quote(bid=bid, ask=ask, at=NOON))
 
-    assert market.fresh_quote(NOON) is None
+    assert market.book.fresh(NOON) is None
     assert fill(market).price == 100
 
 
 def test_without_any_price_there_is_no_fill() -> None:
-    with pytest.raises(ValueError, match=f"no price for BTC_USDT at {NOON}; wait for its first"):
-        fill(MarketState())
+    ask = Ask(side=Side.BUY, quantity=Decimal(1), order_price=Decimal(100))
+    settings = TradingSettings.parse({})[0]
+
+    assert market_fill(ask, MarketState(), NOON, builders.instrument(), settings) is None
 
 
 @pytest.mark.parametrize(
@@ -186,3 +195,65 @@ def test_a_fill_is_never_better_than_the_market(
     assert result.price % Decimal("0.01") == 0
     assert result.fees > 0
     assert (result.slippage_pct > 0) == ((result.price - order_price) * side.sign > 0)
+
+
+# Inverse contracts: quantity is quote, books and volumes are base
+
+
+def inverse() -> Instrument:
+    """One contract is one dollar; half-dollar ticks."""
+    return generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+
+def inverse_ask(side: Side = Side.BUY, quantity: Number = 1000, **fields: Decimal) -> Ask:
+    given = {"order_price": Decimal(5000), **fields}
+    return Ask(side=side, quantity=Decimal(quantity), **given)
+
+
+def test_an_inverse_contract_walks_the_book_in_coins_and_pays_on_its_face_value() -> None:
+    market = MarketState()
+    market.book.on_tick(builders.depth(bids=[("4999.5", 1)], asks=[(5000, "0.1"), (5001, 9)]))
+    settings = TradingSettings.parse({})[0]
+
+    filled = market_fill(inverse_ask(), market, NOON, inverse(), settings)
+
+    # 500 at 5000 and 500 at 5001: 1000 / (0.1 + 500 / 5001) = 5000.4999, up to the tick
+    assert filled is not None
+    assert (filled.quantity, filled.price) == (1000, Decimal("5000.5"))
+    assert filled.fees == Decimal("0.8")
+    market.give(filled, Side.BUY, inverse())
+    assert len(market.book.asks) == 1
+
+
+def test_without_depth_its_impact_compares_coins() -> None:
+    market = MarketState()
+    market.on_trade(NOON, Decimal(5000), Decimal("0.8"))
+    settings = TradingSettings.parse({"SIM_HALF_SPREAD_PCT": "0"})[0]
+
+    filled = market_fill(inverse_ask(), market, NOON, inverse(), settings)
+
+    # 1000 dollars are 0.2 coins of 0.8: 0.0005 x sqrt(0.25)
+    assert filled is not None
+    assert filled.arithmetic["impact_pct"] == Decimal("0.00025")
+
+
+def test_a_resting_order_of_an_inverse_contract_fills_from_the_traded_coins() -> None:
+    market = MarketState()
+    market.on_trade(NOON, Decimal(4999), Decimal("0.1"))
+
+    filled = maker_fill(inverse_ask(limit=Decimal(5000)), market, inverse())
+
+    assert filled is not None
+    assert (filled.quantity, filled.price, filled.fees) == (500, 5000, Decimal("0.3"))
+    market.give(filled, Side.BUY, inverse())
+    assert market.unclaimed == 0
+
+
+def test_a_takeover_is_at_the_bankruptcy_price_against_the_trader_with_the_venue_s_fee() -> None:
+    ask = inverse_ask(Side.SELL)
+
+    taken = takeover_fill(ask, Decimal("3749.8"), inverse())
+
+    assert (taken.price, taken.fees, taken.liquidity) == (
+        *(Decimal("3749.5"), Decimal("0.4"), "liquidation"),
+    )

@@ -3,11 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from services.cdb_paper_runner.run_book import RunBook
 from services.kernel import perpetuals
 from services.kernel.events import Event, Side
-from services.kernel.portfolio import FundingPayment, Portfolio
+from services.kernel.portfolio import FundingPayment, Portfolio, PortfolioState
 from tests import builders
 from tests.builders import BTC, ETH, HOUR_MS, MIDNIGHT
 
@@ -124,11 +126,11 @@ def test_the_last_rate_before_the_settlement_counts() -> None:
     account = Account().apply(
         announce("0.0001"),
         announce("0.0002", at=EIGHT - 1000),
-        builders.trade(BTC, 110, EIGHT - 500),
+        builders.trade(BTC, 105, EIGHT - 500),
         builders.clock(EIGHT),
     )
 
-    assert account.settled == [(EIGHT, Decimal("-0.22"))]
+    assert account.settled == [(EIGHT, Decimal("-0.21"))]
 
 
 def test_settlements_during_an_outage_are_made_up_for_each_once() -> None:
@@ -200,26 +202,60 @@ def test_funding_at_midnight_belongs_to_the_day_that_ends() -> None:
     assert account.portfolio.daily_drawdown_pct == 0
 
 
+@pytest.mark.parametrize("restart_after", range(9))
+def test_a_restart_anywhere_pays_everything_once(restart_after: int) -> None:
+    story = [
+        announce("0.0001", EIGHT),
+        builders.clock(EIGHT - 1000),
+        announce("0.0002", SIXTEEN, at=EIGHT + 300),
+        builders.clock(EIGHT + 900),
+        announce("0.0001", EIGHT, at=EIGHT + 950),
+        builders.clock(EIGHT + 1900),
+        announce("0.0003", SIXTEEN, at=SIXTEEN - 1000),
+        builders.clock(SIXTEEN),
+        builders.clock(SIXTEEN + 1000),
+    ]
+    account = Account().apply(*story[:restart_after])
+
+    kept = msgspec.json.encode(account.portfolio.state)
+    account.portfolio = Portfolio()
+    account.portfolio.state = msgspec.json.decode(kept, type=PortfolioState)
+    account.apply(*story[restart_after:])
+
+    assert account.settled == [(EIGHT, Decimal("-0.1")), (SIXTEEN, Decimal("-0.3"))]
+
+
+def next_run(account: Account, at: int) -> Account:
+    """The account goes on in a new run that begins at this time."""
+    opening = RunBook().carried_over(account.portfolio)
+    return account.apply(builders.run_started(run_id="run-2", opening=opening, at=at))
+
+
+def test_a_settlement_between_two_runs_is_neither_lost_nor_paid_twice() -> None:
+    account = Account().apply(announce("0.0001", EIGHT), builders.clock(EIGHT - 1000))
+
+    next_run(account, EIGHT + 5_000).apply(builders.clock(EIGHT + 6_000))
+    next_run(account, EIGHT + 7_000).apply(
+        announce("0.0001", EIGHT, at=EIGHT - 500),  # late
+        builders.clock(EIGHT + 8_000),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
+
+
+def test_a_replay_of_older_data_settles_by_its_own_times() -> None:
+    account = Account().apply(announce("0.0001", SIXTEEN), builders.clock(SIXTEEN))
+
+    next_run(account, MIDNIGHT).apply(announce("0.0002", EIGHT), builders.clock(EIGHT))
+
+    assert account.settled == [(SIXTEEN, Decimal("-0.1")), (EIGHT, Decimal("-0.2"))]
+
+
 def test_what_is_received_is_rounded_down_and_what_is_paid_up() -> None:
     def payment(quantity: str) -> Decimal:
         return perpetuals.funding_payment(
-            Decimal(quantity), Decimal("33.333"), Decimal("0.00010001")
+            Decimal(quantity) * Decimal("33.333"), Decimal("0.00010001")
         )
 
     assert payment("0.001") == Decimal("-0.00000334")
     assert payment("-0.001") == Decimal("0.00000333")
-
-
-# Margin and liquidation, from the venue's documentation
-
-
-def test_liquidation_prices_by_hand() -> None:
-    # 10 at 100, 10x: margin 100, maintenance 5. Long: (5 - 100 + 1000) / 10; short mirrored.
-    margin = Decimal(100)
-    rate = Decimal("0.005")
-
-    assert perpetuals.liquidation_price(Decimal(10), Decimal(100), margin, rate) == Decimal("90.5")
-    assert perpetuals.liquidation_price(Decimal(-10), Decimal(100), margin, rate) == Decimal(
-        "109.5"
-    )
-    assert perpetuals.liquidation_distance(Decimal(10), rate) == Decimal("0.095")

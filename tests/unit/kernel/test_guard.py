@@ -195,16 +195,16 @@ def test_a_fill_read_back_is_counted_once() -> None:
         (TradingState.HALTED, None, Reason.HALTED),
         (TradingState.PAUSED, None, Reason.PAUSED),
         (TradingState.PAUSED, BTC, Reason.PAUSED),
-        (TradingState.STALE, BTC, Reason.DATA_STALE),
-        (TradingState.QUARANTINED, BTC, Reason.QUARANTINED),
+        (TradingState.REDUCE_ONLY, BTC, Reason.DATA_STALE),
+        (TradingState.HALTED, BTC, Reason.QUARANTINED),
     ],
 )
 def test_no_entry_is_accepted_or_stays_open_where_trading_is_not_active(
     state: TradingState, symbol: str | None, reason: Reason
 ) -> None:
     broker = Broker().holds(5)
-    broker.submit(builders.order())
     broker.submit(builders.order(side=Side.SELL, quantity=5, reduce_only=True, order_id="exit"))
+    broker.submit(builders.order())
 
     cancelled = broker.feed(builders.trading_state(state, symbol=symbol))
     refused = broker.submit(builders.order())
@@ -220,7 +220,7 @@ def test_another_symbol_s_state_does_not_matter() -> None:
     broker = Broker()
     broker.submit(builders.order())
 
-    assert broker.feed(builders.trading_state(TradingState.STALE, symbol=ETH)) == []
+    assert broker.feed(builders.trading_state(TradingState.REDUCE_ONLY, symbol=ETH)) == []
     assert broker.submit(builders.order(quantity=1)) == []
 
 

@@ -62,6 +62,7 @@ def test_the_daily_halt_leaves_positions_to_their_stops() -> None:
     assert desk.orders == []
 
     desk.trade("1")
+    desk.trade("1")  # a jump counts when the next trade came
 
     assert desk.orders[-1].origin in (Origin.STOP_LOSS, Origin.LIQUIDATION)
 
@@ -82,7 +83,8 @@ def test_a_day_already_lost_becomes_an_emergency_when_the_loss_goes_on() -> None
     desk = losing_desk()
     desk.trade("97")
     desk.trade("90")
-    desk.trade("44")  # 94,400 of 105,000
+    desk.trade("44")
+    desk.trade("44")  # confirmed: 94,400 of 105,000
 
     assert account_reasons(desk) == [Reason.DAILY_DRAWDOWN, Reason.EQUITY_DRAWDOWN]
     assert desk.states[-1].previous is TradingState.HALTED

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from services.kernel.events import LayerResult, LayerVerdict, Side, TradingState
+from services.kernel.risk.candidate import EntryContext
+from services.kernel.risk.cooldown import LossStreak
+from services.kernel.risk.exposure import Elsewhere
 from services.kernel.risk.layers import (
     LAYERS,
-    EntryContext,
     judge,
     judge_exit,
     not_measured,
@@ -17,7 +19,7 @@ from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings import TradingSettings
 from tests import builders
-from tests.builders import NOON
+from tests.builders import ETH, NOON
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
@@ -49,7 +51,9 @@ def candidate(**fields: Any) -> EntryContext:
         "drawdown_pct": 0,
         "account_state": TradingState.ACTIVE,
         "position": 0,
-        "exposure_elsewhere": 0,
+        "elsewhere": 0,
+        "correlated": 0,
+        "streak": LossStreak(),
         "entries_last_hour": 0,
         "doubts": (),
         "now": NOON,
@@ -60,6 +64,9 @@ def candidate(**fields: Any) -> EntryContext:
     for name, value in given.items():
         if isinstance(value, int | str) and not isinstance(value, bool | Side | TradingState):
             given[name] = value if name in exact else Decimal(value)
+    gross, correlated = given.pop("elsewhere"), given.pop("correlated")
+    alike = {ETH: Decimal("0.9")} if correlated else {}
+    given["others"] = Elsewhere(gross=gross, correlated=correlated, alike=alike)  # type: ignore[arg-type]
     return EntryContext(**given)  # type: ignore[arg-type]
 
 
@@ -85,7 +92,7 @@ def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> No
             position=500,
             stop_loss_price=0,
             entries_last_hour=10,
-            exposure_elsewhere=30_000,
+            elsewhere=30_000,
         )
     )
 
@@ -107,7 +114,7 @@ def test_a_higher_layer_is_the_reason_only_when_all_below_pass(failing: int) -> 
     breaches: dict[int, dict[str, Any]] = {
         2: {"market": market(anomaly=Reason.SLIPPAGE_SEEN)},
         3: {"signal_age_ms": 5001},
-        4: {"exposure_elsewhere": 29_999},
+        4: {"elsewhere": 29_999},
         5: {"position": 1},
         6: {"stop_loss_price": 97},
         7: {"entries_last_hour": 10},
@@ -239,7 +246,7 @@ def test_3_a_tick_from_the_same_second_as_the_clock_is_not_from_the_future() -> 
 def test_4_everything_after_the_trade_counts(
     elsewhere: int, verdict: LayerVerdict, value: str
 ) -> None:
-    result = layer(4, exposure_elsewhere=elsewhere)
+    result = layer(4, elsewhere=elsewhere)
 
     assert (result.value, result.limit) == (Decimal(value), Decimal("0.30"))
     assert result.headroom == Decimal("0.30") - Decimal(value)
@@ -354,7 +361,7 @@ def test_what_cannot_be_measured_still_has_seven_results() -> None:
 
 
 def test_an_absurd_figure_is_recorded_and_stops_nothing() -> None:
-    result = layer(4, exposure_elsewhere="1E+40")
+    result = layer(4, elsewhere="1E+40")
 
     assert result.verdict is FAIL
     assert result.value == (Decimal("1E+40") + 10_000) / 100_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.kernel.events import MarketData, Side, Signal
+from services.kernel.events import MarketData, MarketDataKind, Side, Signal
 from services.kernel.settings import TradingSettings
 from services.kernel.stages import SignalStage
 from services.kernel.strategies import Intent, Momentum
@@ -171,7 +171,7 @@ def test_an_entry_needs_the_volume_floor_within_the_window_and_an_exit_does_not(
         builders.mark(BTC, 200, NOON + 901_000),
         builders.trade(ETH, 200, NOON + 901_000),
         builders.trade(BTC, 0, NOON + 901_000),
-        builders.tick(builders.MarketDataKind.TRADE, BTC, NOON + 901_000),
+        builders.tick(MarketDataKind.TRADE, BTC, NOON + 901_000),
     ],
 )
 def test_only_trades_of_the_symbol_move_its_window(tick: MarketData) -> None:

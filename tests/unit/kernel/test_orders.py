@@ -60,8 +60,8 @@ def test_only_a_trade_or_a_whole_quote_of_its_symbol_fills(kind: str) -> None:
 
 def test_an_entry_expires_and_an_exit_does_not() -> None:
     broker = Broker({"ORDER_EXPIRY_SEC": "60"}).holds(5)
-    broker.submit(builders.order())
     broker.submit(builders.order(side=Side.SELL, quantity=5, reduce_only=True))
+    broker.submit(builders.order())
 
     assert broker.feed(builders.clock(NOON + 60_000)) == []
     assert status_of(broker.feed(builders.clock(NOON + 60_001))) == [(CANCELLED, Reason.EXPIRED)]
@@ -124,8 +124,8 @@ def test_orders_of_one_symbol_fill_in_the_order_they_came() -> None:
 
 def test_the_end_of_the_run_cancels_what_is_open_and_what_comes_later() -> None:
     broker = Broker().holds(5)
-    broker.submit(builders.order())
     broker.submit(builders.order(side=Side.SELL, quantity=5, reduce_only=True))
+    broker.submit(builders.order())
 
     ended = broker.feed(builders.run_ended())
     later = broker.submit(builders.order(side=Side.SELL, quantity=5, reduce_only=True))
@@ -138,7 +138,7 @@ def test_a_new_run_ends_what_is_open_and_forgets_the_states_of_the_last() -> Non
     broker = Broker()
     broker.trade(100)
     broker.submit(builders.order())
-    broker.feed(builders.trading_state(TradingState.STALE, symbol=ETH))
+    broker.feed(builders.trading_state(TradingState.REDUCE_ONLY, symbol=ETH))
 
     results = broker.feed(builders.run_started(run_id="run-2"))
 

@@ -92,7 +92,7 @@ def test_a_pause_stays_in_the_next_run() -> None:
     assert desk.signal(100, symbol=SOL).reason == Reason.QUARANTINED
     assert desk.execution.state.symbol_states == {
         ETH: TradingState.PAUSED,
-        SOL: TradingState.QUARANTINED,
+        SOL: TradingState.HALTED,
     }
 
 

@@ -3,8 +3,10 @@
 from decimal import Decimal
 from itertools import pairwise
 
+import msgspec
 import pytest
 
+from services.kernel import views
 from services.kernel.events import (
     Alert,
     AlertLevel,
@@ -17,13 +19,13 @@ from services.kernel.events import (
     TradingState,
     Verdict,
 )
+from services.kernel.fingerprints import ACCOUNT_FIGURES, FIGURES_KEPT, KEPT, Fingerprints
 from services.kernel.pipeline import Pipeline
 from services.kernel.risk.reasons import Reason
 from services.kernel.stages import ExecutionStage, PortfolioStage, RiskStage, SignalStage
-from services.kernel.stages.checksums import KEPT, compare_checksum, remember_checksum
 from services.kernel.topics import CONSUMES, STAGE_ORDER
 from tests import builders
-from tests.builders import BTC, NOON
+from tests.builders import BTC, ETH, NOON
 from tests.unit.kernel.desk import Desk
 
 pytestmark = pytest.mark.unit
@@ -206,18 +208,57 @@ def test_a_mismatch_is_not_healed_by_a_reset() -> None:
     assert reasons == [*(Reason.CHECKSUM_MISMATCH, Reason.OPERATOR, Reason.CHECKSUM_MISMATCH)]
 
 
-def test_checksums_are_kept_for_an_hour_of_minutes() -> None:
-    checksums: dict[str, str] = {}
+def test_fingerprints_are_kept_for_an_hour_of_minutes() -> None:
+    kept = Fingerprints()
     portfolio = Desk().portfolio.portfolio
     clocks = [builders.clock(NOON + minute * 60_000) for minute in range(100)]
     for previous, clock in pairwise(clocks):
-        remember_checksum(checksums, clock, previous.timestamp, portfolio)
+        kept.remember(clock, previous.timestamp, portfolio)
         second = builders.clock(clock.timestamp + 1000)
-        remember_checksum(checksums, second, clock.timestamp, portfolio)
+        kept.remember(second, clock.timestamp, portfolio)
 
-    assert list(checksums) == [clock.event_id for clock in clocks[-KEPT:]]
+    assert list(kept.checksums) == [clock.event_id for clock in clocks[-KEPT:]]
+    assert list(kept.figures) == [clock.event_id for clock in clocks[-FIGURES_KEPT:]]
     too_late = builders.portfolio_snapshot("another", clocks[1])
-    assert compare_checksum(checksums, too_late) is None
+    assert kept.difference(too_late) is None
+    without_figures = builders.portfolio_snapshot("another", clocks[-FIGURES_KEPT - 1])
+    assert kept.difference(without_figures) == (
+        f"portfolio checksum {portfolio.checksum()} differs from another of cdb_paper_runner at "
+        f"{clocks[-FIGURES_KEPT - 1].timestamp}"
+    )
+
+
+def test_a_mismatch_says_where_the_folds_differ() -> None:
+    desk = Desk(symbols=[BTC, ETH])
+    desk.enter(100, symbol=BTC)
+    desk.enter(100, symbol=ETH)
+    fee = desk.portfolio.portfolio.state.books[BTC].fees
+    for service in (desk.risk, desk.execution):
+        service.portfolio.state.books[BTC].fees += 1
+        service.portfolio.state.positions[ETH].stop_loss_price = Decimal(50)
+
+    desk.wait(60)
+
+    message = desk.alerts_of("CHECKSUM_MISMATCH")[0].message
+    assert f"BTC_USDT fees is {fee + 1} here, {fee} there" in message
+    assert "ETH_USDT stop_loss_price is 50 here, 98.00 there" in message
+    assert "ETH_USDT fees" not in message
+
+
+def test_a_mismatch_of_many_figures_tells_the_first_few() -> None:
+    kept, portfolio = Fingerprints(), Desk().portfolio.portfolio
+    clock = builders.clock(NOON)
+    kept.remember(clock, 0, portfolio)
+
+    told = kept.difference(builders.portfolio_snapshot("another", clock))
+
+    assert told is not None
+    assert "cash is 100000 here, 0 there; " in told
+    hidden = msgspec.structs.replace(
+        builders.portfolio_snapshot("another", clock),
+        **{name: getattr(portfolio.state, name) for name in ACCOUNT_FIGURES},
+    )
+    assert str(kept.difference(hidden)).endswith(": in nothing that is published")
 
 
 # Runs
@@ -234,7 +275,7 @@ def test_a_second_run_goes_on_with_the_account_of_the_first() -> None:
         *(OrderStatus.CANCELLED, Reason.RUN_ENDED),
     )
 
-    (view,) = fold.views()
+    (view,) = views.positions(fold)
     opening = builders.account(
         fold.cash,
         peak=fold.state.peak_equity,
@@ -307,7 +348,7 @@ def test_the_status_of_risk_tells_what_forbids_trading() -> None:
 
     status = desk.risk.status()
 
-    assert status["account"] == "ACTIVE"
+    assert status["account"] == "REDUCE_ONLY"
     assert status["symbols"] == {BTC: "PAUSED"}
     assert status["conditions"] == {"cdb_db_writer|DATABASE_AWAY|": "DATABASE_AWAY: not reachable"}
     assert (status["positions"], status["pending_orders"]) == (0, 0)

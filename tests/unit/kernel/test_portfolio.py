@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.events import Event, OrderStatus, Side, TradingState
+from services.kernel import views
+from services.kernel.events import Event, MarketDataKind, OrderStatus, Side, TradingState
 from services.kernel.portfolio import ClosedTrade, Portfolio
 from tests import builders
 from tests.builders import BTC, DAY_MS, ETH, MIDNIGHT, NOON, Number
@@ -121,8 +122,8 @@ def test_of_two_stops_the_one_that_is_hit_first_stays(
         builders.trade(price=-5),
         builders.mark(price=0),
         builders.trade(price=50, backfill=True),
-        builders.tick(builders.MarketDataKind.TRADE, BTC, NOON),
-        builders.tick(builders.MarketDataKind.MARK, BTC, NOON),
+        builders.tick(MarketDataKind.TRADE, BTC, NOON),
+        builders.tick(MarketDataKind.MARK, BTC, NOON),
     ],
 )
 def test_what_fills_nothing_and_marks_nothing_changes_nothing(event: Event) -> None:
@@ -213,20 +214,20 @@ def test_the_peak_follows_equity_up_only() -> None:
     portfolio = opened(bought(10, 100))
 
     for price in (110, 120, 90):
-        portfolio.apply(builders.trade(price=price))
+        portfolio.apply(builders.mark(price=price))
 
     assert portfolio.state.peak_equity == 100_200
     assert portfolio.drawdown_pct == Decimal(300) / 100_200
 
 
 def test_a_release_rebases_but_the_worst_of_the_run_stays_known() -> None:
-    portfolio = opened(builders.clock(), bought(100, 100), builders.trade(price=50))
+    portfolio = opened(builders.clock(), bought(100, 100), builders.mark(price=50))
     worst = (portfolio.state.max_drawdown_pct, portfolio.state.worst_day_pct)
     assert worst == (Decimal("0.05"), Decimal("0.05"))
 
     portfolio.apply(builders.trading_state(TradingState.ACTIVE, TradingState.HALTED, equity=95_000))
     assert portfolio.drawdown_pct == portfolio.daily_drawdown_pct == 0
-    portfolio.apply(builders.trade(price=40))
+    portfolio.apply(builders.mark(price=40))
 
     assert portfolio.drawdown_pct == Decimal(1000) / 95_000
     assert portfolio.state.max_drawdown_pct == portfolio.state.worst_day_pct == Decimal("0.06")
@@ -235,8 +236,8 @@ def test_a_release_rebases_but_the_worst_of_the_run_stays_known() -> None:
 def test_the_worst_day_is_from_its_first_equity_to_its_lowest() -> None:
     portfolio = opened(builders.clock(), bought(100, 100))
     for day, low in enumerate((90, 95, 70), start=1):
-        portfolio.apply(builders.trade(price=low))
-        portfolio.apply(builders.trade(price=100))
+        portfolio.apply(builders.mark(price=low))
+        portfolio.apply(builders.mark(price=100))
         portfolio.apply(builders.clock(MIDNIGHT + day * DAY_MS))
 
     assert portfolio.state.worst_day_pct == Decimal("0.03")
@@ -326,7 +327,7 @@ def test_cash_and_coins_conserve_exactly_through_partial_closes_and_flips(
 
     for step in steps:
         if step[0] == "mark":
-            portfolio.apply(builders.trade(step[1], step[2]))
+            portfolio.apply(builders.mark(step[1], step[2]))
             ledger.prices[step[1]] = Fraction(step[2])
         else:
             _, symbol, side, quantity, price = step
@@ -367,6 +368,6 @@ def test_equal_folds_share_a_checksum_and_views_are_in_order() -> None:
     one, two = opened(*events), opened(*reversed(events))
 
     assert one.checksum() == two.checksum()
-    assert [view.symbol for view in one.views()] == [BTC, ETH]
-    assert one.views()[1].notional == 100
+    assert [view.symbol for view in views.positions(one)] == [BTC, ETH]
+    assert views.positions(one)[1].notional == 100
     assert one.checksum() != opened(bought(1)).checksum()

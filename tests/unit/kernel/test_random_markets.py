@@ -1,6 +1,6 @@
 """What must hold in every market: properties of the stages over random ones."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
@@ -30,7 +30,7 @@ from services.kernel.events import (
 )
 from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio import Portfolio
-from services.kernel.risk.reasons import REASONS
+from services.kernel.risk.reasons import Reason
 from services.kernel.settings import TradingSettings
 from services.kernel.stages import (
     ExecutionStage,
@@ -48,6 +48,7 @@ STAGES: tuple[type[Stage], ...] = (ExecutionStage, RiskStage, SignalStage, Portf
 seeds = st.integers(0, 40)
 few = settings(max_examples=25)
 STEPS = 300
+WORKING = (OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED)
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +85,7 @@ def test_the_markets_are_lively_enough_to_mean_something() -> None:
                 seen[f"origin {event.origin}"] += 1
             if isinstance(event, OrderResult):
                 seen[f"{event.status} {event.reason}"] += 1
+                seen[f"liquidity {event.liquidity}"] += 1
             if isinstance(event, TradingStateChanged):
                 seen[f"state {event.state}"] += 1
 
@@ -91,7 +93,10 @@ def test_the_markets_are_lively_enough_to_mean_something() -> None:
         *("APPROVED None", "TRIMMED None", "REJECTED NOTHING_TO_REDUCE", "REJECTED HALTED"),
         *("REJECTED PAUSED", "REJECTED POSITION_LIMIT", "REJECTED NOT_APPROVED"),
         *("origin stop_loss", "FILLED None", "CANCELLED EXPIRED", "CANCELLED HALTED"),
-        *("state HALTED", "state STALE", "state PAUSED", "Alert", "PortfolioSnapshot"),
+        *("state HALTED", "state REDUCE_ONLY", "state PAUSED", "Alert", "PortfolioSnapshot"),
+        *("PARTIALLY_FILLED None", "PENDING TRIGGERED", "CANCELLED NOT_FILLED_AT_ONCE"),
+        *("CANCELLED CANCELLED_BY_EXIT", "origin take_profit"),
+        *("REJECTED INVALID_SIGNAL", "liquidity maker"),
     ):
         assert seen[what] > 0, (what, seen)
 
@@ -164,10 +169,13 @@ def test_all_folds_agree_at_every_minute(seed: int) -> None:
         for stage in (risk, execution):
             if event.TOPIC in stage.topics:
                 stage.handle(event)
-        if isinstance(event, PortfolioSnapshot) and event.causation_id in risk.state.checksums:
+        if (
+            isinstance(event, PortfolioSnapshot)
+            and event.causation_id in risk.state.checksums.checksums
+        ):
             compared += 1
-            assert risk.state.checksums[event.causation_id] == event.checksum
-            assert execution.state.checksums[event.causation_id] == event.checksum
+            assert risk.state.checksums.checksums[event.causation_id] == event.checksum
+            assert execution.state.checksums.checksums[event.causation_id] == event.checksum
 
     assert compared > 5
     assert not [e for e in of_type(events, Condition) if e.name == "CHECKSUM_MISMATCH"]
@@ -196,7 +204,8 @@ def test_every_signal_is_decided_once_and_every_order_ends_once(seed: int) -> No
     events = record(seed)
     decided = Counter(d.signal_id for d in of_type(events, RiskDecision) if d.signal_id)
     orders = [o for o in of_type(events, Order) if not o.external]
-    ended = Counter(r.order_id for r in of_type(events, OrderResult))
+    results = of_type(events, OrderResult)
+    ended = Counter(r.order_id for r in results if r.status not in WORKING)
 
     assert decided == Counter(signal.signal_id for signal in of_type(events, Signal))
     assert ended == Counter(o.order_id for o in of_type(events, Order))
@@ -217,22 +226,28 @@ def test_every_decision_keeps_seven_layers_and_its_reason_is_the_lowest_that_fai
             assert failed == []
             assert decision.reason is None
         elif failed:
-            source = REASONS[decision.reason].source  # type: ignore[index]
-            assert source == f"layer {failed[0].layer}", decision
+            info = Reason(decision.reason or "").info
+            assert (info.layer, info.unit) == (failed[0].layer, failed[0].unit), decision
 
 
 @few
 @given(seed=seeds)
 def test_no_fill_without_one_approval_of_at_least_that_size(seed: int) -> None:
     approvals: dict[str, RiskDecision] = {}
+    filled: defaultdict[str, Decimal] = defaultdict(Decimal)
+    ended: set[str] = set()
     for event in record(seed):
         if isinstance(event, RiskDecision) and event.order_id and event.verdict != "REJECTED":
             assert event.order_id not in approvals
             approvals[event.order_id] = event
         if isinstance(event, OrderResult) and event.filled_quantity:
-            approval = approvals.pop(event.order_id)
-            assert event.filled_quantity <= approval.quantity
+            approval = approvals[event.order_id]
+            filled[event.order_id] += event.filled_quantity
+            assert filled[event.order_id] <= approval.quantity
             assert (event.symbol, event.side) == (approval.symbol, approval.side)
+            assert event.order_id not in ended
+        if isinstance(event, OrderResult) and event.status not in WORKING:
+            ended.add(event.order_id)
 
 
 @few

@@ -6,9 +6,11 @@ import pytest
 
 from services.kernel.settings import (
     ALIASES,
+    ALL_SPECS,
     SETTING_SPECS,
     SettingError,
     SettingSpec,
+    SizingMethod,
     TradingSettings,
 )
 
@@ -145,5 +147,23 @@ def test_settings_survive_the_way_into_the_record_and_back() -> None:
     assert TradingSettings.parse(settings.to_mapping()) == (settings, ())
 
 
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("", SizingMethod.FIXED_FRACTION),
+        ("kelly", SizingMethod.KELLY),
+        (" Volatility-Target ", SizingMethod.VOLATILITY_TARGET),
+    ],
+)
+def test_a_word_is_read_as_people_write_it(text: str, method: SizingMethod) -> None:
+    assert TradingSettings.parse({"SIZING_METHOD": text})[0].sizing_method is method
+
+
+def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
+    known = "fixed_fraction, volatility_target, atr, kelly"
+    with pytest.raises(SettingError, match=f"SIZING_METHOD='kely' is not known; .*{known}"):
+        TradingSettings.parse({"SIZING_METHOD": "kely"})
+
+
 def test_every_setting_is_a_field_and_every_field_a_setting() -> None:
-    assert {spec.field for spec in SETTING_SPECS} == set(TradingSettings.__struct_fields__)
+    assert {spec.field for spec in ALL_SPECS} == set(TradingSettings.__struct_fields__)

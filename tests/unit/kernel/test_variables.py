@@ -6,10 +6,11 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import Event, MarketData, OrderResult, Signal, Verdict
-from services.kernel.settings import SETTING_SPECS
+from services.kernel.settings import ALL_SPECS
 from services.kernel.stages import SignalStage
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL, THE
+from tests.unit.kernel import moves
 from tests.unit.kernel.desk import Desk
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
@@ -99,6 +100,29 @@ def fourth_position(settings: Settings) -> object:
     return last_decision(desk)
 
 
+def second_of_two_that_move_alike(settings: Settings) -> object:
+    """Most steps are shared, so that the two are alike by more than 0.8 and less than 0.99."""
+    desk = Desk({"MAX_CORRELATED_EXPOSURE_PCT": "0.15"} | settings, symbols=(BTC, ETH))
+    moves.walk(desk, BTC, ETH, own="0.4")
+    desk.enter(100, symbol=BTC)
+    desk.trade(100, ETH)
+    desk.signal(100, symbol=ETH)
+    return last_decision(desk)
+
+
+def entry_soon_after_three_losses(settings: Settings) -> object:
+    desk = Desk(settings)
+    for _ in range(3):
+        desk.enter(100, quantity=1)
+        desk.exit_signal(99)
+        desk.wait(1)
+        desk.trade(99)
+    desk.wait(10)
+    desk.trade(100)
+    desk.signal(100, quantity=1)
+    return last_decision(desk)
+
+
 def stop_of_an_entry(settings: Settings) -> object:
     desk = Desk(settings)
     desk.enter(100)
@@ -124,6 +148,14 @@ def tick_after_an_order(settings: Settings) -> object:
 
 def price_of_a_fill(settings: Settings) -> object:
     return Desk(settings).enter(100).filled_price
+
+
+def exits_of_a_rise_and_a_fall(settings: Settings) -> object:
+    desk = Desk(settings)
+    desk.enter(100)
+    for price in (102, "100.5"):
+        desk.trade(price)
+    return [decision.price for decision in desk.decisions if decision.reduce_only]
 
 
 def unfilled_entry(settings: Settings) -> object:
@@ -154,6 +186,44 @@ def account_of(settings: Settings) -> object:
     return desk.signal(100).quantity
 
 
+def sized_by(method: str, settings: Settings) -> object:
+    """An entry after forty minutes in which the price swung by 0.3 % a minute."""
+    desk = Desk({"SIZING_METHOD": method, "SIZING_BAR_MINUTES": "1", **settings})
+    for second in range(0, 2400, 30):
+        desk.trade("100.3" if second // 60 % 2 else 100)
+        desk.wait(30, step=15)
+    decision = desk.signal(100)
+    return decision.requested_quantity, decision.stop_loss_price
+
+
+def sized_by_atr(settings: Settings) -> object:
+    return sized_by("atr", settings)
+
+
+def sized_by_volatility(settings: Settings) -> object:
+    return sized_by("volatility_target", settings)
+
+
+def sized_by_default(settings: Settings) -> object:
+    return sized_by("fixed_fraction", settings)
+
+
+def sized_by_kelly(settings: Settings) -> object:
+    """After twenty closed positions: as many won as lost, and hardly more."""
+    desk = Desk({"SIZING_METHOD": "kelly", "KELLY_MIN_TRADES": "20", **settings})
+    results = [Decimal(amount) for amount in ("10.1", "-10") * 10]
+    desk.risk.portfolio.state.round_trips = results
+    desk.trade(100)
+    return desk.signal(100).requested_quantity
+
+
+def ten_times_leverage_after_a_loss(settings: Settings) -> object:
+    position = builders.opening_position(BTC, 10, 100, leverage=10)
+    desk = Desk(settings, opening=builders.account(positions=[position]))
+    desk.trade(90)
+    return [order.origin for order in desk.orders]
+
+
 CASES: dict[str, tuple[Story, str]] = {
     "ACCOUNT_EQUITY": (account_of, "50000"),
     "LOOKBACK_MINUTES": (strategy_signals, "30"),
@@ -170,20 +240,33 @@ CASES: dict[str, tuple[Story, str]] = {
     "DATA_STALE_TIMEOUT_SEC": (entry_after_silence, "30"),
     "MAX_SIGNAL_AGE_SEC": (entry_of_an_old_signal, "2"),
     "MAX_TOTAL_EXPOSURE_PCT": (fourth_position, "0.40"),
+    "MAX_CORRELATED_EXPOSURE_PCT": (second_of_two_that_move_alike, "0.10"),
+    "CORRELATION_THRESHOLD": (second_of_two_that_move_alike, "0.99"),
     "MAX_POSITION_PCT": (one_entry, "0.05"),
     "MAX_LEVERAGE": (one_entry, "10"),
     "MIN_LIQUIDATION_DISTANCE": (one_entry, "0.50"),
     "STOP_LOSS_PCT": (stop_of_an_entry, "0.01"),
+    "TAKE_PROFIT_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
+    "TRAILING_STOP_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
     "MAX_TRADES_PER_HOUR": (third_entry, "2"),
+    "MAX_CONSECUTIVE_LOSSES": (entry_soon_after_three_losses, "4"),
+    "LOSS_COOLDOWN_SEC": (entry_soon_after_three_losses, "0"),
     "SIM_LATENCY_MS": (tick_after_an_order, "500"),
     "SIM_HALF_SPREAD_PCT": (price_of_a_fill, "0.01"),
     "SIM_IMPACT_PCT": (price_of_a_fill, "0.01"),
     "ORDER_EXPIRY_SEC": (unfilled_entry, "20"),
+    "VOLATILITY_TARGET_PCT": (sized_by_volatility, "0.05"),
+    "ATR_MULTIPLE": (sized_by_atr, "4"),
+    "SIZING_BAR_MINUTES": (sized_by_volatility, "20"),
+    "KELLY_FRACTION": (sized_by_kelly, "0.05"),
+    "KELLY_MIN_TRADES": (sized_by_kelly, "21"),
+    "MARGIN_MODE": (ten_times_leverage_after_a_loss, "cross"),
+    "SIZING_METHOD": (sized_by_default, "atr"),
 }
 """Variable: a story in which it decides, and a value with which the story ends differently."""
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in SETTING_SPECS])
+@pytest.mark.parametrize("name", [spec.name for spec in ALL_SPECS])
 def test_it_changes_a_decision(name: str) -> None:
     story, value = CASES[name]
 

@@ -13,12 +13,14 @@ from services.kernel.events import (
     MarketData,
     MarketDataKind,
     Order,
+    OrderType,
     Origin,
     Pause,
     Reset,
     Resume,
     Side,
     Signal,
+    TimeInForce,
 )
 from services.kernel.ids import make_id
 from services.kernel.topics import TAKES_FROM_OUTSIDE, TOPICS
@@ -234,3 +236,31 @@ def test_an_intake_gives_every_message_its_own_id() -> None:
     ids = {intake.take("market_data", body, run_id="run", now_ms=None).event_id for _ in range(3)}
     assert len(ids) == 3
     assert intake.taken == 3
+
+
+def test_a_signal_by_hand_may_ask_for_an_order_with_its_own_price() -> None:
+    message = {
+        "symbol": "BTC_USDT", "direction": "buy", "price": 100, "order_type": "stop_limit",
+        "limit_price": 99.5, "trigger_price": "99", "time_in_force": "ioc", "post_only": True,
+    }  # fmt: skip
+    event = taken("signals", message)
+
+    assert isinstance(event, Signal)
+    assert (event.order_type, event.time_in_force) == (OrderType.STOP_LIMIT, TimeInForce.IOC)
+    assert [event.limit_price, event.trigger_price] == [Decimal("99.5"), 99]
+    assert event.post_only
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"order_type": "iceberg"}, "order_type is 'ICEBERG', one of MARKET, LIMIT, STOP"),
+        ({"time_in_force": "GTD"}, "time_in_force is 'GTD', one of GTC, IOC, FOK is needed"),
+        ({"limit_price": -1}, "limit_price"),
+    ],
+)
+def test_a_signal_whose_terms_mean_nothing_is_malformed(fields: dict[str, Any], said: str) -> None:
+    message = {"symbol": "BTC_USDT", "direction": "buy", "price": 100, **fields}
+
+    with pytest.raises(Malformed, match=said):
+        taken("signals", message)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.kernel import topics
-from services.kernel.settings import SETTING_SPECS, SettingError
+from services.kernel.settings import ALL_SPECS, SettingError
 from services.runtime import settings
 from services.runtime.settings import MANDATORY, SECRETS, Settings
 
@@ -108,7 +108,7 @@ def test_the_environment_wins_over_the_env_file_and_set_wins_over_both(tmp_path:
 def test_provenance_covers_every_setting_once():
     names = [entry.name for entry in load().provenance]
     expected = {name.upper() for name in Settings.model_fields}
-    expected |= {spec.name for spec in SETTING_SPECS}
+    expected |= {spec.name for spec in ALL_SPECS}
     assert len(names) == len(set(names))
     assert set(names) == expected
 
@@ -228,3 +228,26 @@ def test_an_env_file_that_is_not_text_is_named(tmp_path: Path):
 def test_the_example_file_is_known_to_the_last_name():
     loaded = load(env_file=Path(__file__).parents[3] / ".env.example")
     assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize("service", MANDATORY)
+def test_no_service_starts_with_settings_under_which_no_entry_could_pass(service: str):
+    secrets = dict.fromkeys(MANDATORY[service], HIDDEN)
+
+    with pytest.raises(SettingError, match=r"MAX_LEVERAGE=10 .*MIN_LIQUIDATION_DISTANCE=0.15"):
+        load(service, MAX_LEVERAGE="10", **secrets)
+
+    assert load(service, MAX_LEVERAGE="5", **secrets).trading.max_leverage == 5
+
+
+def test_an_operator_s_command_works_with_them_and_is_told():
+    loaded = load(MAX_LEVERAGE="10")
+
+    assert loaded.contradictions[0].fatal
+    assert loaded.warnings[0].startswith("no service starts: MAX_LEVERAGE=10")
+
+
+def test_settings_that_only_trim_warn():
+    (warning,) = load(topics.CORE, REDIS_PASSWORD_CDB_CORE=HIDDEN, STOP_LOSS_PCT="0.01").warnings
+
+    assert "RISK_PER_TRADE_PCT=0.002 with STOP_LOSS_PCT=0.01 asks for 20 % of equity" in warning

@@ -1,0 +1,141 @@
+"""The order book as far as it is known: best bid and ask, and what the levels behind them hold.
+
+Prices are quote per base; the sizes of levels are base in every contract.
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from services.kernel.events import MarketData, MarketDataKind, PriceLevel, Side
+
+ZERO = Decimal(0)
+MAX_AGE_MS = 5_000
+"""Age up to which a quote or a book tells what the market is now."""
+MAX_LEVELS = 20
+
+
+class Walk(Struct, frozen=True, kw_only=True, gc=False):
+    """What a walk down one side of a book would trade.
+
+    Attributes:
+        quantity: In the contract's unit; less than asked for where the book holds no more.
+        base, quote: The same in both currencies; the average price is their ratio.
+        worst: Price of the last level that is needed.
+        levels: How many are needed.
+    """
+
+    quantity: Decimal
+    base: Decimal
+    quote: Decimal
+    worst: Decimal
+    levels: int
+
+    @property
+    def price(self) -> Decimal:
+        """Average price; only where something is traded."""
+        return self.quote / self.base
+
+
+class Book(Struct, kw_only=True):
+    """The best prices and, where depth is told, the first levels of one symbol.
+
+    Attributes:
+        bid, ask: Best prices; None where that side has none.
+        time: When they were told, Unix milliseconds.
+        bids, asks: Levels from the best one on; empty where only quotes are told.
+        depth_time: When the levels were told.
+    """
+
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    time: int = 0
+    bids: tuple[PriceLevel, ...] = ()
+    asks: tuple[PriceLevel, ...] = ()
+    depth_time: int = -MAX_AGE_MS - 1
+
+    def on_tick(self, tick: MarketData) -> None:
+        """Take a quote or a book; a side without a positive price is unknown."""
+        bid, ask = tick.bid, tick.ask
+        if tick.kind is MarketDataKind.DEPTH:
+            bids, asks = tick.bids, tick.asks
+            if bids is not None:
+                self.bids = bids[:MAX_LEVELS]
+                bid = bid or (bids[0][0] if bids else None)
+            if asks is not None:
+                self.asks = asks[:MAX_LEVELS]
+                ask = ask or (asks[0][0] if asks else None)
+            self.depth_time = tick.timestamp
+        self.bid = bid if bid is not None and bid > 0 else None
+        self.ask = ask if ask is not None and ask > 0 else None
+        self.time = tick.timestamp
+
+    def fresh(self, now: int) -> tuple[Decimal, Decimal] | None:
+        """Best bid and ask if both are known and at most five seconds old."""
+        if self.bid is None or self.ask is None or now - self.time > MAX_AGE_MS:
+            return None
+        return self.bid, self.ask
+
+    def touch(self, side: Side, now: int) -> Decimal | None:
+        """The price that an order of this side meets first; None where it is not known."""
+        quote = self.fresh(now)
+        if quote is None:
+            return None
+        return quote[1] if side is Side.BUY else quote[0]
+
+    def walk(
+        self,
+        side: Side,
+        quantity: Decimal,
+        now: int,
+        *,
+        inverse: bool,
+        limit: Decimal | None = None,
+    ) -> Walk | None:
+        """What a market order of this side would trade now.
+
+        No level counts as better than the best price, which may have been told after the levels.
+
+        Args:
+            side: Of the order.
+            quantity: In the contract's unit, > 0.
+            now: Unix milliseconds.
+            inverse: Whether that unit is quote currency.
+            limit: The worst price that is acceptable.
+
+        Returns:
+            None where depth is not known, or was told more than five seconds ago. Nothing is
+            traded where the side is empty.
+        """
+        if now - self.depth_time > MAX_AGE_MS:
+            return None
+        worst = self.touch(side, now) or ZERO
+        levels = () if not worst else self.asks if side is Side.BUY else self.bids
+        left, base, quote, used = quantity, ZERO, ZERO, 0
+        for price, size in levels:
+            if price <= 0 or size <= 0:
+                continue
+            at = price if (price - worst) * side.sign > 0 else worst
+            if left <= 0 or (limit is not None and (at - limit) * side.sign > 0):
+                break
+            worst, used = at, used + 1
+            held = size * at if inverse else size
+            traded = min(held, left)
+            left -= traded
+            base += traded / at if inverse else traded
+            quote += traded if inverse else traded * at
+        return Walk(quantity=quantity - left, base=base, quote=quote, worst=worst, levels=used)
+
+    def take(self, side: Side, base: Decimal) -> None:
+        """What was traded is gone from the levels, until the next book is told."""
+        levels = self.asks if side is Side.BUY else self.bids
+        left: list[PriceLevel] = []
+        for price, size in levels:
+            taken = min(size, base) if size > 0 else ZERO
+            base -= taken
+            if size > taken:
+                left.append((price, size - taken))
+        if side is Side.BUY:
+            self.asks = tuple(left)
+        else:
+            self.bids = tuple(left)

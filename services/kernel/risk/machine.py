@@ -1,0 +1,134 @@
+"""The trading states, and every way from one to another: two tables, one for each scope.
+
+What holds (a halt, a pause, doubt, silence) decides where a trigger leads to; the tables say where
+it may lead at all. The strictest state that something asks for wins.
+"""
+
+from collections.abc import Mapping, Set
+from enum import StrEnum
+
+from services.kernel.events import TradingState
+
+ACTIVE, REDUCE_ONLY = TradingState.ACTIVE, TradingState.REDUCE_ONLY
+PAUSED, HALTED = TradingState.PAUSED, TradingState.HALTED
+
+
+class Trigger(StrEnum):
+    """What may move a trading state."""
+
+    HALT = "HALT"
+    RESET = "RESET"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+    DOUBT = "DOUBT"
+    CERTAINTY = "CERTAINTY"
+    SILENCE = "SILENCE"
+    FRESH_DATA = "FRESH_DATA"
+    ANOMALY = "ANOMALY"
+    RETRY_PASSED = "RETRY_PASSED"
+    QUARANTINE = "QUARANTINE"
+
+
+Targets = Set[TradingState]
+Table = Mapping[tuple[TradingState, Trigger], Targets]
+
+
+ACCOUNT: Table = {
+    (ACTIVE, Trigger.HALT): {HALTED},
+    (ACTIVE, Trigger.PAUSE): {PAUSED},
+    (ACTIVE, Trigger.RESUME): {ACTIVE},
+    (ACTIVE, Trigger.RESET): {ACTIVE},
+    (ACTIVE, Trigger.DOUBT): {REDUCE_ONLY},
+    (ACTIVE, Trigger.CERTAINTY): {ACTIVE},
+    (REDUCE_ONLY, Trigger.HALT): {HALTED},
+    (REDUCE_ONLY, Trigger.PAUSE): {PAUSED},
+    (REDUCE_ONLY, Trigger.RESUME): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.RESET): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.DOUBT): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.CERTAINTY): {REDUCE_ONLY, ACTIVE},
+    (PAUSED, Trigger.HALT): {HALTED},
+    (PAUSED, Trigger.PAUSE): {PAUSED},
+    (PAUSED, Trigger.RESUME): {REDUCE_ONLY, ACTIVE},
+    (PAUSED, Trigger.RESET): {PAUSED},
+    (PAUSED, Trigger.DOUBT): {PAUSED},
+    (PAUSED, Trigger.CERTAINTY): {PAUSED},
+    (HALTED, Trigger.HALT): {HALTED},
+    (HALTED, Trigger.PAUSE): {HALTED},
+    (HALTED, Trigger.RESUME): {HALTED},
+    (HALTED, Trigger.RESET): {PAUSED, REDUCE_ONLY, ACTIVE},
+    (HALTED, Trigger.DOUBT): {HALTED},
+    (HALTED, Trigger.CERTAINTY): {HALTED},
+}
+"""The account. HALTED: risk or an operator; PAUSED: an operator; REDUCE_ONLY: something is in
+doubt (a lag, the database away). Only a reset leaves HALTED; only a resume lifts PAUSED."""
+
+SYMBOL: Table = {
+    (ACTIVE, Trigger.PAUSE): {PAUSED},
+    (ACTIVE, Trigger.RESUME): {ACTIVE},
+    (ACTIVE, Trigger.DOUBT): {REDUCE_ONLY},
+    (ACTIVE, Trigger.CERTAINTY): {ACTIVE},
+    (ACTIVE, Trigger.SILENCE): {REDUCE_ONLY},
+    (ACTIVE, Trigger.ANOMALY): {PAUSED},
+    (REDUCE_ONLY, Trigger.PAUSE): {PAUSED},
+    (REDUCE_ONLY, Trigger.RESUME): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.DOUBT): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.CERTAINTY): {REDUCE_ONLY, ACTIVE},
+    (REDUCE_ONLY, Trigger.SILENCE): {REDUCE_ONLY},
+    (REDUCE_ONLY, Trigger.FRESH_DATA): {REDUCE_ONLY, ACTIVE},
+    (REDUCE_ONLY, Trigger.ANOMALY): {PAUSED},
+    (PAUSED, Trigger.PAUSE): {PAUSED},
+    (PAUSED, Trigger.RESUME): {REDUCE_ONLY, ACTIVE},
+    (PAUSED, Trigger.DOUBT): {PAUSED},
+    (PAUSED, Trigger.CERTAINTY): {PAUSED},
+    (PAUSED, Trigger.SILENCE): {PAUSED},
+    (PAUSED, Trigger.FRESH_DATA): {PAUSED},
+    (PAUSED, Trigger.ANOMALY): {PAUSED},
+    (PAUSED, Trigger.RETRY_PASSED): {PAUSED, REDUCE_ONLY, ACTIVE},
+    (PAUSED, Trigger.QUARANTINE): {HALTED},
+    (HALTED, Trigger.PAUSE): {HALTED},
+    (HALTED, Trigger.RESUME): {REDUCE_ONLY, ACTIVE},
+    (HALTED, Trigger.DOUBT): {HALTED},
+    (HALTED, Trigger.CERTAINTY): {HALTED},
+    (HALTED, Trigger.SILENCE): {HALTED},
+    (HALTED, Trigger.FRESH_DATA): {HALTED},
+    (HALTED, Trigger.ANOMALY): {HALTED},
+}
+"""One symbol. HALTED: quarantined after ten failed retries; PAUSED: an anomaly or an operator;
+REDUCE_ONLY: silent, or in doubt. Only a resume leaves HALTED."""
+
+
+def account_state(*, halted: bool, paused: bool, in_doubt: bool) -> TradingState:
+    """The strictest state that what holds asks for."""
+    if halted:
+        return HALTED
+    if paused:
+        return PAUSED
+    return REDUCE_ONLY if in_doubt else ACTIVE
+
+
+def symbol_state(
+    *, quarantined: bool, paused: bool, anomalous: bool, stale: bool, in_doubt: bool
+) -> TradingState:
+    """The strictest state that what holds asks for."""
+    if quarantined:
+        return HALTED
+    if paused or anomalous:
+        return PAUSED
+    return REDUCE_ONLY if stale or in_doubt else ACTIVE
+
+
+def step(table: Table, state: TradingState, trigger: Trigger, held: TradingState) -> TradingState:
+    """Where a trigger leads to from a state.
+
+    Args:
+        table: `ACCOUNT` or `SYMBOL`.
+        state: Before.
+        trigger: What happened.
+        held: The strictest state that what holds now asks for.
+
+    Raises:
+        ValueError: The table knows no such way: a defect, and nothing that input can cause.
+    """
+    if held not in table.get((state, trigger), ()):
+        raise ValueError(f"no way from {state} to {held} by {trigger}; see the transition tables")
+    return held
