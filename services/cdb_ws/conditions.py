@@ -21,8 +21,10 @@ def condition(
     *,
     detail: str,
     unique: object = 0,
+    symbol: str | None = None,
+    lost: tuple[int, int] | None = None,
 ) -> Condition:
-    """A condition of the whole market.
+    """A condition of the whole market, or of one symbol.
 
     Args:
         run_id: The run.
@@ -31,7 +33,10 @@ def condition(
         phase: Whether it begins to hold or no longer does.
         detail: What was seen, for people.
         unique: Tells conditions of the same name apart.
+        symbol: Which symbol; None for all.
+        lost: First and last millisecond between which deals may be missing.
     """
+    lost_from, lost_to = lost or (None, None)
     return Condition(
         event_id=make_id(run_id, WS, "condition", name, phase, unique),
         run_id=run_id,
@@ -42,8 +47,10 @@ def condition(
         correlation_id=None,
         name=name,
         phase=phase,
-        symbol=None,
+        symbol=symbol,
         detail=detail,
+        lost_from=lost_from,
+        lost_to=lost_to,
     )
 
 
@@ -59,10 +66,26 @@ def source_ended(run_id: str, timestamp: int, detail: str) -> Condition:
 
 
 def data_gap(
-    run_id: str, timestamp: int, phase: ConditionPhase, *, detail: str, unique: object
+    run_id: str,
+    timestamp: int,
+    phase: ConditionPhase,
+    *,
+    detail: str,
+    unique: object,
+    symbol: str | None = None,
+    lost: tuple[int, int] | None = None,
 ) -> Condition:
-    """Ticks are missing from here on, or no longer."""
-    return condition(run_id, timestamp, ConditionName.DATA_GAP, phase, detail=detail, unique=unique)
+    """Ticks of one symbol, or of all, are missing from here on, or no longer."""
+    return condition(
+        run_id,
+        timestamp,
+        ConditionName.DATA_GAP,
+        phase,
+        detail=detail,
+        unique=unique,
+        symbol=symbol,
+        lost=lost,
+    )
 
 
 def source_failed(run_id: str, timestamp: int, why: str) -> Alert:

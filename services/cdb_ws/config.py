@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from services.cdb_ws.sources import instrument_file
 from services.cdb_ws.sources.data_error import DataError
-from services.cdb_ws.sources.replay import Replay
+from services.cdb_ws.sources.markets import open_market
 from services.kernel import topics
 from services.kernel.instruments import Instrument
 from services.kernel.settings import SettingError
@@ -25,6 +25,9 @@ VARIABLES: Final = (
     "CDB_HOLD_AT",
     "MEXC_WS_URL",
     "MEXC_REST_URL",
+    "CDB_CACHE_DIR",
+    "RECORD",
+    "RECORD_DIR",
 )
 """What this service reads at its start. Seed, symbols, look-back, speed and duration come with the
 run: ``CDB_SEED``, ``SYMBOL_WHITELIST``, ``TOP_N``, ``LOOKBACK_MINUTES``, ``CDB_SPEED``,
@@ -40,6 +43,8 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
         instruments: File with contract details.
         hear_market_data: Whether messages by hand on ``market_data`` are answered (with a dead
             letter where the source is another); a flooded benchmark saves that.
+        cache_dir: Folder in which MEXC's contract details are kept; None keeps none.
+        record_dir: Folder that the market is recorded in; None records nothing.
         hold_at: Event times (Unix ms) at which a recorded market waits for an operator's command.
     """
 
@@ -49,6 +54,8 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
     hold_at: tuple[int, ...] = ()
     mexc_ws_url: str = ""
     mexc_rest_url: str = ""
+    cache_dir: Path | None = None
+    record_dir: Path | None = None
     hear_market_data: bool = True
     snapshot_interval_s: float = 10.0
 
@@ -62,6 +69,8 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
             hold_at=settings.cdb_hold_at,
             mexc_ws_url=settings.mexc_ws_url,
             mexc_rest_url=settings.mexc_rest_url,
+            cache_dir=settings.cdb_cache_dir,
+            record_dir=settings.record_dir if settings.record else None,
             hear_market_data=settings.cdb_speed != "flood",
             snapshot_interval_s=settings.snapshot_interval_sec,
         )
@@ -76,7 +85,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
             if self.source == "replay":
                 if not self.data:
                     raise SettingError("CDB_DATA is not set; CDB_SOURCE=replay needs its files")
-                Replay(self.data, "check", self.instruments)
+                open_market(self.data, "check", self.instruments)
             else:
                 self.known_contracts()
         except DataError as error:

@@ -1,19 +1,21 @@
-"""What ``cdb_ws`` hears: control and its own clock, and messages from outside.
+"""What ``cdb_ws`` hears: control, fills and its own clock, and messages from outside.
 
 It is no stage: nobody waits for its acknowledgements, and its own publications are driven by the
 market and not by an input. So it listens itself instead of running the stages' loop.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from services.cdb_ws.past import KEEP_MS
 from services.cdb_ws.run_watch import RunWatch
 from services.kernel.events import Clock, RunEnded, RunStarted
 from services.kernel.topics import CONSUMES as CONSUMED_TOPICS
-from services.kernel.topics import CONTROL, MARKET_DATA, WS
+from services.kernel.topics import CONTROL, MARKET_DATA, ORDER_RESULTS, WS
 from services.runtime import journal, snapshots
 from services.runtime.bus import Bus
 from services.runtime.dead_letters import DeadLetters
@@ -31,7 +33,7 @@ class Ear:
     """Hears the topics of ``cdb_ws`` in their order, across restarts.
 
     Args:
-        watch: Told every event on ``control``.
+        watch: Told every event but the clock's.
         bus: Claimed by ``start``.
         take_outside: Takes a message from outside; raises ``Malformed`` for a dead letter.
         hear_market_data: Whether messages from outside on ``market_data`` are heard too; that costs
@@ -63,6 +65,7 @@ class Ear:
         self._pristine = watch.snapshot()
         self._subscription: Subscription | None = None
         self._kept = 0
+        self._clocks: deque[tuple[int, int]] = deque()
         self._keep_at = 0.0
         self._housekeep_at = 0.0
 
@@ -118,8 +121,9 @@ class Ear:
             context = msgspec.json.encode(self.context)
             snapshots.save(self._bus, self._watch.snapshot(), heard, context)
             self._kept = heard
-        if self._kept:
-            journal.record_commit(self._bus, self._kept)
+        if self._kept and self._clocks:
+            # The journal is kept a while longer than was heard: a restarted source looks back.
+            journal.record_commit(self._bus, min(self._kept, self._clocks[0][1]))
 
     def close(self) -> None:
         """Stop hearing; nothing is saved."""
@@ -139,6 +143,9 @@ class Ear:
         for event in batch.events:
             if isinstance(event, Clock):
                 self.context.clock_ms = event.timestamp
+                self._clocks.append((event.timestamp, event.seq))
+                while len(self._clocks) > 1 and self._clocks[1][0] <= event.timestamp - KEEP_MS:
+                    self._clocks.popleft()
                 continue
             if isinstance(event, RunStarted):
                 self.context = LoopContext(run_id=event.run_id)
@@ -149,8 +156,8 @@ class Ear:
             self._take(message)
 
     def _take(self, message: Outside) -> None:
-        if message.topic == CONTROL:
-            self.ignored += 1  # risk answers for commands
+        if message.topic in (CONTROL, ORDER_RESULTS):
+            self.ignored += 1  # risk answers for commands, execution for results
             return
         try:
             self._take_outside(message, self.context)

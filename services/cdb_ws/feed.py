@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Final
 
-from services.cdb_ws import position
+from services.cdb_ws import past, position
 from services.cdb_ws.config import FeedConfig
 from services.cdb_ws.ear import Ear
 from services.cdb_ws.holds import Holds
@@ -12,14 +12,16 @@ from services.cdb_ws.listener import Listener
 from services.cdb_ws.player import Player, pace_of
 from services.cdb_ws.pressure import Pressure
 from services.cdb_ws.publisher import Publisher
+from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.run_watch import RunPlan, RunWatch
 from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.external import ExternalMarket
 from services.cdb_ws.sources.live import LiveSource
-from services.cdb_ws.sources.mexc.rest import MexcRest, hosts_for
+from services.cdb_ws.sources.markets import open_market
+from services.cdb_ws.sources.mexc.engine_config import EngineConfig
+from services.cdb_ws.sources.mexc.rest import hosts_for
 from services.cdb_ws.sources.mexc.source import Mexc
 from services.cdb_ws.sources.recorded import RecordedSource
-from services.cdb_ws.sources.replay import Replay
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.kernel.events import RunStarted
 from services.kernel.settings import SettingError
@@ -60,6 +62,7 @@ class Feed:
         self._shell = shell
         self._config = config
         self._stopping = shell.lifecycle.stopping
+        self.recorder: Recorder | None = None
         self._external: ExternalMarket | None = None
         self._run_id: str | None = None
         self._look_at = 0.0
@@ -85,6 +88,9 @@ class Feed:
         self._stopping = stopping
         try:
             self.ear.start()
+            if self._config.record_dir is not None:
+                self.recorder = Recorder(self._config.record_dir)
+                self.recorder.start()
             self._external = self._external_market()
             while not stopping.is_set():
                 self._shell.lifecycle.working()
@@ -98,6 +104,8 @@ class Feed:
             raise Unavailable(str(lost)) from lost
         finally:
             self._run_id = None
+            if self.recorder is not None:
+                self.recorder.close()
             self.ear.close()
             self.bus.close()
 
@@ -108,7 +116,9 @@ class Feed:
         start = position.load(claim.position, plan.run_id)
         self._run_id = plan.run_id
         self.player = self.listener = self.trouble = None
-        self.publisher = Publisher(self.bus, start, self._stopping, self._shell.lifecycle.waits)
+        self.publisher = Publisher(
+            self.bus, start, self._stopping, self._shell.lifecycle.waits, self.recorder
+        )
         assert self._external is not None
         _log.info(
             "run", run_id=plan.run_id, source=plan.source, speed=plan.speed, after=start.cursor
@@ -143,28 +153,32 @@ class Feed:
 
     def _recorded(self, plan: RunPlan) -> RecordedSource:
         if plan.source == "replay":
-            return Replay(self._config.data, plan.run_id, self._config.instruments)
+            return open_market(self._config.data, plan.run_id, self._config.instruments)
         return Synthetic(plan.run_id, plan.seed, plan.symbols, plan.lookback_minutes)
 
     def _listen(self, plan: RunPlan) -> None:
         assert self.publisher is not None
-        self.listener = Listener(
-            self._live(plan), plan, self.publisher, self.pressure, self._breathe
-        )
-        self.listener.listen()
+        earlier = past.read(self.bus, plan.run_id, self.watch.gaps)
+        source = self._live(plan, earlier.in_doubt)
+        self.listener = Listener(source, plan, self.publisher, self.pressure, self._breathe)
+        self.listener.listen(earlier.ticks)
 
-    def _live(self, plan: RunPlan) -> LiveSource:
+    def _live(self, plan: RunPlan, in_doubt: tuple[str, ...]) -> LiveSource:
         if plan.source == "external":
             assert self._external is not None
             return self._external
-        return Mexc(
-            plan.run_id,
-            self._config.mexc_ws_url,
-            MexcRest(hosts_for(self._config.mexc_rest_url)),
-            plan.symbols,
+        config = EngineConfig(
+            run_id=plan.run_id,
+            ws_url=self._config.mexc_ws_url,
+            rest_urls=hosts_for(self._config.mexc_rest_url),
+            symbols=plan.symbols,
             top_n=plan.top_n,
             lookback_minutes=plan.lookback_minutes,
+            in_doubt=in_doubt,
+            cache=self._config.cache_dir,
         )
+        on_frame = self.recorder.frame if self.recorder is not None else None
+        return Mexc(config, on_frame, held=self.watch.held)
 
     def _breathe_and_hold(self, seconds: float) -> bool:
         """As ``_breathe``, and wait for the operator's commands that are due by now."""
@@ -243,7 +257,7 @@ class Feed:
             if listener is not None and age > CLOCK_LIMIT_S:
                 reasons.append(f"no clock for {age:.1f} s (limit {CLOCK_LIMIT_S:g} s)")
         if run is not None and listener is not None:
-            reasons += [listener.away] if listener.away else listener.source.troubles()
+            reasons += listener.source.troubles()
         return Health(tuple(reasons), measured)
 
     def status(self) -> dict[str, object]:
@@ -254,6 +268,7 @@ class Feed:
             "outside_taken": self.external_taken,
             "outside_ignored": self.ear.ignored,
             "dead_letters": dict(self.ear.dead_letters.counts),
+            "recording": self.recorder.counts() if self.recorder else None,
         }
         if publisher is not None:
             now = publisher.position

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from services.cdb_ws.feed import Feed
+from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.sources.recorded import RecordedSource
 from services.runtime.metrics import gauge, gauges, total, totals
 
@@ -21,8 +22,11 @@ def figures(feed: Feed) -> Iterable[Metric]:
         "cdb_dead_letters", "Messages put aside.", "reason", dict(feed.ear.dead_letters.counts)
     )
     yield total("cdb_external_taken", "Messages from outside published.", feed.external_taken)
+    if feed.recorder is not None:
+        yield from _recording(feed.recorder)
     if feed.listener is not None:
         yield total("cdb_ticks_dropped", "Ticks not published.", feed.listener.dropped)
+        yield from feed.listener.source.figures()
     if feed.player is not None:
         yield _rows(feed.player.source)
     if publisher is None:
@@ -34,6 +38,22 @@ def figures(feed: Feed) -> Iterable[Metric]:
     if publisher.last_clock_at is not None:
         age = now - publisher.last_clock_at
         yield gauge("cdb_clock_age_seconds", "Since the last clock.", age)
+
+
+def _recording(recorder: Recorder) -> Iterable[Metric]:
+    yield gauge(
+        "cdb_recording", "1 while what is published is recorded.", float(not recorder.trouble)
+    )
+    yield totals(
+        "cdb_recorded",
+        "Recorded, or not: events, frames, dropped.",
+        "what",
+        {
+            "events": recorder.events_written,
+            "frames": recorder.frames_written,
+            "dropped": recorder.dropped,
+        },
+    )
 
 
 def _rows(source: RecordedSource) -> Metric:

@@ -67,7 +67,8 @@ class Player:
         self._pace = pace
         self._pressure = pressure
         self._breathe = breathe
-        self._known_until = recovered_ms if publisher.position.clock < recovered_ms else 0
+        lost = publisher.position.clock < recovered_ms and not publisher.position.behind
+        self._known_until = recovered_ms if lost else 0
 
     def play(self) -> None:
         """Publish all steps behind the run's position, then the end; returns when the run is over.
@@ -108,8 +109,9 @@ class Player:
 
     def _steps(self) -> Iterator[Step]:
         """The source's steps, to the end of the run's duration in event time."""
+        steps = self._unpublished()
         duration, began = self._plan.duration_ms, self._publisher.position.began
-        for step in self.source.steps(self._publisher.position.cursor):
+        for step in steps:
             event = step[1]
             if self._known_until and not isinstance(event, Instruments):
                 if not isinstance(event, Clock) or event.timestamp <= self._known_until:
@@ -120,6 +122,17 @@ class Player:
             if duration and began and event.timestamp >= began + duration:
                 return
             yield step
+
+    def _unpublished(self) -> Iterator[Step]:
+        """The steps behind the run's position, or behind the event that it names instead."""
+        behind = self._publisher.position.behind
+        steps = self.source.steps(self._publisher.position.cursor)
+        if behind:
+            for cursor, event in steps:
+                self._publisher.pass_over(cursor, event)
+                if event.event_id == behind:
+                    break
+        return steps
 
     def _end(self) -> None:
         publisher, run_id = self._publisher, self._plan.run_id

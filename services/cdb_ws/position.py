@@ -14,7 +14,7 @@ class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
         began: Timestamp of the run's first clock; 0 before it.
         clock: Timestamp of the last clock; 0 before the first.
         ended: The source has ended and has said so.
-        resume: What a live source needs to go on.
+        behind: The bus lost the position: a recorded source goes on behind its event with this id.
     """
 
     run_id: str
@@ -23,7 +23,7 @@ class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
     began: int = 0
     clock: int = 0
     ended: bool = False
-    resume: dict[str, int] = {}
+    behind: str = ""
 
 
 _decoder = msgspec.json.Decoder(Position)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from services.cdb_ws import position
 from services.cdb_ws.position import Position
+from services.cdb_ws.recording.recorder import Recorder
 from services.kernel.events import Clock, Event, MarketData
 from services.runtime.backoff import Backoff
 from services.runtime.bus import Bus, Unavailable
@@ -22,6 +23,7 @@ class Publisher:
         start: Where the run stands, from the claim.
         stopping: Ends the waiting for a bus that is away.
         on_wait: Told the reason of each wait.
+        recorder: Told what was published, and may have something to say itself.
 
     Attributes:
         position: What the bus knows as this service's position.
@@ -37,6 +39,7 @@ class Publisher:
         start: Position,
         stopping: threading.Event,
         on_wait: Callable[[str], None] = lambda _: None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.position = start
         self.by_kind: Counter[str] = Counter()
@@ -47,13 +50,13 @@ class Publisher:
         self._bus = bus
         self._stopping = stopping
         self._on_wait = on_wait
+        self._recorder = recorder
 
     def send(
         self,
         events: Sequence[Event],
         *,
         cursor: int | None = None,
-        resume: dict[str, int] | None = None,
         ended: bool = False,
     ) -> None:
         """Publish events and the position after them, both or neither; waits for an absent bus.
@@ -61,18 +64,19 @@ class Publisher:
         Args:
             events: In their order.
             cursor: Of a recorded source, after these events.
-            resume: Of a live source, after these events.
             ended: Nothing comes after these events.
 
         Raises:
             Unavailable: The service is to stop while the bus is away.
             Refused: Another instance took over, or the bus lost something.
         """
+        if self._recorder is not None:
+            alerts = self._recorder.alerts(self.position.run_id, self.last_event_ms)
+            events = [*events, *alerts]
         after = self._after(events)
         after = replace(
             after,
             cursor=self.position.cursor if cursor is None else cursor,
-            resume=self.position.resume if resume is None else resume,
             ended=ended,
         )
         kept = position.dump(after)
@@ -88,6 +92,13 @@ class Publisher:
                 backoff.wait(self._stopping)
         self.position = after
         self._note(events)
+        if self._recorder is not None:
+            self._recorder.events(events)
+
+    def pass_over(self, cursor: int, event: Event) -> None:
+        """Count an event that is published already, though the bus has lost the position of it."""
+        self.position = replace(self._after([event]), cursor=cursor, behind="")
+        self.last_event_ms = event.timestamp
 
     def _after(self, events: Sequence[Event]) -> Position:
         now = self.position

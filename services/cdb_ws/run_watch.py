@@ -1,22 +1,27 @@
-"""Which run is on: what ``cdb_ws`` keeps from the topic ``control``."""
+"""Which run is on, and what it holds: what ``cdb_ws`` keeps of ``control`` and the fills."""
 
+from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
+from services.cdb_ws.past import OpenGaps
 from services.cdb_ws.sources.file_names import split_symbol
 from services.kernel.events import (
+    Condition,
     Event,
     Halt,
+    OrderResult,
     Pause,
     Recovered,
     Reset,
     Resume,
     RunEnded,
     RunStarted,
+    Side,
 )
-from services.kernel.topics import CONTROL, WS
+from services.kernel.topics import CONTROL, ORDER_RESULTS, WS
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
@@ -59,16 +64,19 @@ class _State(Struct, kw_only=True):
     ended: bool = False
     recovered_ms: int = 0
     commands: int = 0
+    gaps: list[str] = []
+    quantities: dict[str, Decimal] = {}
 
 
 class RunWatch:
     """A stage without outputs: it only remembers the run."""
 
     name: ClassVar[str] = WS
-    topics: ClassVar[frozenset[str]] = frozenset({CONTROL})
+    topics: ClassVar[frozenset[str]] = frozenset({CONTROL, ORDER_RESULTS})
 
     def __init__(self) -> None:
         self._state = _State()
+        self._held: frozenset[str] = frozenset()
 
     @property
     def open_run(self) -> RunStarted | None:
@@ -90,16 +98,37 @@ class RunWatch:
         """Operator commands that risk published in this run."""
         return self._state.commands
 
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Symbols of this run whose ``DATA_GAP`` has not cleared."""
+        return tuple(self._state.gaps)
+
+    @property
+    def quantities(self) -> dict[str, Decimal]:
+        """Open positions by symbol, in base units; negative when short."""
+        return dict(self._state.quantities)
+
+    def held(self) -> frozenset[str]:
+        """Symbols with an open position. For any thread: the set itself never changes."""
+        return self._held
+
     def handle(self, event: Event) -> list[Event]:
-        """Note the beginning and the end of a run."""
-        if isinstance(event, RunStarted):
-            self._state = _State(run=event)
+        """Note the beginning and the end of a run, and what it holds meanwhile."""
+        if isinstance(event, OrderResult):
+            self._filled(event)
+        elif isinstance(event, RunStarted):
+            self._state = _State(run=event, quantities=_opening(event))
+            self._held = frozenset(self._state.quantities)
         elif isinstance(event, RunEnded) and self._state.run is not None:
             self._state.ended = self._state.ended or event.run_id == self._state.run.run_id
         elif isinstance(event, Recovered):
             self._state.recovered_ms = event.timestamp
         elif isinstance(event, Halt | Reset | Pause | Resume):
             self._state.commands += 1
+        elif isinstance(event, Condition):
+            gaps = OpenGaps(self._state.gaps)
+            gaps.note(event)
+            self._state.gaps = sorted(gaps.symbols)
         return []
 
     def snapshot(self) -> bytes:
@@ -109,8 +138,30 @@ class RunWatch:
     def restore(self, state: bytes) -> None:
         """The state that ``snapshot`` gave."""
         self._state = msgspec.json.decode(state, type=_State)
+        self._held = frozenset(self._state.quantities)
 
     def status(self) -> dict[str, object]:
         """The run, for /status."""
         run = self._state.run
-        return {"run_id": run.run_id if run else None, "run_ended": self._state.ended}
+        return {
+            "run_id": run.run_id if run else None,
+            "run_ended": self._state.ended,
+            "held": sorted(self._held),
+        }
+
+    def _filled(self, result: OrderResult) -> None:
+        if self._state.run is None or result.run_id != self._state.run.run_id:
+            return
+        quantities, symbol = self._state.quantities, result.symbol
+        signed = result.filled_quantity if result.side is Side.BUY else -result.filled_quantity
+        quantity = quantities.get(symbol, Decimal(0)) + signed
+        if quantity:
+            quantities[symbol] = quantity
+        else:
+            quantities.pop(symbol, None)
+        if (symbol in self._held) is not (symbol in quantities):
+            self._held = frozenset(quantities)
+
+
+def _opening(run: RunStarted) -> dict[str, Decimal]:
+    return {one.symbol: one.quantity for one in run.account.positions if one.quantity}

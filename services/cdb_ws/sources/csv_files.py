@@ -160,38 +160,51 @@ class CsvRows:
     def _parsed(self) -> Iterator[Row]:
         path = self.file.path
         parse = _PARSERS[self.file.kind]
-        latest, line = 0, 1
+        latest = 0
+        for line, cells in self._cells():
+            try:
+                timestamp = int(cells[0])
+                values = parse(cells[1:])
+            except SkippedRowError as reason:
+                self.skipped[str(reason)] += 1
+                continue
+            except IndexError:
+                self.skipped["columns_missing"] += 1
+                continue
+            except (ValueError, InvalidOperation):
+                self.skipped["not_a_number"] += 1
+                continue
+            if not _EARLIEST_MS < timestamp < _LATEST_MS:
+                raise _not_milliseconds(path, line, timestamp)
+            if timestamp < latest:
+                self.reordered += 1
+            else:
+                latest = timestamp
+            self.accepted += 1
+            yield timestamp, line, values
+
+    def _cells(self) -> Iterator[tuple[int, list[str]]]:
+        """The line, and the cells of the kind's columns; none where the row is too short."""
+        path, line = self.file.path, 1
         try:
-            with _open_text(path) as text:
+            with open_text(path) as text:
                 reader = csv.reader(text)
                 wanted = _wanted_columns(self.file, next(reader, []))
                 for cells in reader:
                     line = reader.line_num
-                    if not cells:
-                        continue
-                    try:
-                        picked = [cells[column] for column in wanted]
-                        timestamp = int(picked[0])
-                        values = parse(picked[1:])
-                    except SkippedRowError as reason:
-                        self.skipped[str(reason)] += 1
-                        continue
-                    except IndexError:
-                        self.skipped["columns_missing"] += 1
-                        continue
-                    except (ValueError, InvalidOperation):
-                        self.skipped["not_a_number"] += 1
-                        continue
-                    if not _EARLIEST_MS < timestamp < _LATEST_MS:
-                        raise _not_milliseconds(path, line, timestamp)
-                    if timestamp < latest:
-                        self.reordered += 1
-                    else:
-                        latest = timestamp
-                    self.accepted += 1
-                    yield timestamp, line, values
+                    if cells:
+                        whole = len(cells) > max(wanted)
+                        yield line, [cells[column] for column in wanted] if whole else []
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-            raise _unreadable(path, line, error) from error
+            raise unreadable(path, line, error) from error
+
+    def digest(self) -> str:
+        """What tells the file apart in a tick's id.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        return digest(self.file.path)
 
     def counts(self) -> dict[str, object]:
         """What became of the file's rows, for status and log."""
@@ -203,7 +216,12 @@ class CsvRows:
         }
 
 
-def _open_text(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIO:
+    """A text file, compressed or not.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
     if path.suffix == ".gz":
         return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
@@ -228,7 +246,8 @@ def _not_milliseconds(path: Path, line: int, timestamp: int) -> DataError:
     )
 
 
-def _unreadable(path: Path, line: int, error: Exception) -> DataError:
+def unreadable(path: Path, line: int, error: Exception) -> DataError:
+    """What a user reads when a file cannot be read, by what went wrong."""
     if isinstance(error, FileNotFoundError):
         return DataError(path, None, "there is no such file", "check the path given with --data")
     if isinstance(error, PermissionError):
@@ -250,11 +269,11 @@ def digest(path: Path) -> str:
             while block := file.read(1 << 20):
                 found.update(block)
     except OSError as error:
-        raise _unreadable(path, 1, error) from error
+        raise unreadable(path, 1, error) from error
     return found.hexdigest()
 
 
-def first_decimals(file: DataFile, rows: int) -> tuple[Counter[int], int | None]:
+def first_decimals(rows: CsvRows, most: int) -> tuple[Counter[int], int | None]:
     """How many decimals the prices of a file's first rows have, and the first row's time.
 
     Trailing zeros do not count: ``61800.20`` has one decimal.
@@ -262,8 +281,8 @@ def first_decimals(file: DataFile, rows: int) -> tuple[Counter[int], int | None]
     found: Counter[int] = Counter()
     first: int | None = None
     columns = {FileKind.TRADES: (0,), FileKind.KLINES: (0, 1, 2, 3), FileKind.BOOK_TICKER: (0, 2)}
-    priced = columns.get(file.kind, ())
-    for timestamp, _, values in islice(iter(CsvRows(file)), rows):
+    priced = columns.get(rows.file.kind, ())
+    for timestamp, _, values in islice(iter(rows), most):
         first = timestamp if first is None else first
         for column in priced:
             price = values[column]

@@ -1,8 +1,10 @@
 """The source ``external``: market data that people or tests publish by hand."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+
+from prometheus_client.core import Metric
 
 from services.cdb_ws import ticks
 from services.kernel.events import Event, MarketData
@@ -70,19 +72,18 @@ class ExternalMarket:
         self.taken += 1
         self._waiting += [*self._announce(event), event]
 
-    def begin(self, resume: dict[str, int]) -> list[Event]:  # noqa: ARG002 - nothing to resume
+    def begin(
+        self,
+        past: Sequence[MarketData],  # noqa: ARG002 - what was not published is lost, as messages are
+        clock_ms: int,  # noqa: ARG002
+    ) -> None:
         """Be a run's source; nothing comes before the first message."""
         self._open = True
-        return []
 
-    def take(self, timeout: float) -> list[Event]:  # noqa: ARG002 - others wait for messages
+    def take(self) -> list[Event]:
         """What was put since the last time."""
         taken, self._waiting = self._waiting, []
         return taken
-
-    def resume_state(self) -> dict[str, int]:
-        """Nothing: what was not published is lost with the process, as every message is."""
-        return {}
 
     def troubles(self) -> list[str]:
         """None: an idle market is healthy."""
@@ -91,6 +92,10 @@ class ExternalMarket:
     def counts(self) -> dict[str, object]:
         """How many messages were taken."""
         return {"taken": self.taken}
+
+    def figures(self) -> Iterable[Metric]:
+        """None of its own."""
+        return ()
 
     def close(self) -> None:
         """Be no run's source any more."""

@@ -10,11 +10,16 @@ from msgspec import Struct
 from services.cdb_ws.sources.data_error import DataError
 
 QUOTE_SUFFIXES: Final = ("USDT", "USDC", "USD", "BTC", "ETH")
-NAME_FORM: Final = "<exchange>_<symbol>_{trades|klines_<step>|bookticker|funding}.csv[.gz]"
+INVERSE_VENUES: Final = ("bitmex", "binance-coinm")
+"""Beginnings of the venues whose contracts against USD are settled in base currency."""
+NAME_FORM: Final = (
+    "<exchange>_<symbol>_{trades|klines_<step>|bookticker|funding}, then .csv, .csv.gz, .parquet,"
+    " or nothing for the folder of a data set"
+)
 
 _NAME = re.compile(
     r"(?P<exchange>[^_]+)_(?P<symbol>.+?)_(?P<kind>trades|klines|bookticker|funding)"
-    r"(?:_(?P<rest>.+))?\.csv(?:\.gz)?",
+    r"(?:_(?P<rest>[^.]+))?(?P<format>\.csv|\.csv\.gz|\.parquet|)",
     re.IGNORECASE,
 )
 _STEP = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>[smhd])")
@@ -44,6 +49,7 @@ class DataFile(Struct, frozen=True, kw_only=True, order=False):
     Attributes:
         step_ms: Length of a bar in milliseconds; 0 unless ``kind`` is ``KLINES``.
         step: The bar's length as the name has it, for instance ``1m``.
+        parquet: Parquet, one file or the folder of a data set; its volumes are in base currency.
     """
 
     path: Path
@@ -52,6 +58,7 @@ class DataFile(Struct, frozen=True, kw_only=True, order=False):
     kind: FileKind
     step_ms: int
     step: str
+    parquet: bool = False
 
     @property
     def source(self) -> str:
@@ -62,12 +69,17 @@ class DataFile(Struct, frozen=True, kw_only=True, order=False):
 
     @property
     def volume_unit(self) -> VolumeUnit:
-        """MEXC counts contracts of a base size, BitMEX's inverse ones are worth 1 USD each."""
+        """MEXC counts contracts of a base size, inverse ones are worth a number of USD each."""
+        if self.parquet:
+            return VolumeUnit.BASE
         if self.exchange == "mexc-perp":
             return VolumeUnit.CONTRACTS
-        if self.exchange.startswith("bitmex") and self.symbol.endswith("_USD"):
-            return VolumeUnit.QUOTE_CONTRACTS
-        return VolumeUnit.BASE
+        return VolumeUnit.QUOTE_CONTRACTS if self.is_inverse else VolumeUnit.BASE
+
+    @property
+    def is_inverse(self) -> bool:
+        """Whether the contract's face value is in quote, and its margin and profit in base."""
+        return self.exchange.startswith(INVERSE_VENUES) and self.symbol.endswith("_USD")
 
 
 def split_symbol(name: str) -> str:
@@ -112,4 +124,5 @@ def describe(path: Path) -> DataFile:
         kind=kind,
         step_ms=step_ms,
         step=step,
+        parquet=match["format"].lower() in ("", ".parquet"),
     )

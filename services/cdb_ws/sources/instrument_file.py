@@ -66,7 +66,9 @@ def _contract(path: Path, entry: Any) -> Instrument:
     try:
         if "contractSize" in entry:
             return decode_contract(entry)
-        generic = generic_instrument(split_symbol(entry["symbol"]), FALLBACK_TICK)
+        inverse = entry.get("inverse") is True
+        symbol = split_symbol(entry["symbol"])
+        generic = generic_instrument(symbol, FALLBACK_TICK, inverse=inverse)
         known = msgspec.to_builtins(generic) | {"generic": False}
         unknown = sorted(entry.keys() - known.keys())
         if unknown:

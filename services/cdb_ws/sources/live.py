@@ -1,39 +1,40 @@
 """What a live market is: events that arrive when they arrive, at wall time."""
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from services.kernel.events import Event
+from prometheus_client.core import Metric
 
-
-class SourceAwayError(Exception):
-    """The venue does not answer now; asking again later may help."""
+from services.kernel.events import Event, MarketData
 
 
 class LiveSource(Protocol):
     """A market whose time is the wall's."""
 
-    def begin(self, resume: dict[str, int]) -> list[Event]:
-        """Connect; returns contract details and history, which come before anything else.
+    def begin(self, past: Sequence[MarketData], clock_ms: int) -> None:
+        """Start to listen; returns at once, whether the venue answers or not.
 
         Args:
-            resume: What ``resume_state`` said when the last published event was made; empty at
-                the beginning of a run.
-
-        Raises:
-            SourceAwayError: Not now; call again with back-off.
+            past: What this run has published last, oldest first; a source uses it to tell what it
+                has missed since.
+            clock_ms: The last clock of this run; 0 at its beginning.
         """
 
-    def take(self, timeout: float) -> list[Event]:
-        """What has arrived, in order; waits up to ``timeout`` seconds for the first event."""
+    def take(self) -> list[Event]:
+        """What has arrived since the last time, in order.
 
-    def resume_state(self) -> dict[str, int]:
-        """What ``begin`` needs to go on behind the events taken so far."""
+        Raises:
+            Exception: The source has failed, with its own error.
+        """
 
     def troubles(self) -> list[str]:
         """Why the market cannot be trusted now; empty when it can."""
 
     def counts(self) -> dict[str, object]:
         """What was received, refused and dropped, JSON-able."""
+
+    def figures(self) -> Iterable[Metric]:
+        """The same for Prometheus."""
 
     def close(self) -> None:
         """Disconnect."""

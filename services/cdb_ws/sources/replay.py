@@ -13,7 +13,7 @@ from services.cdb_ws.sources.csv_files import first_decimals
 from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.file_names import DataFile, describe
 from services.cdb_ws.sources.recorded import Step
-from services.cdb_ws.sources.tick_files import Observation, open_tick_file
+from services.cdb_ws.sources.tick_files import Observation, open_rows, open_tick_file
 from services.kernel.instruments import Instrument, generic_instrument
 
 SURVEYED_ROWS: Final = 2_000
@@ -104,15 +104,19 @@ def survey(
         DataError: A file is unusable.
     """
     known = instrument_file.read(instruments) if instruments else {}
+    inverse_symbols = {file.symbol for file in files if file.is_inverse}
     decimals: dict[str, Counter[int]] = defaultdict(Counter)
     starts: list[int] = []
     for file in files:
-        found, first = first_decimals(file, SURVEYED_ROWS)
+        found, first = first_decimals(open_rows(file), SURVEYED_ROWS)
         decimals[file.symbol] += found
         if first is not None:
             starts.append(first)
     contracts = tuple(
-        known.get(symbol) or generic_instrument(symbol, instrument_file.tick_size(found))
+        known.get(symbol)
+        or generic_instrument(
+            symbol, instrument_file.tick_size(found), inverse=symbol in inverse_symbols
+        )
         for symbol, found in sorted(decimals.items())
     )
     return contracts, min(starts)

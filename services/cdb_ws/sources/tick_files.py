@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
-from services.cdb_ws.sources.csv_files import CsvRows, digest
+from services.cdb_ws.sources.csv_files import CsvRows
 from services.cdb_ws.sources.file_names import DataFile, FileKind, VolumeUnit
 from services.cdb_ws.sources.klines import Bar, points
 from services.cdb_ws.ticks import TickMaker
@@ -20,6 +20,20 @@ Observation = tuple[int, int, int, int, tuple[Any, ...]]
 """Timestamp, number of the file, line, point of the line, values: ordered by the first four."""
 
 
+def open_rows(file: DataFile) -> CsvRows:
+    """The reader for a file's rows.
+
+    Raises:
+        DataError: It is a data set whose list of files is damaged.
+    """
+    if not file.parquet:
+        return CsvRows(file)
+    # Loaded only for data that needs it: 40 MB.
+    from services.cdb_ws.sources.parquet_files import ParquetRows  # noqa: PLC0415
+
+    return ParquetRows(file)
+
+
 def open_tick_file(
     file: DataFile, number: int, contract: Instrument, run_id: str
 ) -> "TradeFile | QuoteFile | FundingFile":
@@ -28,8 +42,8 @@ def open_tick_file(
     Raises:
         DataError: The file cannot be read.
     """
-    maker = TickMaker(run_id, file.source, file.symbol, digest(file.path))
-    rows = CsvRows(file)
+    rows = open_rows(file)
+    maker = TickMaker(run_id, file.source, file.symbol, rows.digest())
     if file.kind is FileKind.KLINES:
         return KlineFile(rows, number, maker, contract)
     if file.kind is FileKind.BOOK_TICKER:

@@ -25,8 +25,9 @@ DEADLINE_S = 30.0
 class WsOnBus:
     """``cdb_ws`` processes, the orchestrator's place on the bus, and the journal."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: RedisServer, folder: Path) -> None:
         self.server = server
+        self._folder = folder
         self.runner = Bus(server.address(topics.PAPER_RUNNER), topics.PAPER_RUNNER)
         self.runner.claim()
         self.writer = Bus(server.address(topics.DB_WRITER), topics.DB_WRITER)
@@ -42,6 +43,7 @@ class WsOnBus:
             "REDIS_PASSWORD_CDB_WS": self.server.passwords[topics.WS],
             "HTTP_PORT": "0",
             "CDB_ENV_FILE": "/nonexistent",
+            "CDB_CACHE_DIR": str(self._folder / "cache"),
             "SNAPSHOT_INTERVAL_SEC": "1",
             **environment,
         }
@@ -119,10 +121,10 @@ class WsOnBus:
 
 
 @pytest.fixture
-def ws(redis_server: RedisServer) -> Iterator[WsOnBus]:
+def ws(redis_server: RedisServer, tmp_path: Path) -> Iterator[WsOnBus]:
     """A bus that the writer has opened, ready for ``cdb_ws``."""
     recovery.restore(redis_server.address("recovery"), Known())
-    on_bus = WsOnBus(redis_server)
+    on_bus = WsOnBus(redis_server, tmp_path)
     yield on_bus
     on_bus.close()
 

@@ -124,11 +124,11 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 def test_the_tick_size_comes_from_the_decimals_of_the_prices(tmp_path: Path) -> None:
     rows = trades(tmp_path, *(f"{T},6180{n}.{n}0,1,buy" for n in range(10)))
-    decimals, first = first_decimals(rows.file, 100)
+    decimals, first = first_decimals(rows, 100)
     assert (tick_size(decimals), first) == (Decimal("0.1"), T)
 
 
 def test_a_few_prices_with_float_noise_do_not_make_the_tick(tmp_path: Path) -> None:
     prices = ["1.1893"] * 97 + ["1.1899999999999999"] * 3
     rows = trades(tmp_path, *(f"{T},{price},1,buy" for price in prices))
-    assert tick_size(first_decimals(rows.file, 200)[0]) == Decimal("0.0001")
+    assert tick_size(first_decimals(rows, 200)[0]) == Decimal("0.0001")

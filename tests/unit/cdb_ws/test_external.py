@@ -20,7 +20,7 @@ RUN = LoopContext(run_id="run")
 def market(*, is_open: bool = True) -> ExternalMarket:
     made = ExternalMarket("epoch:1", {}, lambda: NOW)
     if is_open:
-        made.begin({})
+        made.begin((), 0)
     return made
 
 
@@ -34,22 +34,22 @@ def test_a_symbols_contract_is_told_before_its_first_tick_only() -> None:
     made = market()
     made.put(message(), RUN)
     made.put(message(price=51), RUN)
-    contract, first, second = made.take(0)
+    contract, first, second = made.take()
     assert isinstance(contract, Instruments)
     assert contract.instruments[0].symbol == "BTC_USDT"
     assert contract.instruments[0].generic
     assert [t.price for t in (first, second) if isinstance(t, MarketData)] == [50, 51]
     assert first.external
     assert first.timestamp == NOW
-    assert made.take(0) == []
+    assert made.take() == []
 
 
 def test_known_details_are_told_instead_of_generic_ones() -> None:
     known = generic_instrument("BTC_USDT", Decimal("0.5"))
     made = ExternalMarket("e", {"BTC_USDT": known}, lambda: NOW)
-    made.begin({})
+    made.begin((), 0)
     made.put(message(), RUN)
-    assert made.take(0)[0].instruments == (known,)  # type: ignore[attr-defined]
+    assert made.take()[0].instruments == (known,)  # type: ignore[attr-defined]
 
 
 def test_another_runs_market_takes_nothing_from_outside() -> None:

@@ -37,6 +37,19 @@ def test_a_name_tells_venue_symbol_kind_and_unit(
     assert (file.step_ms, file.volume_unit) == (step_ms, VolumeUnit(unit))
 
 
+@pytest.mark.parametrize(
+    ("name", "inverse"),
+    [
+        ("bitmex-202003_XBTUSD_klines_1m.csv.gz", True),
+        ("binance-coinm_BTCUSD_funding.csv.gz", True),
+        ("bitmex_XBTUSDT_trades.csv", False),
+        ("kraken_BTCUSD_trades.csv", False),
+    ],
+)
+def test_a_name_tells_which_contracts_are_inverse(name: str, inverse: bool) -> None:
+    assert describe(Path("/data") / name).is_inverse is inverse
+
+
 def test_ticks_made_from_bars_are_labelled_synthetic() -> None:
     assert describe(Path("a_BTCUSDT_klines_3m.csv")).source == "a:klines_3m:synthetic"
     assert describe(Path("a_BTCUSDT_trades.csv")).source == "a"

@@ -1,10 +1,12 @@
 """Listening to a live market: the wall's clock, full memory, a source that is away."""
 
+from collections.abc import Iterable, Sequence
+
 import pytest
+from prometheus_client.core import Metric
 
 from services.cdb_ws.listener import Listener
 from services.cdb_ws.position import Position
-from services.cdb_ws.sources.live import SourceAwayError
 from services.cdb_ws.ticks import TickMaker
 from services.kernel.events import Clock, Condition, Event, MarketData, MarketDataKind
 from tests.unit.cdb_ws.fakes import FakeBus, FakePressure, publisher
@@ -17,28 +19,20 @@ T = 1_700_000_000_000
 class Venue:
     """A live source with one tick each time it is asked."""
 
-    def __init__(self, away: int = 0) -> None:
+    def __init__(self, fault: Exception | None = None) -> None:
         self.closed = False
-        self.resumed: dict[str, int] | None = None
-        self._away = away
+        self.began: tuple[tuple[MarketData, ...], int] | None = None
+        self._fault = fault
         self._ticks = 0
 
-    def begin(self, resume: dict[str, int]) -> list[Event]:
-        if self._away:
-            self._away -= 1
-            raise SourceAwayError("no route")
-        self.resumed = resume
-        return []
+    def begin(self, past: Sequence[MarketData], clock_ms: int) -> None:
+        self.began = tuple(past), clock_ms
 
-    def take(self, timeout: float) -> list[Event]:
-        assert timeout == 0
+    def take(self) -> list[Event]:
+        if self._fault is not None:
+            raise self._fault
         self._ticks += 1
-        maker = TickMaker("run", "venue", "BTC_USDT")
-        kind = MarketDataKind.TRADE
-        return [maker.make(event_id=f"{self._ticks}", timestamp=T, kind=kind)]
-
-    def resume_state(self) -> dict[str, int]:
-        return {"BTC_USDT": self._ticks}
+        return [tick(self._ticks)]
 
     def troubles(self) -> list[str]:
         return []
@@ -46,8 +40,16 @@ class Venue:
     def counts(self) -> dict[str, object]:
         return {}
 
+    def figures(self) -> Iterable[Metric]:
+        return ()
+
     def close(self) -> None:
         self.closed = True
+
+
+def tick(number: int) -> MarketData:
+    maker = TickMaker("run", "venue", "BTC_USDT")
+    return maker.make(event_id=f"{number}", timestamp=T + number, kind=MarketDataKind.TRADE)
 
 
 class Turns:
@@ -68,13 +70,17 @@ class Turns:
 
 
 def listen(
-    venue: Venue, turns: Turns, pressure: FakePressure, start: Position | None = None
+    venue: Venue,
+    turns: Turns,
+    pressure: FakePressure,
+    start: Position | None = None,
+    past: Sequence[MarketData] = (),
 ) -> tuple[FakeBus, Listener]:
     bus = FakeBus()
     listener = Listener(
         venue, plan(), publisher(bus, start), pressure, turns.breathe, turns.now_ms  # type: ignore[arg-type]
     )  # fmt: skip
-    listener.listen()
+    listener.listen(past)
     return bus, listener
 
 
@@ -86,16 +92,27 @@ def test_the_clock_is_the_walls_second_once_and_before_its_ticks() -> None:
 
 
 def test_a_wall_that_goes_back_makes_no_clock_until_it_is_past_the_last() -> None:
-    turns = Turns(3, 1000)
-    start = Position(run_id="run", began=T, clock=T + 2000, resume={"BTC_USDT": 9})
-    venue = Venue()
-    bus, _ = listen(venue, turns, FakePressure(), start)
+    start = Position(run_id="run", began=T, clock=T + 2000)
+    bus, _ = listen(Venue(), Turns(3, 1000), FakePressure(), start)
     assert [e.timestamp - T for e in bus.events if isinstance(e, Clock)] == [3000]
-    assert venue.resumed == {"BTC_USDT": 9}
+
+
+def test_the_source_is_told_where_the_run_stands_and_closed_at_the_end() -> None:
+    venue = Venue()
+    start = Position(run_id="run", began=T, clock=T + 2000)
+    listen(venue, Turns(1, 1000), FakePressure(), start, [tick(7)])
+    assert venue.began == ((tick(7),), T + 2000)
     assert venue.closed
 
 
-def test_full_memory_drops_ticks_and_records_the_gap_while_the_clock_goes_on() -> None:
+def test_a_source_that_fails_is_closed_and_its_error_is_the_services() -> None:
+    venue = Venue(fault=RuntimeError("broken"))
+    with pytest.raises(RuntimeError, match="broken"):
+        listen(venue, Turns(3, 1000), FakePressure())
+    assert venue.closed
+
+
+def test_full_memory_drops_ticks_and_records_the_gap_with_its_bounds() -> None:
     class Filling(FakePressure):
         looks = 0
 
@@ -103,25 +120,14 @@ def test_full_memory_drops_ticks_and_records_the_gap_while_the_clock_goes_on() -
             self.looks += 1
             self.memory_full = 3 <= self.looks <= 6
 
+    # Given a memory that is full for the third to the sixth of eight ticks
     bus, listener = listen(Venue(), Turns(8, 1000), Filling())
-    phases = [e.phase.value for e in bus.events if isinstance(e, Condition)]
-    assert phases == ["BEGAN", "CLEARED"]
+    # Then those are dropped, the hole is on the record, and the clock goes on
+    found = [event for event in bus.events if isinstance(event, Condition)]
+    assert [event.phase.value for event in found] == ["BEGAN", "CLEARED"]
     assert listener.dropped == 4
+    assert found[1].lost_from is not None
+    assert found[1].lost_to is not None
+    assert found[1].lost_from <= T + 3 < T + 6 <= found[1].lost_to
     assert sum(isinstance(event, MarketData) for event in bus.events) == 8 - 4
-    assert sum(isinstance(event, Clock) for event in bus.events) == 9
-
-
-def test_an_absent_source_is_tried_again_while_the_clock_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.cdb_ws.listener.FIRST_RETRY_S", 0.001)
-    venue = Venue(away=2)
-
-    class UntilReached(Turns):
-        def breathe(self, seconds: float) -> bool:
-            return super().breathe(seconds) and venue.resumed is None
-
-    bus, listener = listen(venue, UntilReached(10_000_000, 1), FakePressure())
-    assert listener.away is None
-    assert venue.resumed == {}
-    assert isinstance(bus.events[0], Clock)
+    assert sum(isinstance(event, Clock) for event in bus.events) == 8

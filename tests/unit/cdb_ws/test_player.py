@@ -89,6 +89,26 @@ def test_after_a_loss_on_the_bus_it_goes_on_after_the_last_known_clock() -> None
     assert [e.timestamp for e in bus.events if isinstance(e, Clock)] == [4000, 5000]
 
 
+@pytest.mark.parametrize("known", range(1, len(MARKET)))
+def test_after_a_loss_on_the_bus_it_goes_on_behind_the_last_recorded_event(known: int) -> None:
+    # Given a bus that lost the position, and a record that ends with some event
+    bus, unbroken = FakeBus(), FakeBus()
+    lost = Position(run_id="run", behind=MARKET[known - 1].event_id)
+    # When the market goes on, whatever the last clock was
+    player(FakeMarket(MARKET), publisher(bus, lost), recovered_ms=4000).play()
+    # Then nothing is left out, nothing is doubled, and the counts are those of an unbroken run
+    assert bus.events[:-1] == MARKET[known:]
+    player(FakeMarket(MARKET), publisher(unbroken)).play()
+    assert bus.positions[-1] == unbroken.positions[-1]
+
+
+def test_the_duration_counts_from_the_first_clock_after_a_loss_too() -> None:
+    bus = FakeBus()
+    lost = Position(run_id="run", behind=MARKET[3].event_id)
+    player(FakeMarket(MARKET), publisher(bus, lost), duration_ms=2000).play()
+    assert [e.timestamp for e in bus.events if isinstance(e, MarketData)] == [2001]
+
+
 def test_it_waits_while_the_writer_is_behind() -> None:
     pressure = FakePressure()
     pressure.high_for = 100

@@ -94,6 +94,19 @@ def test_inverse_contracts_of_one_dollar_become_base_quantity(tmp_path: Path) ->
     header = "ts_ms,open,high,low,close,volume"
     path = write(tmp_path / "bitmex_XBTUSD_klines_1m.csv", header, f"{T},8000,8000,8000,8000,32000")
     assert [t.volume for t in ticks([path])] == [Decimal(1)] * 4
+    (contract,) = events([path])[0].instruments
+    assert (contract.inverse, contract.generic) == (True, True)
+    assert (contract.lot_size, contract.contract_size) == (1, 1)
+
+
+def test_details_may_tell_that_a_contract_is_inverse(tmp_path: Path) -> None:
+    path = trades(tmp_path, f"{T},8000,400,buy", name="bitmex_XBTUSD_trades.csv")
+    details = tmp_path / "contracts.json"
+    details.write_text('[{"symbol": "XBTUSD", "inverse": true, "contract_size": 10}]')
+    made = events([path], instruments=details)
+    (contract,) = made[0].instruments
+    assert (contract.inverse, contract.generic, contract.lot_size) == (True, False, 1)
+    assert made[-1].volume == Decimal("0.5")
 
 
 def test_details_from_mexc_are_taken_as_they_are(tmp_path: Path) -> None:

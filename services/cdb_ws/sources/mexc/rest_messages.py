@@ -1,4 +1,8 @@
-"""MEXC's REST bodies: contract details, bars, tickers and funding cycles. Pure functions."""
+"""MEXC's REST bodies: what an answer says. Pure functions.
+
+Contract details, bars, deals, summaries, prices and funding. Each raises ``RestError`` where the
+venue refuses, and ``ValueError`` (``msgspec.DecodeError`` is one) where this is no such answer.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,8 +12,22 @@ import msgspec
 from msgspec import Struct
 
 from services.cdb_ws.sources.klines import Bar
-from services.cdb_ws.sources.mexc.messages import plain
+from services.cdb_ws.sources.mexc.exact import plain
+from services.cdb_ws.sources.mexc.messages import (
+    Book,
+    Deal,
+    FairPrice,
+    IndexPrice,
+    Ticker,
+)
+from services.cdb_ws.sources.mexc.venue_words import (
+    PushedBook,
+    PushedDeal,
+    TickerRow,
+    read_rows,
+)
 from services.kernel.instruments import (
+    LIQUIDATION_FEE_RATE,
     MAKER_FEE_RATE,
     TAKER_FEE_RATE,
     Instrument,
@@ -53,16 +71,50 @@ class _Bars(Struct):
     realClose: list[Decimal] = []  # noqa: N815 - the venue's name
 
 
-class _TickerRow(Struct):
+class FundingSettlement(Struct, frozen=True, gc=False):
+    """A funding rate (a fraction) as it was settled at a time (Unix ms)."""
+
     symbol: str
-    lastPrice: Decimal  # noqa: N815 - the venue's name
-    riseFallRate: Decimal = Decimal(0)  # noqa: N815 - the venue's name
+    rate: Decimal
+    settle_time: int
+
+
+class _Settlement(Struct):
+    symbol: str
+    fundingRate: Decimal  # noqa: N815 - the venue's name
+    settleTime: int  # noqa: N815 - the venue's name
+
+
+class _Settlements(Struct):
+    resultList: list[_Settlement]  # noqa: N815 - the venue's name
+
+
+class _FairPrice(Struct):
+    symbol: str
+    fairPrice: Decimal  # noqa: N815 - the venue's name
+    timestamp: int
+
+
+class _IndexPrice(Struct):
+    symbol: str
+    indexPrice: Decimal  # noqa: N815 - the venue's name
+    timestamp: int
+
+
+class _Depth(PushedBook, kw_only=True):
+    timestamp: int
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 _bars = msgspec.json.Decoder(_Bars)
-_ticker_rows = msgspec.json.Decoder(list[_TickerRow] | _TickerRow)
+_deals = msgspec.json.Decoder(list[PushedDeal])
+_ticker = msgspec.json.Decoder(TickerRow)
+_settlements = msgspec.json.Decoder(_Settlements)
+_fair_price = msgspec.json.Decoder(_FairPrice)
+_index_price = msgspec.json.Decoder(_IndexPrice)
+_depth = msgspec.json.Decoder(_Depth)
+_time = msgspec.json.Decoder(int)
 
 
 def payload(body: bytes) -> msgspec.Raw:
@@ -81,8 +133,9 @@ def payload(body: bytes) -> msgspec.Raw:
 def decode_details(body: bytes) -> tuple[dict[str, Instrument], tuple[str, ...]]:
     """The contracts of ``/api/v1/contract/detail`` that can be traded, and those that are unusable.
 
-    Contracts that are paused, delisted or settled are left out. One row that cannot be read does
-    not spoil the others; its symbol is among the unusable.
+    Contracts that are paused, delisted or settled are left out, and those that are settled in
+    another currency than their prices are in: their quantities and profits are not linear. One row
+    that cannot be read does not spoil the others; its symbol is among the unusable.
     """
     data = _anything.decode(payload(body))
     rows = data if isinstance(data, list) else [data]
@@ -90,7 +143,9 @@ def decode_details(body: bytes) -> tuple[dict[str, Instrument], tuple[str, ...]]
     unusable: list[str] = []
     for row in rows:
         try:
-            if row.get("state", _STATE_ENABLED) == _STATE_ENABLED:
+            quote = row.get("quoteCoin")
+            linear = row.get("settleCoin", quote) == quote
+            if linear and row.get("state", _STATE_ENABLED) == _STATE_ENABLED:
                 contract = decode_contract(row)
                 contracts[contract.symbol] = contract
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
@@ -120,6 +175,9 @@ def decode_contract(detail: Mapping[str, Any]) -> Instrument:
         funding_interval_hours=_DEFAULT_FUNDING_HOURS,
         generic=False,
         tiers=_tiers(detail, size),
+        # A coin-margined contract is settled in its base; its size is in quote.
+        inverse="settleCoin" in detail and detail["settleCoin"] == detail.get("baseCoin"),
+        liquidation_fee_rate=_number(detail.get("liquidationFeeRate", LIQUIDATION_FEE_RATE)),
     )
 
 
@@ -193,12 +251,32 @@ def decode_bars(body: bytes) -> tuple[tuple[int, Bar], ...]:
     return tuple(sorted(zip(opened, map(Bar._make, rows), strict=True)))
 
 
+def decode_deals(body: bytes) -> tuple[Deal, ...]:
+    """The deals of ``/api/v1/contract/deals``, oldest first, without ids; volume in contracts.
+
+    Within a millisecond they keep the venue's order, turned round.
+    """
+    deals = [deal.read() for deal in _deals.decode(payload(body))]
+    deals.reverse()
+    deals.sort(key=lambda deal: deal.timestamp)
+    return tuple(deals)
+
+
+def decode_tickers(body: bytes) -> tuple[Ticker, ...]:
+    """The summaries of ``/api/v1/contract/ticker``, of one symbol or of all.
+
+    Rows that cannot be read, such as those of contracts that have never traded, are left out.
+    """
+    data = payload(body)
+    if bytes(data).lstrip()[:1] == b"[":
+        return tuple(row.read() for row in read_rows(data))
+    return (_ticker.decode(data).read(),)
+
+
 def decode_movers(body: bytes) -> tuple[str, ...]:
     """The symbols of ``/api/v1/contract/ticker``, the largest move of the day first."""
-    found = _ticker_rows.decode(payload(body))
-    rows = found if isinstance(found, list) else [found]
-    rows = [row for row in rows if row.lastPrice > 0]
-    rows.sort(key=lambda row: (-abs(row.riseFallRate), row.symbol))
+    rows = list(decode_tickers(body))
+    rows.sort(key=lambda row: (-abs(row.rise_fall_rate), row.symbol))
     return tuple(row.symbol for row in rows)
 
 
@@ -207,3 +285,40 @@ def decode_funding_cycle(body: bytes) -> int:
     data = _anything.decode(payload(body))
     hours = int(data.get("collectCycle") or _DEFAULT_FUNDING_HOURS)
     return hours if hours > 0 else _DEFAULT_FUNDING_HOURS
+
+
+def decode_funding_history(body: bytes) -> tuple[FundingSettlement, ...]:
+    """One page of ``/api/v1/contract/funding_rate/history``, newest first."""
+    rows = _settlements.decode(payload(body)).resultList
+    return tuple(
+        FundingSettlement(row.symbol, plain(row.fundingRate), row.settleTime) for row in rows
+    )
+
+
+def decode_fair_price(body: bytes) -> FairPrice:
+    """The mark price of ``/api/v1/contract/fair_price/{symbol}``."""
+    row = _fair_price.decode(payload(body))
+    return FairPrice(row.symbol, _price(row.fairPrice), row.timestamp)
+
+
+def decode_index_price(body: bytes) -> IndexPrice:
+    """The index price of ``/api/v1/contract/index_price/{symbol}``."""
+    row = _index_price.decode(payload(body))
+    return IndexPrice(row.symbol, _price(row.indexPrice), row.timestamp)
+
+
+def decode_depth(body: bytes, symbol: str) -> Book:
+    """The book of ``/api/v1/contract/depth/{symbol}``; the answer does not name the symbol."""
+    book = _depth.decode(payload(body))
+    return book.read(symbol, book.timestamp)
+
+
+def decode_server_time(body: bytes) -> int:
+    """The venue's time (Unix ms), from ``/api/v1/contract/ping``."""
+    return _time.decode(payload(body))
+
+
+def _price(value: Decimal) -> Decimal:
+    if value <= 0:
+        raise ValueError(f"price {value} is not positive")
+    return plain(value)

@@ -1,170 +1,215 @@
-"""One WebSocket to MEXC, kept open by a thread of its own; what it receives goes into a queue.
-
-The thread only moves frames, so that its ping timer is never late: the venue closes a connection
-after a minute without a client's ping, however much it sends itself.
-"""
+"""One WebSocket to the venue, opened again whenever it ends."""
 
 import asyncio
 import contextlib
-import queue
-import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Coroutine
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
-
-from services.cdb_ws.sources.mexc.backoff import Backoff
-from services.cdb_ws.sources.mexc.messages import PING
+from services.cdb_ws.sources.mexc.attempts import Attempts
+from services.cdb_ws.sources.mexc.commands import PING
+from services.cdb_ws.sources.mexc.network import Connection, ConnectionLost, Network
+from services.runtime import logging
 
 PING_EVERY_S: Final = 15.0
+MISSED_PONGS: Final = 2
 SILENCE_S: Final = 30.0
-OPEN_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 2.0
+OPEN_TIMEOUT_S: Final = 12.0
+CLOSE_TIMEOUT_S: Final = 3.0
+LOOK_EVERY_S: Final = 1.0
 COMMANDS_PER_S: Final = 10
-MAX_FRAME_BYTES: Final = 16 << 20
-INBOX_FRAMES: Final = 20_000
+FRAMES_A_TURN: Final = 200
+"""Frames after which everybody else gets a turn, even when more are there."""
+
+_log = logging.get(__name__)
 
 
-class Received(NamedTuple):
-    """A frame, and the number of the connection it came on."""
+class Owner(Protocol):
+    """Who uses sockets."""
 
-    connection: int
-    body: str | bytes
+    def opened(self, socket: "Socket") -> None:
+        """A connection is there: subscribe."""
+
+    def received(self, socket: "Socket", body: str | bytes) -> bool:
+        """A frame came; says whether it is market data."""
+
+    def lost(self, socket: "Socket", reason: str) -> None:
+        """The connection ended, or could not be made."""
+
+    def crowded(self) -> bool:
+        """Whether so much waits to be published that nothing more may be received."""
 
 
-class Lost(NamedTuple):
-    """A connection ended, or could not be made."""
-
-    connection: int
-    reason: str
-
-
-class MexcSocket:
+class Socket:
     """A connection that is made again whenever it ends.
 
     Args:
-        url: The WebSocket address.
-        commands: What is sent after each connecting.
+        number: Tells it from the other sockets.
+        network: Opens connections.
+        url: The address.
         random: Jitter of the waits between attempts.
+        owner: Told what happens.
+        handshakes: How many sockets may be opened at the same time, so that a venue that comes
+            back is not stormed.
 
     Attributes:
-        inbox: What was received, oldest first.
-        dropped: Frames that found the inbox full.
-        connections: Connections made so far; the number of the present one.
+        connection: Number of the present connection, counted over its life; 0 before the first.
+        open: Whether there is a connection now.
+        up: Whether market data has come on it.
+        reason: Why the last connection ended.
+        pinged_ms: Wall time of the ping that waits for its pong; None without one.
+        expects_data: Whether anything is subscribed, so that silence means trouble.
+        idle_since: When the last command was sent, on the loop's clock.
     """
 
-    def __init__(self, url: str, commands: Sequence[str], random: Random | None = None) -> None:
-        self.inbox: queue.Queue[Received | Lost] = queue.Queue(INBOX_FRAMES)
-        self.dropped = 0
-        self.connections = 0
+    def __init__(
+        self,
+        number: int,
+        network: Network,
+        url: str,
+        random: Random,
+        owner: Owner,
+        handshakes: asyncio.Semaphore,
+    ) -> None:
+        self.number = number
+        self.connection = 0
+        self.open = self.up = False
+        self.reason = "not connected yet"
+        self.pinged_ms: int | None = None
+        self.expects_data = False
+        self.idle_since = 0.0
+        self.attempts = Attempts(random)
+        self._network = network
         self._url = url
-        self._commands = list(commands)
-        self._backoff = Backoff(random or Random())  # noqa: S311 - spreads attempts only
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._outbox: asyncio.Queue[str] | None = None
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mexc-socket", daemon=True)
-
-    def start(self) -> None:
-        """Begin to connect; returns at once."""
-        self._thread.start()
-        self._ready.wait(OPEN_TIMEOUT_S)
+        self._owner = owner
+        self._handshakes = handshakes
+        self._commands: deque[str] = deque()
+        self._wanted = asyncio.Event()
+        self._frame_at = self._data_at = 0.0
+        self._unanswered = 0
 
     def send(self, command: str) -> None:
-        """Send a further command on the present connection, soon."""
-        if self._loop is not None and self._outbox is not None:
-            self._loop.call_soon_threadsafe(self._outbox.put_nowait, command)
+        """Send a command on the present connection, in its turn."""
+        self._commands.append(command)
+        self._wanted.set()
 
-    def close(self) -> None:
-        """Disconnect and end the thread."""
-        if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(CLOSE_TIMEOUT_S * 2)
+    @property
+    def connection_id(self) -> int:
+        """Tells the present connection from all others of the process."""
+        return self.number * 1_000_000 + self.connection
 
-    def _run(self) -> None:
-        asyncio.run(self._keep_connected())
+    @property
+    def unsent(self) -> int:
+        """Commands that wait for their turn."""
+        return len(self._commands)
 
-    async def _keep_connected(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = stop = asyncio.Event()
-        self._outbox = asyncio.Queue()
-        self._ready.set()
-        stopping = asyncio.create_task(stop.wait())
-        while not stop.is_set():
-            session = asyncio.create_task(self._session())
-            await asyncio.wait({session, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not session.done():
-                session.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await session
-                return
-            self._put(Lost(self.connections, session.result()))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._backoff.next_wait())
+    def pong(self) -> None:
+        """A pong came."""
+        self._unanswered = 0
+        self.pinged_ms = None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._owner.crowded():
+                await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                self.reason = await self._session()
+            except ConnectionLost as lost:
+                self.reason = str(lost)
+            self.open = self.up = False
+            wait = self.attempts.next_wait(loop.time())
+            _log.warning(
+                "socket_lost", socket=self.number, reason=self.reason, again_in_s=round(wait, 1)
+            )
+            self._owner.lost(self, self.reason)
+            await asyncio.sleep(wait)
 
     async def _session(self) -> str:
         """One connection from its opening to its end; returns why it ended."""
         try:
-            async with connect(
-                self._url,
-                ping_interval=None,  # the venue counts its own text pings only
-                compression=None,
-                max_size=MAX_FRAME_BYTES,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-            ) as connection:
-                self.connections += 1
-                senders = [
-                    asyncio.create_task(_ping(connection)),
-                    asyncio.create_task(self._send_commands(connection)),
-                ]
-                try:
-                    return await self._receive(connection)
-                finally:
-                    for sender in senders:
-                        sender.cancel()
-                    await asyncio.gather(*senders, return_exceptions=True)
-        except (OSError, WebSocketException, EOFError) as error:
-            return f"{type(error).__name__}: {error}"
-
-    async def _send_commands(self, connection: ClientConnection) -> None:
-        for command in self._commands:
-            await connection.send(command)
-            await asyncio.sleep(1 / COMMANDS_PER_S)
-        assert self._outbox is not None
-        while True:
-            await connection.send(await self._outbox.get())
-            await asyncio.sleep(1 / COMMANDS_PER_S)
-
-    async def _receive(self, connection: ClientConnection) -> str:
-        number = self.connections
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    body = await connection.recv()
-            except TimeoutError:
-                return f"nothing received for {SILENCE_S:g} s"
-            if self._backoff.attempts and _is_data(body):
-                self._backoff.reset()
-            self._put(Received(number, body))
-
-    def _put(self, item: Received | Lost) -> None:
+            async with self._handshakes, asyncio.timeout(OPEN_TIMEOUT_S):
+                connection = await self._network.connect(self._url)
+        except TimeoutError:
+            return f"no handshake within {OPEN_TIMEOUT_S:g} s"
         try:
-            self.inbox.put_nowait(item)
-        except queue.Full:
-            self.dropped += 1
+            self._begin()
+            return await _first_of(
+                self._receive(connection),
+                self._ping(connection),
+                self._send_commands(connection),
+                self._watch(),
+            )
+        finally:
+            with contextlib.suppress(ConnectionLost, TimeoutError, OSError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await connection.close()
+
+    def _begin(self) -> None:
+        self.connection += 1
+        self.open = True
+        self._frame_at = self._data_at = asyncio.get_running_loop().time()
+        self._unanswered = 0
+        self.pinged_ms = None
+        self._commands.clear()
+        self._owner.opened(self)
+
+    async def _receive(self, connection: Connection) -> str:
+        now = asyncio.get_running_loop().time
+        turn = 0
+        while True:
+            body = await connection.recv()
+            self._frame_at = now()
+            if self._owner.received(self, body):
+                self._data_at = self._frame_at
+                if not self.up:
+                    self.up = True
+                    self.attempts.reset()
+            turn += 1
+            if turn == FRAMES_A_TURN:
+                turn = 0
+                if self._owner.crowded():
+                    return "more waits to be published than may wait"
+                await asyncio.sleep(0)
+
+    async def _ping(self, connection: Connection) -> str:
+        """At once and at a fixed pace, whatever else is sent or received."""
+        while True:
+            if self._unanswered >= MISSED_PONGS:
+                return f"{self._unanswered} pings without a pong"
+            self._unanswered += 1
+            self.pinged_ms = self._network.now_ms()
+            await connection.send(PING)
+            await asyncio.sleep(PING_EVERY_S)
+
+    async def _send_commands(self, connection: Connection) -> str:
+        while True:
+            while self._commands:
+                await connection.send(self._commands.popleft())
+                self.idle_since = asyncio.get_running_loop().time()
+                await asyncio.sleep(1 / COMMANDS_PER_S)
+            self._wanted.clear()
+            await self._wanted.wait()
+
+    async def _watch(self) -> str:
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if now() - self._frame_at > SILENCE_S:
+                return f"nothing received for {SILENCE_S:g} s"
+            if self.expects_data and now() - self._data_at > SILENCE_S:
+                return f"no market data for {SILENCE_S:g} s"
 
 
-async def _ping(connection: ClientConnection) -> None:
-    """At once and at a fixed pace, whatever else is sent or received."""
-    while True:
-        await connection.send(PING)
-        await asyncio.sleep(PING_EVERY_S)
-
-
-def _is_data(body: str | bytes) -> bool:
-    return isinstance(body, bytes) or '"push.' in body
+async def _first_of(*parts: Coroutine[Any, Any, str]) -> str:
+    """Run all until one ends; that one's result or error."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task in done).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,92 @@
+"""What this service's own journal still holds of a run: where a restarted live market goes on."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from services.kernel.events import (
+    AnyEvent,
+    Condition,
+    ConditionName,
+    ConditionPhase,
+    MarketData,
+    MarketDataKind,
+)
+from services.kernel.topics import CONTROL, MARKET_DATA, WS
+from services.runtime import journal
+from services.runtime.bus import Bus
+from services.runtime.journal import JournalTrimmed
+
+KEEP_MS: Final = 45_000
+"""The journal of one's own ticks is kept for so long: REST's windows are compared with it."""
+
+
+class OpenGaps:
+    """Symbols whose ``DATA_GAP`` is on the record and not over."""
+
+    def __init__(self, symbols: Iterable[str] = ()) -> None:
+        self.symbols = set(symbols)
+
+    def note(self, event: Condition) -> None:
+        """A condition was published."""
+        if event.name is not ConditionName.DATA_GAP or event.symbol is None:
+            return
+        if event.phase is ConditionPhase.BEGAN:
+            self.symbols.add(event.symbol)
+        else:
+            self.symbols.discard(event.symbol)
+
+
+class Past:
+    """The end of a run so far.
+
+    Attributes:
+        ticks: Its trades, and of each symbol the first tick of any kind; oldest first.
+        in_doubt: Symbols with an open gap.
+    """
+
+    def __init__(self, run_id: str, gaps: Iterable[str] = ()) -> None:
+        self.ticks: list[MarketData] = []
+        self._run_id = run_id
+        self._gaps = OpenGaps(gaps)
+        self._seen: set[str] = set()
+
+    @property
+    def in_doubt(self) -> tuple[str, ...]:
+        """Symbols with an open gap."""
+        return tuple(sorted(self._gaps.symbols))
+
+    def add(self, event: AnyEvent) -> None:
+        """The next event of the journal."""
+        if event.run_id != self._run_id or event.producer != WS:
+            return
+        if isinstance(event, Condition):
+            self._gaps.note(event)
+        elif isinstance(event, MarketData) and (
+            event.kind is MarketDataKind.TRADE or event.symbol not in self._seen
+        ):
+            self._seen.add(event.symbol)
+            self.ticks.append(event)
+
+
+def read(bus: Bus, run_id: str, gaps: Iterable[str]) -> Past:
+    """The past of a run, as far back as the journal is kept.
+
+    Args:
+        bus: Where the journal is.
+        run_id: Events of other runs are left out.
+        gaps: Symbols in doubt as far as heard before.
+
+    Raises:
+        Unavailable: The bus is away.
+    """
+    kept = bus.execute("HGET", f"cdb:cursor:{WS}", "commit")
+    after, head = int(kept or 0), bus.head()
+    while True:
+        past = Past(run_id, gaps)
+        try:
+            for event in journal.read(bus, {MARKET_DATA, CONTROL}, after, head):
+                past.add(event)
+        except JournalTrimmed as trimmed:
+            after = trimmed.first - 1
+        else:
+            return past

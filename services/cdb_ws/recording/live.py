@@ -1,0 +1,86 @@
+"""Recording MEXC without a run: the engine, time, and nothing that trades."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Final
+
+from services.cdb_ws import ticks
+from services.cdb_ws.clocks import SECOND_MS
+from services.cdb_ws.recording.recorder import Recorder
+from services.cdb_ws.sources.mexc.engine import Engine
+from services.cdb_ws.sources.mexc.engine_config import EngineConfig
+from services.cdb_ws.sources.mexc.network import Network
+from services.kernel.events import Alert, Event, Instruments
+
+LOOK_EVERY_S: Final = 0.2
+
+
+class LiveRecording:
+    """Listens as a run does, and records what a run would publish.
+
+    Args:
+        network: How the venue is reached.
+        config: What to listen to.
+        random: Jitter.
+        recorder: Started.
+        told: Told each alert: of the feed, and of the recorder.
+
+    Attributes:
+        engine: What listens.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: EngineConfig,
+        random: Random,
+        recorder: Recorder,
+        told: Callable[[Alert], None],
+    ) -> None:
+        self.engine = Engine(network, config, random, self._emitted, recorder.frame)
+        self._network = network
+        self._run_id = config.run_id
+        self._recorder = recorder
+        self._told = told
+        self._clock = 0
+        self._began = False
+
+    async def run(self, seconds: float | None) -> None:
+        """Record for some seconds, or until cancelled."""
+        loop = asyncio.get_running_loop()
+        until = None if seconds is None else loop.time() + seconds
+        listening = asyncio.create_task(self.engine.run())
+        try:
+            while until is None or loop.time() < until:
+                done, _ = await asyncio.wait([listening], timeout=LOOK_EVERY_S)
+                if done:
+                    await listening  # raises what ended it
+                self._pass_time()
+                self._tell(self._recorder.alerts(self._run_id, self._network.now_ms()))
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    def _emitted(self, events: list[Event]) -> None:
+        self._began = self._began or any(isinstance(event, Instruments) for event in events)
+        self._pass_time()
+        self._recorder.events(events)
+        self._tell(events)
+
+    def _pass_time(self) -> None:
+        """A clock each second, before what happens in it.
+
+        The first comes in the second after the contract details: they, and the history that comes
+        with them, stand before all time.
+        """
+        second = self._network.now_ms() // SECOND_MS * SECOND_MS
+        if self._began and second > self._clock:
+            if self._clock:
+                self._recorder.events([ticks.clock(self._run_id, second)])
+            self._clock = second
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, Alert):
+                self._told(event)

@@ -1,0 +1,213 @@
+"""The spool: what is recorded goes here first, one entry after the other, and is never lost.
+
+An entry that was not written to its end (a killed process, a full disk) is noticed by its
+checksum and left out.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from services.cdb_ws.recording.store import SPOOL, sync_folder, taken
+
+OPEN_SUFFIX: Final = ".open"
+FULL_SUFFIX: Final = ".full"
+BUFFER_BYTES: Final = 1 << 20
+
+_HEAD = struct.Struct("<IIqBHi")
+_MAGIC = b"CDBSPOOL1\n"
+
+
+class Kind(IntEnum):
+    """What an entry is."""
+
+    TICK = 0
+    MARKET = 1
+    FRAME = 2
+    NOTE = 3
+
+
+class Entry(NamedTuple):
+    """One entry.
+
+    Attributes:
+        time_ms: Timestamp of an event, time of receipt of a frame.
+        connection: Of a frame; 0 else.
+        body: JSON of an event, the frame as it was received, the recorder's own note.
+    """
+
+    kind: Kind
+    time_ms: int
+    symbol: str
+    connection: int
+    body: bytes
+
+
+class SegmentFile:
+    """The segment that is written now.
+
+    Args:
+        folder: The recording's.
+        day: Of its entries.
+        number: Its place among the segments.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, folder: Path, day: str, number: int) -> None:
+        spool = folder / SPOOL
+        spool.mkdir(parents=True, exist_ok=True)
+        self.path = spool / f"{day}.{number:06d}{OPEN_SUFFIX}"
+        self.day = day
+        self.size = 0
+        self._durable = 0
+        self._waiting: list[bytes] = []
+        self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._waiting.append(_MAGIC)
+
+    def add(self, entry: Entry) -> None:
+        """Put an entry behind the others; ``write`` hands it to the system."""
+        symbol = entry.symbol.encode()
+        payload = symbol + entry.body
+        head = _HEAD.pack(
+            len(payload),
+            zlib.crc32(payload),
+            entry.time_ms,
+            entry.kind,
+            len(symbol),
+            entry.connection,
+        )
+        self._waiting += (head, payload)
+
+    def write(self) -> None:
+        """Hand what was added to the operating system.
+
+        Raises:
+            OSError: The disk is full or broken; what was written in part is taken back.
+        """
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._handle, memoryview(data)[written:])
+        except OSError:
+            os.ftruncate(self._handle, self.size)
+            os.lseek(self._handle, self.size, os.SEEK_SET)
+            raise
+        self.size += len(data)
+
+    def sync(self) -> None:
+        """Make it durable.
+
+        Raises:
+            OSError: It could not be.
+        """
+        if self._durable != self.size:
+            os.fsync(self._handle)
+            self._durable = self.size
+
+    def close(self) -> None:
+        """End the segment: it can be packed."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._handle)
+        finish(self.path)
+
+
+def finish(path: Path) -> Path:
+    """Mark a segment that nobody writes any longer as ready to be packed."""
+    full = path.with_suffix(FULL_SUFFIX)
+    path.replace(full)
+    sync_folder(path.parent)
+    return full
+
+
+def open_segments(folder: Path) -> list[Path]:
+    """Segments that are being written, or whose writer was killed."""
+    return sorted((folder / SPOOL).glob(f"*{OPEN_SUFFIX}"), key=number_of)
+
+
+def full_segments(folder: Path) -> list[Path]:
+    """Segments that wait to be packed, in their order."""
+    return sorted((folder / SPOOL).glob(f"*{FULL_SUFFIX}"), key=number_of)
+
+
+def number_of(path: Path) -> int:
+    """A segment's place among the segments, from its name."""
+    return int(path.name.split(".")[1])
+
+
+def day_of_segment(path: Path) -> str:
+    """The day of a segment's entries, from its name."""
+    return path.name.split(".")[0]
+
+
+def repair(folder: Path) -> int:
+    """Make what a killed recorder left ready to be packed; returns how many segments that was.
+
+    Raises:
+        FolderBusyError: A recorder is at work.
+        OSError: The folder cannot be written.
+    """
+    with taken(folder, "record"):
+        left = open_segments(folder)
+        for path in left:
+            finish(path)
+        return len(left)
+
+
+class SegmentReader:
+    """A written segment: its entries in their order, and any of them again by its place.
+
+    Attributes:
+        torn: The last entry was not written to its end; known after ``scan``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.torn = False
+        self._size = path.stat().st_size
+        with path.open("rb") as file:
+            self._bytes: mmap.mmap | bytes = (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
+            )
+
+    def scan(self) -> Iterator[tuple[int, Entry]]:
+        """Each whole entry with its place."""
+        self.torn = self._bytes[: len(_MAGIC)] != _MAGIC
+        place = len(_MAGIC)
+        while not self.torn and place < self._size:
+            if place + _HEAD.size > self._size:
+                self.torn = True
+                return
+            length, checksum, time_ms, kind, symbol_length, connection = _HEAD.unpack_from(
+                self._bytes, place
+            )
+            begin = place + _HEAD.size
+            payload = self._bytes[begin : begin + length]
+            if len(payload) < length or zlib.crc32(payload) != checksum:
+                self.torn = True
+                return
+            symbol = payload[:symbol_length].decode()
+            yield place, Entry(Kind(kind), time_ms, symbol, connection, payload[symbol_length:])
+            place = begin + length
+
+    def at(self, place: int) -> Entry:
+        """The entry at a place that ``scan`` gave."""
+        length, _, time_ms, kind, symbol_length, connection = _HEAD.unpack_from(self._bytes, place)
+        begin = place + _HEAD.size
+        symbol = self._bytes[begin : begin + symbol_length].decode()
+        body = self._bytes[begin + symbol_length : begin + length]
+        return Entry(Kind(kind), time_ms, symbol, connection, body)
+
+    def close(self) -> None:
+        """Let the file go."""
+        if isinstance(self._bytes, mmap.mmap):
+            self._bytes.close()

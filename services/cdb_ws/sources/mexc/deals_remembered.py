@@ -1,0 +1,77 @@
+"""What a restarted feed knows of its past: the deals that its own journal still holds."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from services.cdb_ws.sources.mexc.exact import plain
+from services.cdb_ws.sources.mexc.messages import Deal
+from services.cdb_ws.sources.mexc.minute_history import HISTORY_SOURCE
+from services.cdb_ws.sources.mexc.notices import Notices
+from services.cdb_ws.sources.mexc.tape import Tape
+from services.kernel.events import MarketData, MarketDataKind, Side
+from services.kernel.instruments import Instrument
+
+QUIET_MARGIN_MS: Final = 5_000
+"""A symbol without a live deal in the journal had none until so long after the journal begins."""
+
+
+class Remembered:
+    """The past of one run.
+
+    Args:
+        past: Market data as published, oldest first.
+        in_doubt: Symbols whose ``DATA_GAP`` is open on the record.
+    """
+
+    def __init__(self, past: Sequence[MarketData], in_doubt: Sequence[str]) -> None:
+        self._ticks: dict[str, list[MarketData]] = {}
+        self._open = set(in_doubt)
+        for tick in past:
+            self._ticks.setdefault(tick.symbol, []).append(tick)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What was listened to."""
+        return tuple(sorted(set(self._ticks) | self._open))
+
+    def begin(self, notices: Notices) -> None:
+        """Everything that was listened to is in doubt until its hole is filled."""
+        for symbol in self.symbols:
+            notices.gap_began(symbol, "cdb_ws was started again")
+
+    def clear_others(self, on: Collection[str], notices: Notices) -> None:
+        """What is no longer listened to is in doubt no longer."""
+        for symbol in sorted((set(self._ticks) | self._open) - set(on)):
+            notices.gap_cleared(symbol, None, "no longer listened to")
+            self._ticks.pop(symbol, None)
+            self._open.discard(symbol)
+
+    def tape(self, symbol: str, contract: Instrument) -> tuple[Tape, int] | None:
+        """The tape as it was, and since when it is whole; once. None for a symbol without past."""
+        found = self._ticks.pop(symbol, None)
+        if not found:
+            return None
+        trades = [
+            tick
+            for tick in found
+            if tick.kind is MarketDataKind.TRADE and tick.source != HISTORY_SOURCE
+        ]
+        live = [tick.timestamp for tick in trades if not tick.backfill]
+        # A live deal of the same millisecond may have come before the oldest that is left.
+        since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
+        deals = [_deal(tick, contract) for tick in trades]
+        tape = Tape()
+        tape.remember([deal for deal in deals if deal is not None], since)
+        return tape, since
+
+
+def _deal(tick: MarketData, contract: Instrument) -> Deal | None:
+    if tick.price is None or tick.volume is None:
+        return None
+    return Deal(
+        tick.price,
+        plain(contract.volume_in_contracts(tick.volume, tick.price)),
+        tick.side or Side.BUY,
+        tick.timestamp,
+        int(tick.trade_id) if tick.trade_id and tick.trade_id.isdigit() else None,
+    )

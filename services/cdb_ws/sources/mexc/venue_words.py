@@ -1,0 +1,150 @@
+"""What socket and REST tell in the same words: a deal, a book, a summary."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from services.cdb_ws.sources.mexc.exact import plain
+from services.cdb_ws.sources.mexc.messages import Book, Deal, Level, Ticker
+from services.kernel.events import Side
+
+_ZERO: Final = Decimal(0)
+_PRICE_OF: Final = itemgetter(0)
+TOO_MUCH: Final = Decimal("1e15")
+EARLIEST_MS: Final = 1_000_000_000_000
+"""September 2001: what is older is a time in seconds, or none."""
+
+
+class CrossedBookError(ValueError):
+    """The best bid is not below the best ask."""
+
+
+class PushedDeal(Struct, gc=False):
+    """A deal in the venue's words."""
+
+    p: Decimal
+    v: Decimal
+    T: int
+    t: int | str
+    i: int | str | None = None
+
+    def read(self) -> Deal:
+        """The deal.
+
+        Raises:
+            ValueError: A price, volume, side or time that no deal can have.
+        """
+        if not (0 < self.p < TOO_MUCH and 0 < self.v < TOO_MUCH):
+            raise ValueError(f"price {self.p} or volume {self.v} is none that a deal can have")
+        timestamp = int(self.t)
+        if timestamp < EARLIEST_MS:
+            raise ValueError(f"time {timestamp} is no Unix time in milliseconds")
+        if self.T == 1:
+            side = Side.BUY
+        elif self.T == 2:
+            side = Side.SELL
+        else:
+            raise ValueError(f"taker side {self.T} is neither 1 nor 2")
+        trade_id = None if self.i is None else int(self.i)
+        return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
+
+
+class PushedBook(Struct):
+    """A book in the venue's words: levels of price, contracts and number of orders."""
+
+    asks: list[tuple[Decimal, Decimal, int]]
+    bids: list[tuple[Decimal, Decimal, int]]
+    version: int
+    cts: int | str | None = None
+
+    def read(self, symbol: str, pushed_at: int) -> Book:
+        """The book.
+
+        Raises:
+            CrossedBookError: The best bid is not below the best ask.
+            ValueError: A price that is not positive.
+        """
+        asks = _levels(self.asks, falling=False)
+        bids = _levels(self.bids, falling=True)
+        if (asks and asks[0][0] <= 0) or (bids and bids[-1][0] <= 0):
+            raise ValueError("a price is not positive")
+        if bids and asks and bids[0][0] >= asks[0][0]:
+            raise CrossedBookError(f"bid {bids[0][0]} is not below ask {asks[0][0]}")
+        timestamp = pushed_at if self.cts is None else int(self.cts)
+        return Book(symbol, bids, asks, self.version, timestamp)
+
+
+class TickerRow(Struct):
+    """A summary in the venue's words."""
+
+    symbol: str
+    lastPrice: Decimal  # noqa: N815 - the venue's name
+    fairPrice: Decimal | None = None  # noqa: N815 - the venue's name
+    indexPrice: Decimal | None = None  # noqa: N815 - the venue's name
+    fundingRate: Decimal | None = None  # noqa: N815 - the venue's name
+    bid1: Decimal | None = None
+    ask1: Decimal | None = None
+    timestamp: int | None = None
+    riseFallRate: Decimal | None = None  # noqa: N815 - the venue's name
+
+    def read(self) -> Ticker:
+        """The summary; prices that are zero are none.
+
+        Raises:
+            ValueError: The last price is not positive.
+        """
+        if self.lastPrice <= 0:
+            raise ValueError(f"price {self.lastPrice} of {self.symbol} is not positive")
+        return Ticker(
+            self.symbol,
+            plain(self.lastPrice),
+            _price_or_none(self.fairPrice),
+            _price_or_none(self.indexPrice),
+            None if self.fundingRate is None else plain(self.fundingRate),
+            _price_or_none(self.bid1),
+            _price_or_none(self.ask1),
+            self.timestamp,
+            plain(self.riseFallRate or Decimal(0)),
+        )
+
+
+_rows = msgspec.json.Decoder(list[TickerRow])
+_row = msgspec.json.Decoder(TickerRow)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_rows(data: msgspec.Raw | bytes) -> list[TickerRow]:
+    """The summaries of a list, without those that cannot be read.
+
+    Contracts that have never traded are listed with empty fields; they do not spoil the others.
+
+    Raises:
+        ValueError: It is no list.
+    """
+    try:
+        rows = _rows.decode(data)
+    except msgspec.ValidationError:
+        rows = [row for row in map(_row_or_none, _raws.decode(data)) if row is not None]
+    return [row for row in rows if row.lastPrice > 0]
+
+
+def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
+    try:
+        return _row.decode(raw)
+    except msgspec.ValidationError:
+        return None
+
+
+def _levels(levels: Sequence[tuple[Decimal, Decimal, int]], *, falling: bool) -> tuple[Level, ...]:
+    # Sizes stay as they were sent: they are multiplied when they become base units.
+    kept = [(plain(price), size) for price, size, _ in levels if size > _ZERO]
+    kept.sort(key=_PRICE_OF, reverse=falling)
+    return tuple(kept)
+
+
+def _price_or_none(price: Decimal | None) -> Decimal | None:
+    return plain(price) if price is not None and price > 0 else None

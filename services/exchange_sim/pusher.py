@@ -1,0 +1,235 @@
+"""What is pushed to whom, and when; and what faults make of it on the way."""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+
+from services.exchange_sim import frames, mischief
+from services.exchange_sim.fault_board import FaultBoard
+from services.exchange_sim.faults import FaultKind
+from services.exchange_sim.ledger import Ledger, MadeDeal
+from services.exchange_sim.session import Session
+from services.exchange_sim.subscriptions import ALL, MERGED_DEALS, Subscriptions
+
+LONGEST_LATENESS_S: Final = 0.8
+LONGEST_REPETITION_S: Final = 3.0
+BOOK_LIMITS: Final = (20, 5, 10, 50)
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How often what is pushed, in milliseconds: as measured on the venue.
+
+    Attributes:
+        book: Least time between two books of a contract; also the beat of all the others.
+        quiet_book: Time between two books of a contract that does not trade.
+        price: Between two fair or index prices.
+        ticker, tickers, funding: Between two of those.
+    """
+
+    book: int = 250
+    quiet_book: int = 4_500
+    price: int = 1_000
+    ticker: int = 2_750
+    tickers: int = 2_250
+    funding: int = 60_000
+
+
+class Pusher:
+    """Writes frames and hands them to the sessions that have subscribed them.
+
+    Args:
+        ledgers: The contracts.
+        subscriptions: Who wants what.
+        board: The faults that are on.
+        random: Chance of the faults.
+        server_ms: The server's time.
+        pace: How often.
+        compressed: Whether frames are sent as gzip.
+    """
+
+    def __init__(
+        self,
+        ledgers: Sequence[Ledger],
+        subscriptions: Subscriptions,
+        board: FaultBoard,
+        random: Random,
+        server_ms: Callable[[], int],
+        pace: Pace,
+        *,
+        compressed: bool = False,
+    ) -> None:
+        self._ledgers = ledgers
+        self._by_symbol = {ledger.symbol: ledger for ledger in ledgers}
+        self._subscriptions = subscriptions
+        self._board = board
+        self._random = random
+        self._server_ms = server_ms
+        self._pace = pace
+        self._compressed = compressed
+        self._beats = 0
+        self._traded: dict[str, Ledger] = {}
+        self._moved: dict[str, Ledger] = {}
+
+    def deals(self, ledger: Ledger, made: list[MadeDeal]) -> None:
+        """Push what was traded since the last time, newest first."""
+        self._traded[ledger.symbol] = self._moved[ledger.symbol] = ledger
+        symbol = ledger.symbol
+        plain = self._subscriptions.of("deal", symbol)
+        merged = self._subscriptions.of(MERGED_DEALS, symbol)
+        if plain:
+            self._push_deals(plain, symbol, made[::-1])
+        if merged:
+            self._push_deals(merged, symbol, _merged(made)[::-1])
+
+    def beat(self) -> None:
+        """Push what is due; called every ``Pace.book`` milliseconds."""
+        self._beats += 1
+        for ledger in self._traded.values():
+            self._book(ledger)
+        quiet = self._due(self._pace.quiet_book)
+        for ledger in quiet:
+            if ledger.symbol not in self._traded:
+                self._book(ledger)
+        self._traded = {}
+        for ledger in self._due(self._pace.price):
+            self._price("fair.price", ledger)
+            self._price("index.price", ledger)
+            self._klines(ledger)
+        for ledger in self._due(self._pace.ticker):
+            self._one("ticker", ledger, frames.ticker)
+        for ledger in self._due(self._pace.funding):
+            self._one("funding.rate", ledger, frames.funding_rate)
+        self._all_tickers()
+
+    def first(self, session: Session, channel: str, symbol: str) -> None:
+        """What is pushed at once on subscribing; most channels wait for their time."""
+        if channel.startswith("depth.full"):
+            self._book(self._by_symbol[symbol], [session])
+        elif channel == "tickers":
+            session.push(self._encoded(frames.tickers(self._ledgers, self._server_ms())))
+
+    def contract(self, ledger: Ledger) -> None:
+        """Push a contract's changed details."""
+        sessions = self._subscriptions.of("contract")
+        if sessions:
+            text = frames.contract(ledger, self._server_ms())
+            self._deliver(sessions, text)
+
+    def huge(self, sessions: Sequence[Session], size: int) -> None:
+        """One giant frame each."""
+        self._deliver(sessions, mischief.huge(size, self._server_ms()))
+
+    def _due(self, every_ms: int) -> Sequence[Ledger]:
+        """The contracts whose turn it is: all of them within the time, spread evenly."""
+        turns = max(1, every_ms // self._pace.book)
+        return self._ledgers[self._beats % turns :: turns]
+
+    def _push_deals(self, sessions: list[Session], symbol: str, made: list[MadeDeal]) -> None:
+        text = frames.deals(symbol, made, self._server_ms())
+        if self._board.calm:
+            self._deliver(sessions, text)
+            return
+        board, draw = self._board, self._random.random
+        if board.strikes(FaultKind.HOLE, symbol):
+            return
+        if board.strikes(FaultKind.DUPLICATE, symbol):
+            self._later(draw() * LONGEST_REPETITION_S, sessions, "deal", symbol, text)
+        if board.strikes(FaultKind.REORDER, symbol):
+            self._later(draw() * LONGEST_LATENESS_S, sessions, "deal", symbol, text)
+        else:
+            self._send(sessions, "deal", symbol, text)
+
+    def _later(
+        self, seconds: float, sessions: list[Session], channel: str, symbol: str, text: str
+    ) -> None:
+        # To the sessions of now: a connection that is opened meanwhile must not get it.
+        asyncio.get_running_loop().call_later(
+            seconds, self._send, list(sessions), channel, symbol, text
+        )
+
+    def _book(self, ledger: Ledger, only: list[Session] | None = None) -> None:
+        symbol = ledger.symbol
+        for limit in BOOK_LIMITS:
+            sessions = only or self._subscriptions.of(f"depth.full.{limit}", symbol)
+            if sessions:
+                self._push_book(ledger, limit, sessions)
+            if only:
+                return
+
+    def _push_book(self, ledger: Ledger, limit: int, sessions: list[Session]) -> None:
+        if ledger.last is None:
+            return
+        bids, asks = ledger.book(limit)
+        now, board, symbol = self._server_ms(), self._board, ledger.symbol
+        if not board.calm and board.strikes(FaultKind.CROSSED_BOOK, symbol):
+            text = mischief.crossed_book(ledger, bids, asks, now)
+        else:
+            text = frames.depth(symbol, bids, asks, ledger.version, now, now)
+        self._send(sessions, "depth.full", symbol, text)
+        if not board.calm and board.strikes(FaultKind.STALE_BOOK, symbol):
+            old = mischief.stale_book(self._random, ledger, bids, now)
+            self._send(sessions, "depth.full", symbol, old)
+
+    def _price(self, channel: str, ledger: Ledger) -> None:
+        value = ledger.fair if channel == "fair.price" else ledger.index
+        sessions = self._subscriptions.of(channel, ledger.symbol)
+        if sessions and value:
+            text = frames.price(channel, ledger.symbol, value, self._server_ms())
+            self._send(sessions, channel, ledger.symbol, text)
+
+    def _one(self, channel: str, ledger: Ledger, write: Callable[[Ledger, int], str]) -> None:
+        sessions = self._subscriptions.of(channel, ledger.symbol)
+        if sessions:
+            self._send(sessions, channel, ledger.symbol, write(ledger, self._server_ms()))
+
+    def _klines(self, ledger: Ledger) -> None:
+        for interval in frames.INTERVAL_SECONDS:
+            sessions = self._subscriptions.of(f"kline.{interval}", ledger.symbol)
+            if sessions:
+                text = frames.kline(ledger, interval, self._server_ms())
+                if text is not None:
+                    self._send(sessions, "kline", ledger.symbol, text)
+
+    def _all_tickers(self) -> None:
+        if self._beats % max(1, self._pace.tickers // self._pace.book):
+            return
+        sessions = self._subscriptions.of("tickers", ALL)
+        if sessions and self._moved:
+            self._deliver(sessions, frames.tickers(self._moved.values(), self._server_ms()))
+        self._moved = {}
+
+    def _send(self, sessions: Sequence[Session], channel: str, symbol: str, text: str) -> None:
+        if not self._board.calm:
+            board = self._board
+            if board.on(FaultKind.SYMBOL_SILENT, symbol):
+                return
+            if board.strikes(FaultKind.MALFORMED, symbol):
+                text = mischief.cut_short(self._random, text)
+            elif board.strikes(FaultKind.WRONG_TYPES, symbol):
+                text = mischief.wrong_types(self._random, channel, symbol, self._server_ms())
+            elif board.strikes(FaultKind.UNKNOWN, symbol):
+                self._deliver(sessions, mischief.unknown_channel(symbol, self._server_ms()))
+                text = mischief.with_unknown_field(text)
+        self._deliver(sessions, text)
+
+    def _deliver(self, sessions: Sequence[Session], text: str) -> None:
+        frame = self._encoded(text)
+        for session in sessions:
+            session.push(frame)
+
+    def _encoded(self, text: str) -> str | bytes:
+        return gzip.compress(text.encode(), 1) if self._compressed else text
+
+
+def _merged(made: list[MadeDeal]) -> list[MadeDeal]:
+    """Deals of the same price and side as one, with the id and time of the last."""
+    found: dict[tuple[object, bool], MadeDeal] = {}
+    for deal in made:
+        key = deal.p, deal.buys
+        before = found.pop(key, None)
+        found[key] = deal if before is None else deal._replace(v=before.v + deal.v)
+    return list(found.values())
