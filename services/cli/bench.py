@@ -1,8 +1,9 @@
-"""The benchmark's verbs: bench pipeline."""
+"""The benchmark's verbs: bench pipeline, kernel, feed, store."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,8 +12,12 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.terminal import wide_console
-from services.research import bench_pipeline
+from services.research import bench_feed, bench_kernel, bench_pipeline, bench_store
+from services.research.bench_feed import BenchError, FeedPlan
+from services.runtime.database import DatabaseAwayError, DatabaseRefusedError
+from services.runtime.embedded.binaries import NoServerBinaryError
 from services.runtime.embedded.home import Home, HomeError
+from services.runtime.embedded.process import EmbeddedServerError
 from services.runtime.embedded.session import SessionError
 
 GOALS = {
@@ -22,6 +27,26 @@ GOALS = {
     "p50_ratio_to_floor": "at most 2",
     "lost": "0",
     "duplicates": "0",
+}
+FEED_GOALS = {
+    "frames_per_cpu_s": "at least a third of the floor's",
+    "ratio_to_floor": "at least 0.333",
+    "deals_per_s": "what is offered, 5,000",
+    "cpu_share": "below 1: one core",
+    "rss_slope_kb_per_minute": "0 over 30 minutes",
+}
+STORE_GOALS = {
+    "verify.busy.events_per_s": "50,000 on one core",
+    "verify.quoted.events_per_s": "50,000 on one core",
+    "verify.busy.divergences": "0",
+    "verify.quoted.divergences": "0",
+    "validate.findings": "0",
+    "explain.p99_ms": "below 300",
+    "writer.ticks_per_s": "10,000",
+    "writer.decisions_per_s": "1,000",
+    "writer.lost_or_doubled.ticks": "0",
+    "writer.lost_or_doubled.decisions": "0",
+    "writer.memory.slope_mb_per_minute": "flat",
 }
 CPU = "cpu_us_per_tick"
 
@@ -51,32 +76,164 @@ def pipeline(ticks: int, seconds: int, rate: int, as_json: bool) -> None:
     """
     home = Home.from_environment(os.environ)
     plan = bench_pipeline.BenchPlan(ticks, seconds, rate)
-    try:
-        with sigterm_as_interrupt():
-            figures = bench_pipeline.run(
-                home.folder / "bench", plan, lambda line: click.echo(line, err=True)
-            )
-    except (HomeError, SessionError) as error:
-        raise Failure(str(error)) from None
-    except KeyboardInterrupt:
-        raise Failure("stopped; nothing is left running") from None
+    with _stoppable():
+        figures = bench_pipeline.run(home.folder / "bench", plan, _say)
     if as_json:
         click.echo(json.dumps(figures))
     else:
         _show(figures)
 
 
+@bench.command(epilog="Example: claire bench kernel --json")
+@click.option(
+    "--ticks", type=click.IntRange(min=1_000), default=200_000, show_default=True,
+    help="Into the risk stage alone, and into all stages together.",
+)  # fmt: skip
+@click.option(
+    "--decisions", type=click.IntRange(min=100), default=10_000, show_default=True,
+    help="Entry signals into the risk stage.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+def kernel(ticks: int, decisions: int, as_json: bool) -> None:
+    """Ticks and decisions per second of the stages on one core, and their ten largest costs.
+
+    No bus and no server; takes about a minute.
+    """
+    figures = bench_kernel.run(ticks, decisions)
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    console = wide_console()
+    table = Table(title="kernel, one core", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        if isinstance(value, int | float):
+            table.add_row(name, f"{value:,}")
+    console.print(table)
+    for name in ("profile_ticks", "profile_decisions"):
+        console.print(_largest_costs(name, figures[name]))
+
+
+def _largest_costs(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title.replace("_", " of "), title_justify="left")
+    for heading in rows[0]:
+        table.add_column(heading.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    return table
+
+
+@bench.command(epilog="Example: claire bench feed --json")
+@click.option("--symbols", type=click.IntRange(1, 5_000), default=1_200, show_default=True,
+    help="Contracts of the market.",
+)  # fmt: skip
+@click.option("--rate", type=click.IntRange(min=1), default=5_000, show_default=True,
+    help="Deals per second, all contracts together.",
+)  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
+    help="Of the phase with cdb_ws; 30 shows whether memory grows.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
+    """What one cdb_ws takes from the fake exchange on loopback, and the floor it stands on.
+
+    The floor receives the same frames and parses them as JSON, no more. Rates per cpu second are
+    those of one core of its own. Run nothing else meanwhile.
+    """
+    folder = Home.from_environment(os.environ).folder / "bench-feed"
+    plan = FeedPlan(symbols=symbols, deals_per_s=rate, seconds=max(5, round(minutes * 60)))
+    try:
+        with sigterm_as_interrupt():
+            figures = bench_feed.run(folder, plan, lambda line: click.echo(line, err=True))
+    except (BenchError, EmbeddedServerError, NoServerBinaryError) as error:
+        raise Failure(str(error)) from None
+    except KeyboardInterrupt:
+        raise Failure("stopped; nothing is left running") from None
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        wide_console().print(_figures_table("feed", figures, FEED_GOALS))
+
+
+@bench.command(epilog="Example: claire bench store --rows 1000000 --json")
+@click.option(
+    "--rows", type=click.IntRange(min=0), default=10_000_000, show_default=True,
+    help="Of events and market_data when ids are explained; ten million take about 6 GB meanwhile.",
+)  # fmt: skip
+@click.option(
+    "--events", type=click.IntRange(min=5_000), default=200_000, show_default=True,
+    help="Ticks and clocks of each of the two runs that are verified.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.IntRange(min=2), default=60, show_default=True,
+    help="How long the writer gets ticks and decisions.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+def store(rows: int, events: int, seconds: int, as_json: bool) -> None:
+    """Speed of the record: verify and validate, explain on a large database, the writer.
+
+    Takes about ten minutes; run nothing else meanwhile. Its data is removed at the end.
+    """
+    home = Home.from_environment(os.environ)
+    plan = bench_store.StorePlan(verify_events=events, rows=rows, writer_seconds=seconds)
+    with _stoppable():
+        figures = bench_store.run(home.folder / "bench", plan, _say)
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        _show_store(figures)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """What may go wrong with a benchmark, and the person who has seen enough."""
+    try:
+        with sigterm_as_interrupt():
+            yield
+    except (HomeError, SessionError, DatabaseAwayError, DatabaseRefusedError) as error:
+        raise Failure(str(error)) from None
+    except KeyboardInterrupt:
+        raise Failure("stopped; nothing is left running") from None
+
+
+def _show_store(figures: Mapping[str, Any]) -> None:
+    table = Table(title="store", title_justify="left")
+    for heading in ("figure", "value", "goal"):
+        table.add_column(heading, overflow="fold")
+    for name, value in _flat(figures):
+        shown = f"{value:,}" if isinstance(value, int | float) else str(value)
+        table.add_row(name, shown, STORE_GOALS.get(name, ""))
+    wide_console().print(table)
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
 def _show(figures: Mapping[str, Any]) -> None:
     console = wide_console()
-    table = Table(title="pipeline", title_justify="left")
+    shown = {name: value for name, value in figures.items() if name != CPU}
+    console.print(_figures_table("pipeline", shown, GOALS))
+    console.print(_where_the_time_goes(figures[CPU]))
+
+
+def _figures_table(title: str, figures: Mapping[str, Any], goals: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left")
     for heading in ("figure", "value", "goal"):
         table.add_column(heading, overflow="fold")
     for name, value in figures.items():
-        if name != CPU:
-            shown = f"{value:,}" if isinstance(value, int | float) else json.dumps(value)
-            table.add_row(name, shown, GOALS.get(name, ""))
-    console.print(table)
-    console.print(_where_the_time_goes(figures[CPU]))
+        shown = f"{value:,}" if isinstance(value, int | float) else json.dumps(value)
+        table.add_row(name, shown, goals.get(name, ""))
+    return table
 
 
 def _where_the_time_goes(phases: Mapping[str, Mapping[str, float]]) -> Table:

@@ -9,11 +9,11 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.run_options import read_settings
 from services.cli.terminal import wide_console
-from services.kernel.settings import SETTING_SPECS, SettingError
+from services.kernel.settings import ALL_SPECS, SettingError
 from services.runtime import settings as runtime_settings
 
-_RANGES = {spec.name: f"{spec.low} to {spec.high}" for spec in SETTING_SPECS}
-_DEFAULTS = {spec.name: str(spec.default) for spec in SETTING_SPECS}
+_RANGES = {spec.name: spec.allowed for spec in ALL_SPECS}
+_DEFAULTS = {spec.name: str(spec.default) for spec in ALL_SPECS}
 
 
 @click.command(epilog="Examples: claire config · claire config --set STOP_LOSS_PCT=0.03 --json")

@@ -203,7 +203,10 @@ def check_settings() -> list[Finding]:
         values = environment_values()
     except (SettingError, Failure) as error:
         return [Finding("settings", "failed", str(error), "mend .env or the environment")]
-    findings = [Finding("settings", "warning", line) for line in settings.warnings]
+    fatal = any(found.fatal for found in settings.contradictions)
+    findings = [
+        Finding("settings", "failed" if fatal else "warning", line) for line in settings.warnings
+    ]
     missing = [name for name in GENERATED if name not in values]
     if not Path(".env").exists():
         findings.append(Finding(".env", "warning", "missing", "only for `claire up`: claire init"))

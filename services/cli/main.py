@@ -1,51 +1,57 @@
-"""The console script: gathers the verbs, and turns what may go wrong into one line and a code."""
+"""The console script: knows the verbs, and turns what may go wrong into one line and a code."""
 
 import sys
+from typing import Final
 
 import click
 
 from services import __version__
-from services.cli.bench import bench
-from services.cli.configuration import config
-from services.cli.containers import down, init, up
-from services.cli.database import db
-from services.cli.diagnosis import doctor
-from services.cli.observation import status, tail
-from services.cli.operation import halt, pause, reset, resume
-from services.cli.run_paper import run_paper
+from services.cli.verbs import LazyGroup
+
+VERBS: Final = {
+    verb: f"services.cli.{module}"
+    for module, verbs in {
+        "containers": ("init", "up", "down"),
+        "run_paper": ("run-paper",),
+        "observation": ("status", "tail"),
+        "operation": ("halt", "reset", "pause", "resume"),
+        "configuration": ("config",),
+        "diagnosis": ("doctor",),
+        "database": ("db",),
+        "record": ("record",),
+        "data": ("data",),
+        "exchange_sim": ("exchange-sim",),
+        "scenarios": ("run-scenarios",),
+        "replaying": ("replay",),
+        "verification": ("verify", "validate", "export"),
+        "explanation": ("explain", "why", "trace"),
+        "statistics": ("stats",),
+        "bench": ("bench",),
+        "soak": ("soak",),
+    }.items()
+    for verb in verbs
+}
+"""Every verb, and the module that has it."""
 
 EPILOG = """\b
 Examples:
   claire run-paper --source synthetic --speed 60
   claire run-paper --source replay --data trades.csv.gz --speed max --json
   claire up && claire status
+  claire why && claire verify
   claire halt --reason "exchange maintenance"
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    modules=VERBS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="claire")
 def claire() -> None:
     """Claire de Binare: autonomous, event-driven paper trading of crypto perpetual futures."""
-
-
-for command in (
-    init,
-    run_paper,
-    up,
-    down,
-    status,
-    tail,
-    halt,
-    reset,
-    pause,
-    resume,
-    config,
-    doctor,
-    db,
-    bench,
-):
-    claire.add_command(command)
 
 
 def main() -> None:

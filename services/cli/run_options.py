@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from services.cli.failure import BadInput
-from services.kernel.settings import ALIASES, SETTING_SPECS, SettingError, TradingSettings
+from services.kernel.settings import ALIASES, ALL_SPECS, SettingError, TradingSettings
 
 COMMANDS = ("halt", "reset", "pause", "resume")
 SETTABLE_BESIDES = ("INTERVAL", "TOP_N", "LOG_LEVEL")
@@ -122,7 +122,7 @@ def read_settings(assignments: Iterable[str]) -> dict[str, str]:
     Raises:
         BadInput: No such setting, or a value that cannot be understood.
     """
-    names = [spec.name for spec in SETTING_SPECS] + [*ALIASES, *SETTABLE_BESIDES]
+    names = [spec.name for spec in ALL_SPECS] + [*ALIASES, *SETTABLE_BESIDES]
     settings: dict[str, str] = {}
     for assignment in assignments:
         name, separator, value = assignment.partition("=")

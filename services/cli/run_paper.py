@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from services.cdb_ws.sources.data_error import DataError
-from services.cdb_ws.sources.replay import Replay
+from services.cdb_ws.sources.markets import open_market
 from services.cdb_ws.sources.synthetic import START_MS
 from services.cli.failure import BadInput, Failure
 from services.cli.interruption import sigterm_as_interrupt
@@ -32,6 +32,8 @@ from services.runtime.embedded.session import SessionError
 from services.runtime.settings import Settings
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DATA = click.Path(path_type=Path)
 OPTIONS = (
     "CDB_SOURCE",
     "CDB_SPEED",
@@ -41,6 +43,9 @@ OPTIONS = (
     "CDB_DURATION",
     "CDB_HOLD_AT",
     "SYMBOL_WHITELIST",
+    "CDB_CACHE_DIR",
+    "RECORD",
+    "RECORD_DIR",
 )
 """Variables that this command's options decide."""
 DEFAULT_SPEEDS = {"replay": "max", "synthetic": "60"}
@@ -50,6 +55,7 @@ Examples:
   claire run-paper --fresh --source synthetic --speed 60
   claire run-paper --fresh --source replay --data trades.csv.gz --speed max --json
   claire run-paper --data a.csv.gz --data b.csv.gz --set LOOKBACK_MINUTES=5
+  claire run-paper --fresh --data .claire/recordings/2026-11-21
   claire run-paper --source mexc --symbols BTC_USDT,ETH_USDT --duration 2h
 """
 
@@ -60,7 +66,13 @@ Examples:
     type=click.Choice(["synthetic", "replay", "mexc", "external"]),
     help="The market; without it replay if --data is given, else synthetic.",
 )
-@click.option("--data", "files", type=FILE, multiple=True, help="A file to replay; repeatable.")
+@click.option(
+    "--data",
+    "files",
+    type=DATA,
+    multiple=True,
+    help="What to replay: a file, a data set, a recording or a day of one; repeatable.",
+)
 @click.option("--symbols", help="Symbols to trade, separated by commas.")
 @click.option("--instruments", type=FILE, help="Contract details of replayed symbols.")
 @click.option(
@@ -77,6 +89,7 @@ Examples:
     type=FILE,
     help='JSON lines of operator commands: {"at": ms, "command": "reset", "reason": "..."}.',
 )
+@click.option("--record", "recording", type=FOLDER, help="Folder to record the market in.")
 @click.option("--fresh", is_flag=True, help="Begin again: remove the home's former runs.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object at the end.")
 def run_paper(
@@ -89,6 +102,7 @@ def run_paper(
     duration: int | None,
     assignments: tuple[str, ...],
     control: Path | None,
+    recording: Path | None,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -106,6 +120,9 @@ def run_paper(
         "CDB_SEED": "" if seed is None else str(seed),
         "CDB_DURATION": "" if duration is None else str(duration),
         "SYMBOL_WHITELIST": symbols or "",
+        "CDB_CACHE_DIR": str(Home.from_environment(os.environ).folder / "cache"),
+        "RECORD": "1" if recording else "",
+        "RECORD_DIR": str(recording.absolute()) if recording else "",
     }
     given = {name: value for name, value in chosen.items() if value} | read_settings(assignments)
     entries = _control(control)
@@ -137,9 +154,11 @@ def _check_combination(source: str, files: tuple[Path, ...], instruments: Path |
 
 def _load(given: dict[str, str]) -> Settings:
     try:
-        return runtime_settings.load(environ=_effective({}), env_file=None, overrides=given)
+        settings = runtime_settings.load(environ=_effective({}), env_file=None, overrides=given)
+        runtime_settings.refuse_contradictions(settings)
     except SettingError as error:
         raise Failure(str(error)) from None
+    return settings
 
 
 def _effective(given: dict[str, str]) -> dict[str, str]:
@@ -163,7 +182,7 @@ def _first_tick(settings: Settings) -> int | None:
     if settings.cdb_source != "replay":
         return None
     try:
-        return Replay(settings.cdb_data, "", settings.cdb_instruments).first_timestamp
+        return open_market(settings.cdb_data, "", settings.cdb_instruments).first_timestamp
     except DataError as error:
         raise Failure(str(error)) from None
 

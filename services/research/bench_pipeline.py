@@ -67,7 +67,7 @@ def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
         HomeError: The folder is in use or cannot be written.
     """
     home = Home(folder)
-    machine = _machine(folder)
+    described = machine(folder)
     speed = f"{plan.rate / bench_market.TICKS_PER_SECOND:.6f}"
     say(f"sustained rate: {plan.flood_ticks:,} ticks as fast as they go")
     flood = bench_phase.play(home, plan.flood_ticks, bench_phase.FLOOD)
@@ -78,7 +78,7 @@ def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
     say(f"the same with pass-through handlers, {plan.floor_seconds} s")
     floor = bench_phase.play(home, plan.rate * plan.floor_seconds, speed, FLOOR_MODULES)
     say(f"  p50 {_milliseconds(floor, 0.5)} ms")
-    return _figures(plan, flood, paced, floor) | {"machine": machine}
+    return _figures(plan, flood, paced, floor) | {"machine": described}
 
 
 def _figures(plan: BenchPlan, flood: Phase, paced: Phase, floor: Phase) -> dict[str, Any]:
@@ -114,8 +114,12 @@ def _milliseconds(phase: Phase, part: float) -> float:
     return round(percentile(phase.latencies, part) * 1000, 3)
 
 
-def _machine(folder: Path) -> dict[str, Any]:
-    """What the figures depend on; a load well above 0 before the start spoils them."""
+def machine(folder: Path) -> dict[str, Any]:
+    """What a benchmark's figures depend on; a load well above 0 before the start spoils them.
+
+    Args:
+        folder: On the disk that is measured; made if it is not there.
+    """
     return {
         "cores": os.cpu_count(),
         "platform": platform.platform(),

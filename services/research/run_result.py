@@ -293,15 +293,24 @@ def _price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
     rows = connection.execute(
         """
         SELECT (extract(epoch FROM r."timestamp") * 1000)::bigint, d.symbol, d.stop_loss_price,
-            d.price, (r.body ->> 'filled_price')::numeric, (r.body ->> 'filled_quantity')::numeric
+            d.price, (r.body ->> 'filled_price')::numeric,
+            -- an inverse contract's quantity is its face value: its coins are what a gap costs
+            (r.body ->> 'filled_quantity')::numeric
+                / CASE WHEN i.symbol IS NULL THEN 1 ELSE coalesce(t.entry_price, d.price) END
         FROM risk_decisions AS d
         JOIN events AS r ON r.type = 'order_result' AND r.run_id = d.run_id
             AND r.body ->> 'order_id' = d.order_id
             AND (r.body ->> 'filled_quantity')::numeric > 0
+        LEFT JOIN trades AS t ON t.trade_id = r.event_id
+        LEFT JOIN (
+            SELECT DISTINCT contract ->> 'symbol' AS symbol
+            FROM events AS e, json_array_elements(e.body -> 'instruments') AS contract
+            WHERE e.type = 'instruments' AND e.run_id = %s AND (contract ->> 'inverse')::boolean
+        ) AS i ON i.symbol = d.symbol
         WHERE d.run_id = %s AND d.origin = 'stop_loss' AND d.price <> d.stop_loss_price
         ORDER BY r.seq
         """,
-        (run_id,),
+        (run_id, run_id),
     ).fetchall()
     return tuple(
         PriceGap(
@@ -311,9 +320,9 @@ def _price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
             trigger_price=trigger,
             filled_price=filled,
             gap_pct=abs(trigger - stop) / stop,
-            loss=abs(trigger - stop) * quantity,
+            loss=abs(trigger - stop) * coins,
         )
-        for at, symbol, stop, trigger, filled, quantity in rows
+        for at, symbol, stop, trigger, filled, coins in rows
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.claire_command import MINUTE_MS, START_MS, Claire, commands_in
+from tests.recorded_home import Recorded, recorded_in
 
 
 @pytest.fixture
@@ -16,8 +17,20 @@ def claire(tmp_path: Path) -> Iterator[Claire]:
 
 @pytest.fixture
 def market(tmp_path: Path) -> Path:
+    return market_file(tmp_path)
+
+
+@pytest.fixture(scope="package")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """One replay of that market, for all who only ask."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with recorded_in(folder, market_file(folder)) as record:
+        yield record
+
+
+def market_file(folder: Path) -> Path:
     """Two hours of minute bars: calm, then up by 3 %, calm, then down by 3 %, calm."""
-    path = tmp_path / "test_BTCUSDT_klines_1m.csv"
+    path = folder / "test_BTCUSDT_klines_1m.csv"
     price = 10_000.0
     lines = ["ts_ms,open,high,low,close,volume"]
     for minute in range(120):

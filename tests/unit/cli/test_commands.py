@@ -14,7 +14,10 @@ pytestmark = pytest.mark.unit
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, f"{name} is listed and does not exist"
         found += (
             commands(command, (*path, name))
             if isinstance(command, click.Group)
@@ -37,6 +40,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
     assert {" ".join(path) for path in commands(claire)} == {
         "init",
         "run-paper",
+        "run-scenarios",
         "up",
         "down",
         "status",
@@ -48,7 +52,26 @@ def test_the_commands_of_this_phase_are_there() -> None:
         "config",
         "doctor",
         "db migrate",
+        "db rebuild",
+        "verify",
+        "validate",
+        "replay",
+        "export",
+        "explain",
+        "why",
+        "trace",
+        "stats",
+        "bench kernel",
         "bench pipeline",
+        "data ls",
+        "data check",
+        "data import",
+        "data fetch",
+        "record",
+        "exchange-sim",
+        "soak feed",
+        "bench feed",
+        "bench store",
     }
 
 
@@ -121,3 +144,19 @@ def test_doctor_looks_at_everything() -> None:
     assert {"program", "docker", "home", "ports of the stack"} <= {
         finding["check"] for finding in findings
     }
+
+
+def test_a_run_with_settings_that_exclude_each_other_is_refused_before_it_starts() -> None:
+    done = CliRunner().invoke(claire, ["run-paper", "--set", "MAX_LEVERAGE=10"])
+
+    assert done.exit_code == 1
+    assert "MAX_LEVERAGE=10 puts liquidation 9.5 % from the entry price" in done.output
+
+
+def test_doctor_fails_on_settings_that_exclude_each_other(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MAX_LEVERAGE=10\n")
+
+    done = CliRunner().invoke(claire, ["doctor", "--json"])
+
+    found = [f for f in json.loads(done.output)["findings"] if f["check"] == "settings"]
+    assert any(f["verdict"] == "failed" and "no service starts" in f["found"] for f in found), found

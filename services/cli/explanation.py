@@ -1,0 +1,142 @@
+"""Questions to the record: explain, trace, why."""
+
+import json
+
+import click
+from rich.text import Text
+from rich.tree import Tree
+
+from services.cli.failure import Failure
+from services.cli.observation import describe
+from services.cli.record_access import open_database_record
+from services.cli.target import Where, on_option
+from services.cli.terminal import wide_console
+from services.cli.utc_time import UtcTime
+from services.research.explanation.archive import Archive, UnknownIdError
+from services.research.explanation.figures import moment
+from services.research.explanation.funnel import Part, funnel
+from services.research.explanation.remedies import miss_line, remedies
+from services.research.explanation.story import Node, tell
+from services.research.record.reading import RecordError
+from services.research.record.runs import choose_run, runs_of
+
+
+@click.command(epilog="Example: claire explain 37218302898c7498c6327d7ece261b51")
+@click.argument("identity", metavar="ID")
+@on_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def explain(identity: str, where: Where | None, as_json: bool) -> None:
+    """Tell the story of a signal, decision, order, trade, alert or event: why, and what came of it.
+
+    ID may be the beginning of an id.
+    """
+    with open_database_record(where) as record:
+        archive = Archive(record.connection)
+        try:
+            story = tell(archive, archive.find(identity))
+        except UnknownIdError as error:
+            raise Failure(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(story.to_json()))
+    else:
+        wide_console().print(_tree(story))
+
+
+def _tree(node: Node) -> Tree:
+    tree = Tree(_label(node))
+    _grow(tree, node)
+    return tree
+
+
+def _grow(tree: Tree, node: Node) -> None:
+    for child in node.children:
+        _grow(tree.add(_label(child)), child)
+
+
+def _label(node: Node) -> Text:
+    mark = " <- asked for" if node.subject else ""
+    label = Text(node.title + mark, style="bold")
+    for line in node.lines:
+        label.append(f"\n{line}", style="not bold")
+    return label
+
+
+@click.command(epilog="Example: claire trace 37218302898c7498c6327d7ece261b51")
+@click.argument("correlation_id")
+@on_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
+    """List everything that one signal led to, in order, with the time each step took."""
+    with open_database_record(where) as record:
+        archive = Archive(record.connection)
+        events = archive.story_of(correlation_id)
+        if not events:
+            try:
+                found = archive.find(correlation_id)
+            except UnknownIdError as error:
+                raise Failure(str(error)) from None
+            events = archive.story_of(found.correlation_id) if found.correlation_id else [found]
+    if as_json:
+        rows = [
+            {"seq": e.seq, "topic": e.TOPIC, "timestamp": e.timestamp, "event_id": e.event_id}
+            | {"causation_id": e.causation_id, "producer": e.producer, "text": describe(e)}
+            for e in events
+        ]
+        click.echo(json.dumps({"correlation_id": events[0].correlation_id, "events": rows}))
+        return
+    began = events[0].timestamp
+    for event in events:
+        after = f"+{event.timestamp - began} ms"
+        click.echo(
+            f"{event.seq:>9} {moment(event.timestamp)} {after:>10} {event.producer:<14}"
+            f" {event.TOPIC:<15} {describe(event)}"
+        )
+
+
+@click.command(epilog="Example: claire why --since 2026-05-21")
+@on_option
+@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@click.option("--since", type=UtcTime(), default=0, help="From this event time on (UTC).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> None:
+    """Say why there are trades or none: ticks, signals, decisions by reason, orders, results.
+
+    The sums always add up; the nearest misses and what would have to change follow.
+    """
+    with open_database_record(where) as record:
+        try:
+            run = choose_run(runs_of(record), run_id).run_id if run_id else None
+        except RecordError as error:
+            raise Failure(str(error)) from None
+        found = funnel(record.connection, Part(run, since))
+    if as_json:
+        click.echo(json.dumps(found.to_json() | {"what_would_change_it": remedies(found)}))
+        return
+    rejected = ", ".join(f"{reason} {n}" for reason, n in found.rejected.items()) or "none"
+    click.echo(
+        f"ticks     {found.ticks:>9,}  of which trades the strategy acts on {found.trades_seen:,}"
+    )
+    entries = found.signals - found.exits
+    click.echo(f"signals   {found.signals:>9,}  entries {entries:,}, exits {found.exits:,}")
+    click.echo(
+        f"decisions {found.signals - found.undecided:>9,}  approved {found.approved:,}, trimmed"
+        f" {found.trimmed:,}, rejected {sum(found.rejected.values()):,} ({rejected});"
+        f" undecided {found.undecided:,}"
+    )
+    exits = ", ".join(f"{origin} {n}" for origin, n in found.own_exits.items()) or "none"
+    click.echo(
+        f"orders    {found.orders:>9,}  from signals {found.approved + found.trimmed:,}, risk's own"
+        f" exits {sum(found.own_exits.values()):,} ({exits}), by hand {found.outside:,}"
+    )
+    results = ", ".join(f"{status} {n:,}" for status, n in found.results.items()) or "none"
+    click.echo(f"results   {sum(found.results.values()):>9,}  {results}")
+    click.echo(
+        "the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`"
+    )
+    click.echo("what would have to change for more trades:")
+    for line in remedies(found):
+        click.echo(f"  {line}")
+    if found.nearest:
+        click.echo("nearest misses:")
+    for miss in found.nearest:
+        click.echo(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")

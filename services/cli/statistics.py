@@ -1,0 +1,79 @@
+"""The figures of a run: stats."""
+
+import json
+from decimal import Decimal
+
+import click
+from rich.table import Table
+
+from services.cli.failure import Failure
+from services.cli.record_access import open_database_record
+from services.cli.target import Where, on_option
+from services.cli.terminal import wide_console
+from services.research import trading_statistics
+from services.research.explanation.figures import number, percent
+from services.research.record.reading import RecordError
+from services.research.record.runs import choose_run, runs_of
+from services.research.trading_statistics import Statistics, TradeFigures
+
+
+@click.command(epilog="Example: claire stats --run last --json")
+@on_option
+@click.option("--run", "run_id", default="last", show_default=True, help="Which run.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def stats(where: Where | None, run_id: str, as_json: bool) -> None:
+    """Show what a run earned and cost: trades by symbol, orders, slippage, drawdown, events."""
+    with open_database_record(where) as record:
+        try:
+            run = choose_run(runs_of(record), run_id)
+        except RecordError as error:
+            raise Failure(str(error)) from None
+        found = trading_statistics.compute(record.connection, run.run_id)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+    else:
+        _show(found)
+
+
+def _show(found: Statistics) -> None:
+    console = wide_console()
+    table = Table(title=f"closed trades of run {found.run_id[:12]}", title_justify="left")
+    for heading in ("symbol", "trades", "won", "profit", "fees", "average win", "average loss"):
+        table.add_column(heading, justify="left" if heading == "symbol" else "right")
+    for heading in ("profit factor", "expectancy", "largest loss", "held (median)"):
+        table.add_column(heading, justify="right")
+    for row in (*found.symbols, found.total):
+        table.add_row(*_cells(row))
+    console.print(table)
+    account = found.account
+    if account["equity"] is not None:
+        click.echo(
+            f"equity {_money(account['equity'])}, realised {_money(account['realised_profit'])},"
+            f" unrealised {_money(account['unrealised_profit'])}, fees {_money(account['fees'])},"
+            f" funding {_money(account['funding'])}"
+        )
+        click.echo(
+            f"largest drawdown {percent(account['max_drawdown_pct'] or Decimal(0))}, worst day"
+            f" {percent(account['worst_day_pct'] or Decimal(0))}"
+        )
+    click.echo("orders: " + (", ".join(f"{s} {n:,}" for s, n in found.orders.items()) or "none"))
+    click.echo(
+        f"fills: slippage median {number(found.slippage_bps[0])} bp, 95 %"
+        f" {number(found.slippage_bps[1])} bp; latency median {number(found.latency_ms[0])} ms,"
+        f" 95 % {number(found.latency_ms[1])} ms"
+    )
+    click.echo("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
+
+
+def _cells(row: TradeFigures) -> tuple[str, ...]:
+    won = f"{row.wins} ({row.wins / row.trades:.0%})" if row.trades else "-"
+    held = f"{number(row.held_seconds)} s" if row.held_seconds is not None else "-"
+    return (
+        *(row.symbol or "all", f"{row.trades:,}", won, _money(row.profit), _money(row.fees)),
+        *(_money(row.average_win), _money(row.average_loss), number(row.profit_factor)),
+        *(_money(row.expectancy), _money(row.largest_loss), held),
+    )
+
+
+def _money(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"

@@ -1,0 +1,1 @@
+"""Answers from the record: why this happened, and why that did not."""

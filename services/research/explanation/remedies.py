@@ -1,0 +1,75 @@
+"""In plain words: what would have to change for a trade to pass."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.kernel.risk.reasons import REASONS, Reason
+from services.research.explanation.figures import measured, number
+from services.research.explanation.funnel import Funnel, Miss
+
+LIMITS: Final[Mapping[str, str]] = {
+    Reason.DAILY_DRAWDOWN: "MAX_DAILY_DRAWDOWN_PCT",
+    Reason.EQUITY_DRAWDOWN: "CIRCUIT_BREAKER_THRESHOLD_PCT",
+    Reason.SPREAD_ANOMALY: "MAX_SPREAD_MULTIPLIER",
+    Reason.PRICE_JUMP: "MAX_PRICE_JUMP_PCT",
+    Reason.SLIPPAGE_SEEN: "MAX_SLIPPAGE_PCT",
+    Reason.DATA_STALE: "DATA_STALE_TIMEOUT_SEC",
+    Reason.SIGNAL_TOO_OLD: "MAX_SIGNAL_AGE_SEC",
+    Reason.SLIPPAGE_EXPECTED: "MAX_SLIPPAGE_PCT",
+    Reason.EXPOSURE_LIMIT: "MAX_TOTAL_EXPOSURE_PCT",
+    Reason.CORRELATED_EXPOSURE: "MAX_CORRELATED_EXPOSURE_PCT",
+    Reason.POSITION_LIMIT: "MAX_POSITION_PCT",
+    Reason.TRADE_FREQUENCY: "MAX_TRADES_PER_HOUR",
+}
+"""The setting that is a reason's limit: at the measured value or above, the layer passes."""
+
+OTHERWISE: Final[Mapping[str, str]] = {
+    Reason.HALTED: 'a person looks at the halt and gives `claire reset --reason "..."`',
+    Reason.PAUSED: 'a person gives `claire resume --reason "..."`',
+    Reason.QUARANTINED: 'a person gives `claire resume --symbol SYMBOL --reason "..."`',
+    Reason.RECORD_LOST: "a person checks what was lost, and resets",
+    Reason.CHECKSUM_MISMATCH: "a person finds out why two services disagree, and resets",
+    Reason.IN_DOUBT: "the doubt ends: database, data feed or lag; `claire status` names it",
+    Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
+    Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
+    Reason.LOSS_COOLDOWN: "the rest after losses ends by itself; LOSS_COOLDOWN_SEC is its length",
+    Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",
+    Reason.NOTHING_TO_REDUCE: "nothing: the strategy wanted out, and no position was open",
+}
+
+
+def remedies(found: Funnel) -> list[str]:
+    """One sentence for each thing that keeps signals from becoming trades, the weightiest first."""
+    if not found.trades_seen:
+        return ["no live trade reached the strategy: look at the feed with `claire status`"]
+    if not found.signals:
+        return [
+            "no signal: the price has not moved by SIGNAL_THRESHOLD_PCT within LOOKBACK_MINUTES, or"
+            " there is less data than that"
+        ]
+    lines = [_remedy(reason, number, found) for reason, number in found.rejected.items()]
+    return lines or ["nothing: every signal became an order"]
+
+
+def miss_line(miss: Miss) -> str:
+    """One near miss, with the value that the setting would have needed."""
+    value, limit = measured(miss.value, miss.unit), measured(miss.limit, miss.unit)
+    told = f"{miss.side} {miss.symbol}: layer {miss.layer} {miss.name} {value} against {limit}"
+    name = LIMITS.get(miss.reason)
+    return f"{told}; {_enough(name, miss)}" if name else told
+
+
+def _enough(name: str, miss: Miss) -> str:
+    return f"{name}={number(miss.value)} or more would have let it pass"
+
+
+def _remedy(reason: str, times: int, found: Funnel) -> str:
+    meaning = REASONS[Reason(reason)].meaning if reason in Reason.__members__ else "not known here"
+    told = f"{reason}, {times:,} times ({meaning})"
+    if reason in OTHERWISE:
+        return f"{told}: {OTHERWISE[reason]}"
+    name = LIMITS.get(reason)
+    if name is None:
+        return told
+    nearest = next((miss for miss in found.nearest if miss.reason == reason), None)
+    return f"{told}: {_enough(name, nearest) if nearest else f'a higher {name}'}"

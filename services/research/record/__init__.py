@@ -1,0 +1,1 @@
+"""Reading what was recorded, from the database or from an exported file."""

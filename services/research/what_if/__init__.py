@@ -1,0 +1,1 @@
+"""The same market under other settings: which decisions would have been others."""

@@ -1,0 +1,162 @@
+"""Questions on the command line: what a thief left, what would have been, why, and the tables."""
+
+import json
+
+import pytest
+
+from tests.recorded_home import Recorded
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+# -- validate, and what a thief leaves ------------------------------------------------------------
+
+
+def test_an_honest_record_breaks_no_rule_and_contains_every_head_it_ever_had(
+    recorded: Recorded,
+) -> None:
+    found = recorded.result("validate")
+    assert found["findings"] == 0
+    assert found["upto_seq"] == recorded.run["last_seq"]
+    assert found["signals"] == recorded.run["signals"]
+    assert found["orders"] == recorded.run["orders"]
+    head = f"{found['upto_seq']}:{found['chain_head']}"
+    assert recorded.result("validate", "--head", head)["findings"] == 0
+    ((seq, chain_hash),) = recorded.query(
+        "SELECT seq, encode(chain_hash, 'hex') FROM events ORDER BY seq LIMIT 1 OFFSET 3"
+    )
+    assert recorded.result("validate", "--head", f"{seq}:{chain_hash}")["findings"] == 0
+    wrong = recorded.result("validate", "--head", f"{seq}:{'0' * 64}", code=1)
+    assert wrong["by_rule"] == {"HEADS": 1}
+
+
+def test_verify_and_validate_name_a_row_that_was_changed(recorded: Recorded) -> None:
+    ((seq, body),) = recorded.query(
+        "SELECT seq, body::text FROM events WHERE type = 'risk_decision'"
+        " AND body->>'verdict' <> 'REJECTED' ORDER BY seq LIMIT 1"
+    )
+    quantity = json.loads(body)["quantity"]
+    forged = body.replace(f'"quantity":"{quantity}"', '"quantity":"1000000"')
+    assert forged != body
+    recorded.change("UPDATE events SET body = %s WHERE seq = %s", forged, seq)
+    try:
+        verified = recorded.result("verify", code=1)
+        validated = recorded.result("validate", code=1)
+        shown = recorded.text("verify", code=1)
+    finally:
+        recorded.change("UPDATE events SET body = %s WHERE seq = %s", body, seq)
+
+    first = verified["first_divergence"]
+    assert verified["divergences"] == 1
+    assert (first["kind"], first["stage"], first["seq"]) == ("DIFFERS", "cdb_risk", seq)
+    assert first["recorded"]["quantity"] == "1000000"
+    assert first["reexecuted"]["quantity"] == quantity
+    assert first["cause"]["event_id"] == first["recorded"]["causation_id"]
+    assert (validated["first_findings"][0]["rule"], validated["first_findings"][0]["seq"]) == (
+        "CHAIN",
+        seq,
+    )
+    assert "divergences: 1. The first:" in shown
+    assert "quantity" in shown
+
+
+# -- replay ---------------------------------------------------------------------------------------
+
+
+def test_a_replay_without_changes_decides_the_same(recorded: Recorded) -> None:
+    found = recorded.result("replay")
+    assert found["differ"] == 0
+    assert found["same"] > 0
+    assert found["first_difference"] is None
+    assert found["before"] == found["after"]
+    assert (found["baseline"], found["run_id"]) == ("record", recorded.run["run_id"])
+
+
+def test_a_replay_with_another_limit_lists_what_would_have_been_decided(recorded: Recorded) -> None:
+    setting = "MAX_POSITION_PCT=0.05"
+    found = recorded.result("replay", "--set", setting)
+    assert found["set"] == {"MAX_POSITION_PCT": "0.05"}
+    assert found["differ"] == sum(found["by_change"].values()) > 0
+    first = found["first_difference"]
+    assert first["before"] != first["after"]
+    assert first["cause"]["event_id"]
+    text = recorded.text("replay", "--set", setting)
+    assert "the first that differs:" in text
+    assert f"{found['differ']:,} differ" in text
+
+
+# -- explain, trace, why, stats -------------------------------------------------------------------
+
+
+def test_a_filled_order_is_told_as_a_tree(recorded: Recorded) -> None:
+    ((order_id,),) = recorded.query(
+        "SELECT order_id FROM orders WHERE status = 'FILLED' AND NOT reduce_only"
+        " ORDER BY seq LIMIT 1"
+    )
+    text = recorded.text("explain", order_id)
+    for said in ("tick: trade BTC_USDT", "signal: ", "layer 7 frequency", "sizing: ", "fee: "):
+        assert said in text
+    assert "<- asked for" in text
+    told = recorded.result("explain", order_id[:10])
+    assert {"title", "lines", "children"} <= set(told)
+
+
+def test_a_story_is_traced_in_order(recorded: Recorded) -> None:
+    ((correlation_id, count),) = recorded.query(
+        "SELECT correlation_id, count(*) FROM events WHERE correlation_id IS NOT NULL"
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    )
+    told = recorded.result("trace", correlation_id)
+    assert told["correlation_id"] == correlation_id
+    assert len(told["events"]) == count
+    seqs = [event["seq"] for event in told["events"]]
+    assert seqs == sorted(seqs)
+    by_member = recorded.result("trace", told["events"][-1]["event_id"])
+    assert by_member == told
+    assert len(recorded.text("trace", correlation_id).splitlines()) == count
+
+
+def test_the_funnel_adds_up_to_what_the_run_said(recorded: Recorded) -> None:
+    told, run = recorded.result("why"), recorded.run
+    assert told["adds_up"] is True
+    assert told["signals"] == run["signals"]
+    assert told["orders"] == run["orders"]
+    assert told["rejected"] == run["decisions"]["rejected"]
+    assert told["approved"] == run["decisions"]["approved"]
+    assert isinstance(told["what_would_change_it"], list)
+    text = recorded.text("why", "--run", "last")
+    assert "the sums add up" in text
+    nothing = recorded.result("why", "--since", "2099-01-01")
+    assert (nothing["ticks"], nothing["signals"], nothing["adds_up"]) == (0, 0, True)
+
+
+def test_the_statistics_are_those_of_the_run(recorded: Recorded) -> None:
+    told = recorded.result("stats")
+    assert told["run_id"] == recorded.run["run_id"]
+    assert told["total"]["trades"] == recorded.run["trades"]
+    assert sum(told["orders"].values()) == recorded.run["orders"]
+    assert "recorded: " in recorded.text("stats", "--run", recorded.run["run_id"][:8])
+
+
+# -- db rebuild -----------------------------------------------------------------------------------
+
+
+def test_the_tables_are_what_the_record_makes(recorded: Recorded) -> None:
+    told = recorded.result("db", "rebuild", "--check")
+    assert (told["identical"], told["kept"]) == (True, False)
+    assert told["tables"]["signals"]["rows"] == recorded.run["signals"]
+    assert told["tables"]["trades"]["rows"] == recorded.run["trades"]
+
+
+def test_a_changed_table_is_noticed_and_made_again(recorded: Recorded) -> None:
+    recorded.change(
+        "UPDATE trades SET profit_loss = profit_loss + 1000"
+        " WHERE seq = (SELECT min(seq) FROM trades)"
+    )
+    noticed = recorded.result("db", "rebuild", "--check", code=1)
+    assert noticed["identical"] is False
+    assert noticed["tables"]["trades"]["only_before"] == 1
+    assert noticed["tables"]["trades"]["only_after"] == 1
+
+    assert "the tables were made again" in recorded.text("db", "rebuild")
+    assert recorded.result("db", "rebuild", "--check")["identical"] is True

@@ -1,0 +1,107 @@
+"""Every guarding rule, and how to switch it off: without it its scenarios must fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.kernel import perpetuals, prices
+from services.kernel.events import Origin
+from services.kernel.execution import desk as execution_desk
+from services.kernel.portfolio import Portfolio
+from services.kernel.risk import exposure, layers, trading
+from services.kernel.risk.candidate import Finding
+from services.kernel.risk.cooldown import LossStreak
+from services.kernel.risk.exits import ExitDesk
+from services.kernel.risk.market import SymbolMarket
+from services.kernel.risk.state import RiskState
+from services.kernel.risk.trading import TradingControl
+from services.kernel.stages import ExecutionStage
+
+Patch = pytest.MonkeyPatch
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """A rule that does nothing any more."""
+
+
+def _never(*_: Any, **__: Any) -> bool:
+    return False
+
+
+def _layer_off(number: int, patch: Patch) -> None:
+    def passes(_: object) -> Finding:
+        return Finding(Decimal(0), None, None, "switched off")
+
+    table = [
+        replace(layer, measure=passes) if layer.number == number else layer
+        for layer in layers.LAYERS
+    ]
+    patch.setattr(layers, "LAYERS", tuple(table))
+
+
+def _stop_loss(patch: Patch) -> None:
+    forced = ExitDesk._forced
+
+    def without_stops(desk: ExitDesk, *given: Any) -> Origin | None:
+        origin = forced(desk, *given)
+        return None if origin is Origin.STOP_LOSS else origin
+
+    patch.setattr(ExitDesk, "_forced", without_stops)
+
+
+def _losses(patch: Patch) -> None:
+    patch.setattr(TradingControl, "check_losses", _nothing)
+    _layer_off(1, patch)
+
+
+def _data_stale(patch: Patch) -> None:
+    patch.setattr(SymbolMarket, "is_silent", _never)
+    _layer_off(3, patch)
+
+
+def _doubt(patch: Patch) -> None:
+    patch.setattr(TradingControl, "on_condition", _nothing)
+    patch.setattr(ExecutionStage, "_on_condition", _nothing)
+
+
+def _total_exposure(patch: Patch) -> None:
+    headrooms = exposure.headrooms
+
+    def without_total(**given: Any) -> tuple[Any, ...]:
+        return tuple(r for r in headrooms(**given) if r.name != exposure.EXPOSURE_LAYER)
+
+    patch.setattr(exposure, "headrooms", without_total)
+    _layer_off(4, patch)
+
+
+def _last_guard(patch: Patch) -> None:
+    patch.setattr(ExecutionStage, "_on_order", lambda stage, order: stage._desk.accept(order))
+
+
+RULES: dict[str, Callable[[Patch], None]] = {
+    "stop_loss": _stop_loss,
+    "daily_drawdown": _losses,
+    "emergency_stop": _losses,
+    "loss_cooldown": lambda patch: patch.setattr(LossStreak, "note", _never),
+    "price_jump": lambda patch: patch.setattr(SymbolMarket, "_observe_trade", _nothing),
+    "price_confirmation": lambda patch: patch.setattr(prices, "_jumps", _never),
+    "data_stale": _data_stale,
+    "doubt": _doubt,
+    "funding": lambda patch: patch.setattr(perpetuals, "funding_payment", lambda *_: Decimal(0)),
+    "liquidation": lambda patch: patch.setattr(Portfolio, "liquidates", _never),
+    "liquidation_distance": lambda patch: _layer_off(5, patch),
+    "spread_anomaly": lambda patch: patch.setattr(SymbolMarket, "_observe_quote", _nothing),
+    "several_anomalies": lambda patch: patch.setattr(trading, "SYMBOLS_THAT_HALT", 99),
+    "total_exposure": _total_exposure,
+    "correlated_exposure": lambda patch: patch.setattr(exposure, "correlation", _nothing),
+    "trade_frequency": lambda patch: patch.setattr(
+        RiskState, "entries_within_the_hour", lambda _: 0
+    ),
+    "halt": lambda patch: patch.setattr(TradingControl, "on_halt", _nothing),
+    "last_guard": _last_guard,
+    "signal_age": lambda patch: _layer_off(3, patch),
+    "slippage": lambda patch: patch.setattr(execution_desk.FillDesk, "_slips_too_far", _never),
+}

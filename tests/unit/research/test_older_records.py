@@ -1,0 +1,121 @@
+"""What an older version wrote is read for ever; what a newer one wrote is not guessed at."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from services.kernel import codec
+from services.kernel.events import (
+    SCHEMA_VERSION,
+    AnyEvent,
+    OrderResult,
+    RiskDecision,
+    Signal,
+    TradingStateChanged,
+    Verdict,
+)
+from services.persistence.orders import TOPICS as ORDER_TOPICS
+from services.persistence.orders import OrderProjector, OrderRows
+from services.persistence.projector import Projections, Projector
+from services.research.explanation.narration import narrate
+from services.research.record.exported import ExportedRecord
+from services.research.record.reading import RecordError
+from services.research.record.runs import runs_of
+from services.research.validation.findings import Rule
+from services.research.validation.validation import validate
+from services.research.verification.reexecution import reexecute
+from services.research.what_if.rerun import recorded, rerun
+from tests.record_fixture import path_of
+from tests.recorded import lively_events, published, record_of
+
+pytestmark = pytest.mark.unit
+
+VERSIONS = range(1, SCHEMA_VERSION + 1)
+
+
+def record_written_by(version: int) -> ExportedRecord:
+    return ExportedRecord(path_of(version))
+
+
+def events_of(version: int) -> list[AnyEvent]:
+    record = record_written_by(version)
+    return [codec.decode(body) for body in record.bodies(record.whole())]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_has_left_a_record_with_much_in_it(version: int) -> None:
+    events = events_of(version)
+    kinds = Counter(type(event) for event in events)
+    assert {event.schema_version for event in events} == {version}
+    assert min(kinds[Signal], kinds[RiskDecision], kinds[OrderResult]) > 10
+    assert kinds[TradingStateChanged] > 0
+    verdicts = {event.verdict for event in events if isinstance(event, RiskDecision)}
+    assert {Verdict.APPROVED, Verdict.REJECTED} <= verdicts
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_validates(version: int) -> None:
+    record = record_written_by(version)
+    found = validate(record, record.whole())
+    assert found.findings.first == []
+    assert found.counts["fills"] > 2
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_of_its_events_can_be_told(version: int) -> None:
+    for event in events_of(version):
+        title, lines = narrate(event)
+        assert title
+        assert event.event_id in " ".join(lines)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_its_tables_can_be_made_again(version: int) -> None:
+    projector, orders = Projector(), OrderProjector()
+    rows, order_rows = Projections(), OrderRows()
+    for event in events_of(version):
+        projector.apply(event, rows)
+        if event.TOPIC in ORDER_TOPICS:
+            orders.apply(event, order_rows)
+    assert len(rows.added["risk_decisions"]) > 10
+    # The checksum covers what later folds remember beside it; what both tell must be equal.
+    told = rows.mismatch or "in nothing that is published"
+    assert told.endswith("in nothing that is published"), told
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_re_executes_to_its_end_and_names_the_code_that_recorded_it(version: int) -> None:
+    # Whether today's code decides the same is what `verify` is asked; that it can be asked is ours.
+    record = record_written_by(version)
+    found = reexecute(record.bodies(record.whole()))
+    assert found.last_seq == record.whole().upto
+    assert found.runs == {run.run_id: run.code_version for run in runs_of(record)}
+    assert sum(found.comparison.compared.values()) > 50
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_its_market_can_be_run_again(version: int) -> None:
+    record = record_written_by(version)
+    bodies = list(record.bodies(record.whole()))
+    assert recorded(bodies).decisions
+    assert rerun(bodies, {}).decisions
+
+
+def of_a_newer_schema(events: list[AnyEvent], index: int) -> list[AnyEvent]:
+    newer = msgspec.structs.replace(events[index], schema_version=SCHEMA_VERSION + 1)
+    return [*events[:index], newer, *events[index + 1 :]]
+
+
+def test_an_event_of_a_newer_schema_is_found_and_not_read_by_halves() -> None:
+    events = lively_events(steps=40)
+    index = next(i for i, event in enumerate(events) if isinstance(event, RiskDecision))
+    newer = of_a_newer_schema(events, index)
+
+    record = record_of(newer)
+    first = validate(record, record.whole()).findings.first[0]
+    assert (first.rule, first.seq) == (Rule.SCHEMA, newer[index].seq)
+    assert f"of schema {SCHEMA_VERSION + 1}; this program knows {SCHEMA_VERSION}" in first.message
+
+    with pytest.raises(RecordError, match=rf"at {newer[index].seq} is of schema"):
+        reexecute(published(event) for event in newer)
