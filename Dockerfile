@@ -24,7 +24,8 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.11/ensurepip \
         /usr/local/lib/python3.11/site-packages/* \
     && groupadd --gid 10001 claire \
     && useradd --uid 10001 --gid claire --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin claire
+        --shell /usr/sbin/nologin claire \
+    && install --directory --owner=claire --group=claire /recordings /cache
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

@@ -12,7 +12,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down test test-unit test-integration test-e2e test-local \
-    test-full-system lint format bench backup
+    test-chaos test-full-system lint format bench mutants backup
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,12 +46,16 @@ test-integration: $(READY) ## Tests on a real Redis and PostgreSQL
 	$(BIN)/python -m pytest -m "integration and not local_only" $(ARGS)
 
 test-e2e: $(READY) ## Black-box tests of the compose stack; needs a Docker engine
-	$(BIN)/python -m pytest -m e2e $(ARGS)
+	$(BIN)/python -m pytest -m "e2e and not slow" $(ARGS)
+
+test-chaos: $(READY) ## Everything is killed, frozen, cut or filled up; about 25 minutes
+	CDB_CHAOS=all CDB_CHAOS_KILLS=$${CDB_CHAOS_KILLS:-100} \
+	    $(BIN)/python -m pytest tests/e2e/chaos $(ARGS)
 
 test-local: $(READY) ## What is too long for the fast suite
 	$(BIN)/python -m pytest -m local_only $(ARGS)
 
-test-full-system: test test-local test-e2e ## Every test there is
+test-full-system: test test-local test-e2e test-chaos ## Every test there is
 
 lint: $(READY) ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
@@ -65,6 +69,12 @@ format: $(READY) ## Let ruff mend and format
 
 bench: $(READY) ## Latency and sustained rate of the whole pipeline
 	$(BIN)/claire bench pipeline $(ARGS)
+
+mutants: $(READY) ## Break risk, sizing and portfolio on purpose; the tests must notice (half an hour)
+	@test -x .mutants/bin/mutmut || { $(BIN)/python -m venv .mutants && \
+	    .mutants/bin/python -m pip install --quiet -r requirements-dev.txt mutmut==3.8.1; }
+	.mutants/bin/python -m mutmut run $(ARGS)
+	.mutants/bin/python -m mutmut results
 
 backup: ## Dump the compose stack's database into backups/
 	@mkdir -p backups

@@ -1,6 +1,6 @@
 # What the Makefile's targets do, for Windows without make:
-#   .\run-tests.ps1 test | test-unit | test-integration | test-e2e | test-local | test-full-system
-#                   lint | run | up | down | bench | backup
+#   .\run-tests.ps1 test | test-unit | test-integration | test-e2e | test-chaos | test-local
+#                   test-full-system | lint | run | up | down | bench | backup
 # The embedded servers (run, test-integration) need Linux or macOS: on Windows use WSL2 for them,
 # or set CDB_TEST_CONTAINERS=1 to let the integration tests use Docker Desktop.
 param(
@@ -31,7 +31,12 @@ switch ($Target) {
     "test" { Invoke-Checked ($pytest + @("-m", "not e2e and not local_only") + $Rest) }
     "test-unit" { Invoke-Checked ($pytest + @("-m", "unit") + $Rest) }
     "test-integration" { Invoke-Checked ($pytest + @("-m", "integration and not local_only") + $Rest) }
-    "test-e2e" { Invoke-Checked ($pytest + @("-m", "e2e") + $Rest) }
+    "test-e2e" { Invoke-Checked ($pytest + @("-m", "e2e and not slow") + $Rest) }
+    "test-chaos" {
+        $env:CDB_CHAOS = "all"
+        if (-not $env:CDB_CHAOS_KILLS) { $env:CDB_CHAOS_KILLS = "100" }
+        Invoke-Checked ($pytest + @("tests/e2e/chaos") + $Rest)
+    }
     "test-local" { Invoke-Checked ($pytest + @("-m", "local_only") + $Rest) }
     "test-full-system" { Invoke-Checked ($pytest + $Rest) }
     "lint" {

@@ -19,6 +19,11 @@ START_MS = 1_735_689_600_000
 """2025-01-01 00:00 UTC."""
 
 
+def _hear_ctrl_c() -> None:
+    """As in a terminal: a shell lets what it starts in the background ignore the interrupt."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Claire:
     """Runs commands in one home."""
@@ -41,6 +46,7 @@ class Claire:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - no threads between fork and exec here
         )
         self.started.append(process)
         return process

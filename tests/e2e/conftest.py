@@ -15,6 +15,18 @@ SETTINGS = {
         "SNAPSHOT_INTERVAL_SEC": "2",
     },
     "synthetic": {"CDB_SOURCE": "synthetic", "CDB_SPEED": "60", "CDB_SEED": "7"},
+    # As the README says it: the exchange's addresses point at the fake one.
+    "sim": {
+        "COMPOSE_PROFILES": "sim",
+        "CDB_SOURCE": "mexc",
+        "MEXC_WS_URL": "ws://cdb_sim:9000/edge",
+        "MEXC_REST_URL": "http://cdb_sim:9000",
+        # It trades with the defaults as well, but not every minute.
+        "EXCHANGE_SIM_OPTIONS": "--speed 30 --rate 20",
+        "LOOKBACK_MINUTES": "2",
+        "SIGNAL_COOLDOWN_SEC": "5",
+        "MAX_TRADES_PER_HOUR": "1000",
+    },
 }
 
 _images: dict[str, dict[str, str]] = {}
@@ -86,9 +98,18 @@ def synthetic(site: Site) -> Stack:
     return site.with_market("synthetic")
 
 
+@pytest.fixture(scope="module")
+def sim(site: Site) -> Stack:
+    """A stack whose exchange is the fake one."""
+    return site.with_market("sim")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First all that needs one stack, then all that needs the other."""
-    items.sort(key=lambda item: "synthetic" in getattr(item, "fixturenames", ()))
+    """First all that needs one stack, then all that needs the next."""
+    stacks = ("external", "synthetic", "sim")
+    items.sort(
+        key=lambda item: [name in getattr(item, "fixturenames", ()) for name in stacks[::-1]]
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

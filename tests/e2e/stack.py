@@ -36,6 +36,9 @@ INSIDE_PORTS = {
 }
 CONTAINERS = tuple(INSIDE_PORTS)
 SERVICES = CONTAINERS[4:]
+SIM = "cdb_sim"
+"""The fake exchange, which starts with its profile only."""
+
 UP_TIMEOUT_S = 600
 """The first build fetches packages; afterwards it is seconds."""
 
@@ -99,7 +102,7 @@ class Stack:
         with ExitStack() as reserved:
             published = {
                 f"{name.removeprefix('cdb_').upper()}_HOST_PORT": str(_free_port(reserved))
-                for name in CONTAINERS
+                for name in (*CONTAINERS, SIM)
                 if name != "cdb_db_writer"
             }
         self._environment = {

@@ -201,8 +201,8 @@ def test_what_the_journal_no_longer_has_is_read_from_postgresql(
 def trim_everything(bus_of: BusOf, server: RedisServer) -> None:
     """As when every other service has a snapshot at the head and every producer trims."""
     with server.admin() as admin:
-        for stage in topics.STAGE_ORDER:
-            admin.hset(f"cdb:snapshot:{stage}", "cursor", bus_of("operator").head())
+        for service in (*topics.STAGE_ORDER, topics.WS):
+            admin.hset(f"cdb:snapshot:{service}", "cursor", bus_of("operator").head())
     for service in topics.SERVICES:
         if service not in (topics.PAPER_RUNNER, topics.DB_WRITER):
             journal.trim(bus_of(service))

@@ -30,6 +30,7 @@ PORTS = {
     "cdb_risk": (8002, 8002),
     "cdb_execution": (8003, 8003),
     "cdb_paper_runner": (8004, 8004),
+    "cdb_sim": (9000, 9000),
 }
 
 every_container = pytest.mark.parametrize("name", CONTAINERS)
@@ -42,8 +43,16 @@ def secrets_of(name: str) -> set[str]:
 
 def test_the_project_has_its_name_and_exactly_ten_containers() -> None:
     assert COMPOSE["name"] == "claire_de_binare"
-    assert set(CONTAINERS) == {*INFRASTRUCTURE, *SERVICES}
-    assert len(CONTAINERS) == 10
+    started = {name for name in CONTAINERS if "profiles" not in CONTAINERS[name]}
+    assert started == {*INFRASTRUCTURE, *SERVICES}
+    assert len(started) == 10
+
+
+def test_the_fake_exchange_starts_with_its_profile_only() -> None:
+    assert CONTAINERS.keys() - {*INFRASTRUCTURE, *SERVICES} == {"cdb_sim"}
+    assert CONTAINERS["cdb_sim"]["profiles"] == ["sim"]
+    assert CONTAINERS["cdb_sim"]["image"] == CONTAINERS["cdb_ws"]["image"]
+    assert "secrets" not in CONTAINERS["cdb_sim"]
 
 
 @every_container
@@ -117,7 +126,9 @@ def test_what_a_container_mounts_from_the_host_is_read_only(name: str) -> None:
 
 
 def test_the_volumes_and_the_network_are_the_named_ones() -> None:
-    assert set(COMPOSE["volumes"]) == {"redis_data", "postgres_data", "prom_data", "grafana_data"}
+    volumes = {"redis_data", "postgres_data", "prom_data", "grafana_data"}
+    volumes |= {"recordings", "ws_cache"}
+    assert set(COMPOSE["volumes"]) == volumes
     assert COMPOSE["networks"] == {"cdb_network": {"driver": "bridge"}}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from services.kernel.settings import SETTING_SPECS, SettingSpec, TradingSettings
+from services.kernel.settings import ALL_SPECS, ChoiceSpec, SettingSpec, TradingSettings
 from services.runtime import settings as runtime_settings
 from services.runtime.secrets import GENERATED
 
@@ -21,19 +21,25 @@ COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 SET_BY_THE_PROGRAM = {
     *("HTTP_HOST", "HTTP_PORT", "REDIS_HOST", "REDIS_PORT"),
     *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER"),
-    "CDB_HOLD_AT",
+    *("CDB_HOLD_AT", "RECORD_DIR", "CDB_CACHE_DIR"),
 }
 """What docker-compose.yml sets itself, because it has to fit the rest of that file, and what
 `claire run-paper --control` sets."""
 
 
-@pytest.mark.parametrize("spec", SETTING_SPECS, ids=lambda spec: spec.name)
-def test_a_trading_setting_is_there_with_its_default_range_and_meaning(spec: SettingSpec) -> None:
+@pytest.mark.parametrize("spec", ALL_SPECS, ids=lambda spec: spec.name)
+def test_a_trading_setting_is_there_with_its_default_range_and_meaning(
+    spec: SettingSpec | ChoiceSpec,
+) -> None:
     assert VALUES[spec.name] == str(spec.default)
 
     comment = re.search(rf"((?:^#.*\n)+){spec.name}=", TEXT, re.MULTILINE)
     assert comment
-    assert f"# {spec.doc} {spec.low} to {spec.high} ({spec.unit})." in comment[1].splitlines()
+    allowed = f"One of {spec.allowed}"
+    if isinstance(spec, SettingSpec):
+        allowed = f"{spec.low} to {spec.high} ({spec.unit})"
+    text = comment[1].replace("\n# ", " ")  # a long one has several lines
+    assert f"{spec.doc} {allowed}." in text
 
 
 def test_the_trading_settings_in_it_are_the_defaults() -> None:

@@ -1,0 +1,180 @@
+"""The table of faults: what each breaks, and when the breaking is over."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.e2e.chaos.hands import Hands
+from tests.e2e.stack import SERVICES, Stack, eventually
+
+LONG_S: Final = 30.0
+SHORT_S: Final = 6.0
+"""The same outage where time is short."""
+SHORTER_S: Final = 10.0
+RED_WITHIN_S: Final = 90.0
+"""A full disk is noticed when a file must grow."""
+_REDIS_LOSES_S: Final = 1.5
+_FLOOD_MESSAGES: Final = 600
+_FLOOD_BYTES: Final = 500_000
+"""Together far more than the 64 MB that Redis keeps for a subscriber."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a fault happens.
+
+    Attributes:
+        seconds: How long an outage lasts.
+        chance: Seeded; decides moments and targets.
+    """
+
+    stack: Stack
+    hands: Hands
+    seconds: float
+    chance: random.Random
+
+    @property
+    def shorter(self) -> float:
+        """How long what need not last long lasts."""
+        return min(self.seconds, SHORTER_S)
+
+    def wait_red(self, name: str) -> None:
+        """Wait until a service notices the outage, and then as long as that lasts."""
+        eventually(f"{name} is red", lambda: self.stack.health(name)[0] != 200, RED_WITHIN_S)
+        time.sleep(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to break the stack.
+
+    Attributes:
+        name: As the table shows it; ``{s}`` and ``{t}`` are the lengths of long and short outages.
+        strike: Breaks it, and returns when whatever was broken is whole again.
+        quick: Part of the short selection.
+        loses: Redis comes back with less than PostgreSQL: what may be lost must be named, and
+            trading halts until a person looks at it.
+    """
+
+    name: str
+    strike: Callable[[Scene], None]
+    quick: bool = False
+    loses: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name for test ids."""
+        words = self.name.replace(",", "").split(" for {")[0]
+        return words.replace(" ", "-")
+
+    def told(self, scene: Scene) -> str:
+        """Name for the table."""
+        return self.name.format(s=f"{scene.seconds:g}", t=f"{scene.shorter:g}")
+
+
+def kill_one(scene: Scene, name: str) -> None:
+    """SIGKILL a service at some moment of the next second."""
+    before = scene.hands.started_at(name)
+    time.sleep(scene.chance.uniform(0.0, 1.0))
+    scene.hands.kill(name)
+    eventually(f"{name} is started again", lambda: scene.hands.started_at(name) != before, 30)
+
+
+def _kill_all(scene: Scene) -> None:
+    scene.hands.kill(*SERVICES)
+
+
+def _freeze(name: str) -> Callable[[Scene], None]:
+    def strike(scene: Scene) -> None:
+        with scene.hands.frozen(name):
+            time.sleep(scene.seconds)
+
+    return strike
+
+
+def _cut(name: str) -> Callable[[Scene], None]:
+    def strike(scene: Scene) -> None:
+        with scene.hands.cut_off(name):
+            time.sleep(scene.shorter)
+
+    return strike
+
+
+def _kill_redis(scene: Scene) -> None:
+    time.sleep(scene.chance.uniform(0.0, 1.0))
+    scene.hands.kill("cdb_redis")
+
+
+def _older_redis(scene: Scene) -> None:
+    scene.hands.restore_older_redis(_REDIS_LOSES_S)
+
+
+def _older_redis_unwritten(scene: Scene) -> None:
+    """What Redis loses is not in PostgreSQL either: who made it notices, and makes it again."""
+    with scene.hands.frozen("cdb_db_writer"):
+        scene.hands.restore_older_redis(_REDIS_LOSES_S)
+
+
+def _empty_redis(scene: Scene) -> None:
+    scene.hands.empty_redis()
+
+
+def _kill_postgres(scene: Scene) -> None:
+    scene.hands.kill("cdb_postgres")
+
+
+def _postgres_down(scene: Scene) -> None:
+    with scene.hands.stopped("cdb_postgres"):
+        scene.wait_red("cdb_db_writer")
+
+
+def _postgres_read_only(scene: Scene) -> None:
+    with scene.hands.read_only_postgres():
+        scene.wait_red("cdb_db_writer")
+
+
+def _postgres_full(scene: Scene) -> None:
+    with scene.hands.full_postgres():
+        scene.wait_red("cdb_db_writer")
+
+
+def _slow_subscriber(scene: Scene) -> None:
+    with scene.hands.frozen("cdb_risk"):
+        scene.hands.flood_until_dropped("risk_decisions", _FLOOD_BYTES, _FLOOD_MESSAGES)
+
+
+def _second(name: str) -> Callable[[Scene], None]:
+    def strike(scene: Scene) -> None:
+        with scene.hands.second(name, seconds=scene.shorter):
+            pass
+
+    return strike
+
+
+FAULTS: Final = (
+    Fault("all six services SIGKILLed at once", _kill_all, quick=True),
+    *(
+        Fault(f"{name} frozen (SIGSTOP) for {{s}} s", _freeze(name), quick=name == "cdb_risk")
+        for name in SERVICES
+    ),
+    Fault("redis SIGKILLed and restarted", _kill_redis, quick=True),
+    Fault("redis back without its last second", _older_redis, quick=True, loses=True),
+    Fault(
+        "redis back without its last second, which nobody wrote down",
+        _older_redis_unwritten,
+        quick=True,
+    ),
+    Fault("redis back with nothing", _empty_redis, loses=True),
+    Fault("postgres SIGKILLed and restarted", _kill_postgres),
+    Fault("postgres down for {s} s", _postgres_down, quick=True),
+    Fault("postgres read-only for {s} s", _postgres_read_only),
+    Fault("postgres full for {s} s", _postgres_full),
+    *(Fault(f"{name} cut off the network for {{t}} s", _cut(name)) for name in SERVICES),
+    Fault("cdb_risk too slow, dropped by redis", _slow_subscriber),
+    Fault("a second cdb_db_writer for {t} s", _second("cdb_db_writer")),
+    Fault("a second cdb_risk for {t} s", _second("cdb_risk")),
+    Fault("a second cdb_execution for {t} s", _second("cdb_execution")),
+    Fault("a second cdb_ws for {t} s", _second("cdb_ws")),
+)

@@ -1,0 +1,126 @@
+"""Whether the stack trades: everything healthy, everybody behind a fresh tick, nothing halted."""
+
+import json
+import subprocess
+import time
+from typing import Any, Final
+
+import psycopg
+import redis
+
+from services.kernel import topics
+from tests.e2e.stack import SERVICES, Stack, StackError
+
+TRADES_WITHIN_S: Final = 120.0
+_LOOK_EVERY_S: Final = 0.1
+_FOLLOWERS: Final = (*topics.STAGE_ORDER, topics.DB_WRITER)
+_AWAY: Final = (redis.RedisError, OSError, psycopg.Error, StackError, subprocess.SubprocessError)
+
+
+class Trading:
+    """Looks at one stack from outside.
+
+    Args:
+        stack: What is looked at.
+
+    Attributes:
+        released: Halts that were released, each with its reason.
+        waited_for: What was missing during the last wait, and from which second on.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.released: list[str] = []
+        self.waited_for: list[str] = []
+        self._stack = stack
+
+    def head(self) -> int:
+        """The last seq on the bus."""
+        with self._stack.bus() as client:
+            return int(client.hget("cdb:counters", "seq") or 0)
+
+    def wait(self, what: str, since: float) -> float:
+        """Wait until it trades; a halt is released as a person would do it.
+
+        Args:
+            what: After what, for the message.
+            since: When the fault was over, monotonic.
+
+        Returns:
+            Seconds from then to trading.
+        """
+        deadline = time.monotonic() + TRADES_WITHIN_S
+        mark = 0
+        missing = "the bus answers"
+        self.waited_for = []
+        while time.monotonic() < deadline:
+            try:
+                mark = mark or self.head() + 1
+                missing = self._missing(mark)
+            except _AWAY as away:
+                missing = str(away).strip().splitlines()[0] if str(away).strip() else repr(away)
+            if not missing:
+                return time.monotonic() - since
+            self._note(missing, time.monotonic() - since)
+            time.sleep(_LOOK_EVERY_S)
+        logs = "\n".join(self._stack.logs(name, lines=12) for name in SERVICES)
+        raise AssertionError(
+            f"after {what} no trading within {TRADES_WITHIN_S:g} s: {missing}\n{logs}"
+        )
+
+    def _note(self, missing: str, seconds: float) -> None:
+        kind = missing.split(" ", 1)[0]
+        if not self.waited_for or self.waited_for[-1].split(" s: ", 1)[1].split(" ", 1)[0] != kind:
+            self.waited_for.append(f"{seconds:.1f} s: {missing[:300]}")
+
+    def _missing(self, mark: int) -> str:
+        """What is missing to trading; empty when nothing is."""
+        with self._stack.bus() as client:
+            for name in _FOLLOWERS:
+                at = int(client.hget(f"cdb:cursor:{name}", "seq") or 0)
+                if at < mark:
+                    return f"{name} is at {at}, not at {mark}"
+        for name in SERVICES:
+            status, body = self._stack.health(name)
+            if status != 200:
+                return f"{name}: {status} {body}"
+        told = self.status("cdb_paper_runner").get("stage", {})
+        if told.get("last_seq", 0) < mark:
+            return f"cdb_paper_runner tells of {told.get('last_seq', 0)}, not of {mark}"
+        halted = told.get("halted")
+        if halted:
+            self._release(str(halted))
+            return f"halted: {halted}"
+        return ""
+
+    def status(self, name: str) -> dict[str, Any]:
+        """What a service tells of itself."""
+        status, body = self._stack.get(name, "/status")
+        if status != 200:
+            return {}
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def _release(self, reason: str) -> None:
+        """``claire reset``, as it is on the bus."""
+        with self._stack.bus() as client:
+            client.publish("control", json.dumps({"type": "reset", "reason": "chaos: looked at"}))
+        self.released.append(reason)
+        time.sleep(0.5)
+
+    def stop_market(self) -> int:
+        """End the market, and wait until the record has everything.
+
+        Returns:
+            The last seq.
+        """
+        self._stack.stop("cdb_ws")
+        deadline = time.monotonic() + TRADES_WITHIN_S
+        last = -1
+        while time.monotonic() < deadline:
+            head = self.head()
+            written = int(self._stack.one("SELECT seq FROM db_writer_cursor"))
+            if head == last == written:
+                return head
+            last = head
+            time.sleep(1.0)
+        raise AssertionError(f"the record stands at {written}, the bus at {head}")
