@@ -90,20 +90,51 @@ def data_gap(
 
 def source_failed(run_id: str, timestamp: int, why: str) -> Alert:
     """The market's data cannot be read further."""
+    event_id = make_id(run_id, WS, "alert", "SOURCE_FAILED")
+    return alert(event_id, run_id, timestamp, AlertLevel.CRITICAL, "SOURCE_FAILED", why)
+
+
+def alert(
+    event_id: str,
+    run_id: str,
+    timestamp: int,
+    level: AlertLevel,
+    code: str,
+    message: str,
+    *,
+    symbol: str | None = None,
+    phase: AlertPhase = AlertPhase.BEGAN,
+    count: int = 1,
+    context: dict[str, str] | None = None,
+) -> Alert:
+    """An alert of ``cdb_ws``; outside the layers.
+
+    Args:
+        event_id: Differs from change to change of one code.
+        run_id: The run.
+        timestamp: Event time, milliseconds.
+        level: How urgent.
+        code: What it is about.
+        message: For people.
+        symbol: None for the whole market.
+        phase: Where in its life the cause is.
+        count: How often it was seen.
+        context: Figures beside the message.
+    """
     return Alert(
-        event_id=make_id(run_id, WS, "alert", "SOURCE_FAILED"),
+        event_id=event_id,
         run_id=run_id,
         producer=WS,
         schema_version=SCHEMA_VERSION,
         timestamp=timestamp,
         causation_id=None,
         correlation_id=None,
-        level=AlertLevel.CRITICAL,
-        code="SOURCE_FAILED",
-        message=why,
-        symbol=None,
+        level=level,
+        code=code,
+        message=message,
+        symbol=symbol,
         layer=None,
-        phase=AlertPhase.BEGAN,
-        count=1,
-        context={},
+        phase=phase,
+        count=count,
+        context=context or {},
     )

@@ -49,6 +49,15 @@ STORE_GOALS = {
     "writer.memory.slope_mb_per_minute": "flat",
 }
 CPU = "cpu_us_per_tick"
+_EXPECTED = (
+    BenchError,
+    DatabaseAwayError,
+    DatabaseRefusedError,
+    EmbeddedServerError,
+    HomeError,
+    NoServerBinaryError,
+    SessionError,
+)
 
 
 @click.group()
@@ -143,13 +152,8 @@ def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     """
     folder = Home.from_environment(os.environ).folder / "bench-feed"
     plan = FeedPlan(symbols=symbols, deals_per_s=rate, seconds=max(5, round(minutes * 60)))
-    try:
-        with sigterm_as_interrupt():
-            figures = bench_feed.run(folder, plan, lambda line: click.echo(line, err=True))
-    except (BenchError, EmbeddedServerError, NoServerBinaryError) as error:
-        raise Failure(str(error)) from None
-    except KeyboardInterrupt:
-        raise Failure("stopped; nothing is left running") from None
+    with _stoppable():
+        figures = bench_feed.run(folder, plan, _say)
     if as_json:
         click.echo(json.dumps(figures))
     else:
@@ -195,7 +199,7 @@ def _stoppable() -> Iterator[None]:
     try:
         with sigterm_as_interrupt():
             yield
-    except (HomeError, SessionError, DatabaseAwayError, DatabaseRefusedError) as error:
+    except _EXPECTED as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         raise Failure("stopped; nothing is left running") from None

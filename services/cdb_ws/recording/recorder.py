@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from services.cdb_ws.conditions import alert
 from services.cdb_ws.recording import spool, store
 from services.cdb_ws.recording.journal import Frame, Journal
 from services.cdb_ws.recording.spool import Kind, SegmentReader
@@ -24,7 +25,6 @@ from services.cdb_ws.recording.store import FolderBusyError, State
 from services.cdb_ws.sources.data_error import DataError
 from services.kernel import codec
 from services.kernel.events import (
-    SCHEMA_VERSION,
     Alert,
     AlertLevel,
     AlertPhase,
@@ -327,20 +327,6 @@ def _stands_at(folder: Path) -> State:
 
 
 def _alert(run_id: str, timestamp: int, phase: AlertPhase, message: str) -> Alert:
-    return Alert(
-        event_id=make_id(run_id, WS, "alert", "RECORDER_STOPPED", phase, timestamp),
-        run_id=run_id,
-        producer=WS,
-        schema_version=SCHEMA_VERSION,
-        timestamp=timestamp,
-        causation_id=None,
-        correlation_id=None,
-        level=AlertLevel.WARNING,
-        code="RECORDER_STOPPED",
-        message=message,
-        symbol=None,
-        layer=None,
-        phase=phase,
-        count=1,
-        context={},
-    )
+    code = "RECORDER_STOPPED"
+    event_id = make_id(run_id, WS, "alert", code, phase, timestamp)
+    return alert(event_id, run_id, timestamp, AlertLevel.WARNING, code, message, phase=phase)

@@ -130,14 +130,18 @@ class DatabaseRecord:
         return bytes(row[0]) if row else chain.GENESIS
 
     def _lines(self, statement: str, span: Span) -> Iterator[bytes]:
-        """The lines of a COPY; JSON texts hold no raw tabs or line ends."""
+        """The lines of a COPY; JSON texts hold no raw tabs or line ends.
+
+        Who stops reading early cancels the statement, and with it no more than this savepoint.
+        """
         query = sql.SQL(statement).format(
             after=sql.Literal(span.after),
             upto=sql.Literal(span.upto),
             tick_batch=sql.Literal(chain.TICK_BATCH),
         )
         rest = b""
-        with self._connection.cursor() as cursor, cursor.copy(query) as copy:
+        connection = self._connection
+        with connection.transaction(), connection.cursor() as cursor, cursor.copy(query) as copy:
             for block in copy:
                 text = rest + bytes(block)
                 if text.find(b"\n") == len(text) - 1:  # one whole line, as the server sends them

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from services.cdb_ws.conditions import data_gap
+from services.cdb_ws.conditions import alert, data_gap
 from services.kernel.alerts import AlertBook
 from services.kernel.events import (
-    SCHEMA_VERSION,
-    Alert,
     AlertLevel,
     AlertPhase,
     ConditionPhase,
@@ -104,10 +102,12 @@ class Notices:
 
     def clear(self, code: str, symbol: str | None = None) -> None:
         """A condition holds no longer; told if it had begun."""
-        alert = self._book.clear(code, symbol, None)
-        if alert is not None:
+        cleared = self._book.clear(code, symbol, None)
+        if cleared is not None:
             message = f"{code} cleared" + (f" for {symbol}" if symbol else "")
-            self._alert(AlertLevel.INFO, code, message, symbol, AlertPhase.CLEARED, alert.count, {})
+            self._alert(
+                AlertLevel.INFO, code, message, symbol, AlertPhase.CLEARED, cleared.count, {}
+            )
 
     def _gap(
         self, symbol: str, phase: ConditionPhase, detail: str, lost: tuple[int, int] | None
@@ -134,24 +134,19 @@ class Notices:
         context: dict[str, object],
     ) -> None:
         unique = f"{self._session}:{self._next()}"
-        alert = Alert(
-            event_id=make_id(self._run_id, WS, "alert", code, symbol, phase, unique),
-            run_id=self._run_id,
-            producer=WS,
-            schema_version=SCHEMA_VERSION,
-            timestamp=self._now_ms(),
-            causation_id=None,
-            correlation_id=None,
-            level=level,
-            code=code,
-            message=message,
+        told = alert(
+            make_id(self._run_id, WS, "alert", code, symbol, phase, unique),
+            self._run_id,
+            self._now_ms(),
+            level,
+            code,
+            message,
             symbol=symbol,
-            layer=None,
             phase=phase,
             count=count,
             context={name: str(value) for name, value in context.items()},
         )
-        self._emit([alert])
+        self._emit([told])
 
     def _next(self) -> int:
         self._made += 1
