@@ -160,7 +160,9 @@ class Feed:
         assert self.publisher is not None
         earlier = past.read(self.bus, plan.run_id, self.watch.gaps)
         source = self._live(plan, earlier.in_doubt)
-        self.listener = Listener(source, plan, self.publisher, self.pressure, self._breathe)
+        # Messages from outside are heard; everything else comes by itself.
+        breathe = self._breathe if plan.source == "external" else self._pause
+        self.listener = Listener(source, plan, self.publisher, self.pressure, breathe)
         self.listener.listen(earlier.ticks)
 
     def _live(self, plan: RunPlan, in_doubt: tuple[str, ...]) -> LiveSource:

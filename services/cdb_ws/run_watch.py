@@ -76,6 +76,7 @@ class RunWatch:
 
     def __init__(self) -> None:
         self._state = _State()
+        self._gaps = OpenGaps()
         self._held: frozenset[str] = frozenset()
 
     @property
@@ -101,7 +102,7 @@ class RunWatch:
     @property
     def gaps(self) -> tuple[str, ...]:
         """Symbols of this run whose ``DATA_GAP`` has not cleared."""
-        return tuple(self._state.gaps)
+        return tuple(sorted(self._gaps.symbols))
 
     @property
     def quantities(self) -> dict[str, Decimal]:
@@ -118,6 +119,7 @@ class RunWatch:
             self._filled(event)
         elif isinstance(event, RunStarted):
             self._state = _State(run=event, quantities=_opening(event))
+            self._gaps = OpenGaps()
             self._held = frozenset(self._state.quantities)
         elif isinstance(event, RunEnded) and self._state.run is not None:
             self._state.ended = self._state.ended or event.run_id == self._state.run.run_id
@@ -126,18 +128,18 @@ class RunWatch:
         elif isinstance(event, Halt | Reset | Pause | Resume):
             self._state.commands += 1
         elif isinstance(event, Condition):
-            gaps = OpenGaps(self._state.gaps)
-            gaps.note(event)
-            self._state.gaps = sorted(gaps.symbols)
+            self._gaps.note(event)
         return []
 
     def snapshot(self) -> bytes:
         """The state as JSON."""
+        self._state.gaps = sorted(self._gaps.symbols)
         return msgspec.json.encode(self._state)
 
     def restore(self, state: bytes) -> None:
         """The state that ``snapshot`` gave."""
         self._state = msgspec.json.decode(state, type=_State)
+        self._gaps = OpenGaps(self._state.gaps)
         self._held = frozenset(self._state.quantities)
 
     def status(self) -> dict[str, object]:

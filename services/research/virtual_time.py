@@ -77,6 +77,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds; moves only when nothing is ready to run."""
         return self._jump.now
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass in which the process is not run."""
+        self._jump.now += seconds
+
     def run_in_executor(self, *_: object) -> Any:
         """Refused: a thread's time is not this loop's.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from random import Random
 from typing import Final
 
+from services.cdb_ws.sources.mexc.attention import BEAT_S, Attention
 from services.cdb_ws.sources.mexc.contracts import ContractBook
 from services.cdb_ws.sources.mexc.deals_remembered import Remembered
 from services.cdb_ws.sources.mexc.decoding import decode
@@ -111,6 +112,7 @@ class Engine:
         self._backlog = backlog
         self._crowded = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._attention = Attention()
         self._session = str(now_ms())
         self._ticks: dict[str, SymbolTicks] = {}
         self.notices = Notices(config.run_id, self._session, emit, now_ms)
@@ -140,6 +142,7 @@ class Engine:
     async def run(self) -> None:
         """Listen until cancelled."""
         self._loop = asyncio.get_running_loop()
+        self._attention = Attention(self._loop.time())
         self.remembered.begin(self.notices)
         async with asyncio.TaskGroup() as tasks:
             self.pool.tasks = self.recoveries.tasks = tasks
@@ -152,6 +155,7 @@ class Engine:
             tasks.create_task(self.polling.run(self.pool.down))
             tasks.create_task(self.supervision.watch())
             tasks.create_task(self._look_for_too_old())
+            tasks.create_task(self._attend())
 
     # -- symbols --------------------------------------------------------------------------------
 
@@ -186,24 +190,24 @@ class Engine:
                 self._on_frame(now_ms, socket.connection_id, None, body)
             return False
         self.fields.look(body)
-        symbol: str | None = getattr(frame, "symbol", None)
+        channel = _CHANNEL_OF.get(type(frame))
+        symbol: str | None = frame.symbol if channel is not None else None  # type: ignore[union-attr]
         if self._on_frame is not None:
             self._on_frame(now_ms, socket.connection_id, symbol, body)
-        if symbol is None:
+        if channel is None or symbol is None:
             self._told(socket, frame, now_ms)
             return False
         feed = self.feeds.get(symbol)
         if feed is None or feed.socket is not socket:
             self.refused["other_symbol" if feed is None else "other_socket"] += 1
             return False
-        kind = type(frame)
-        self._speaks(feed, _CHANNEL_OF[kind])
-        if kind is Deals:
+        self._speaks(feed, channel)
+        if channel is DEAL:
             entries = feed.tape.live(frame.deals, now_ms)  # type: ignore[union-attr]
             if entries:
                 feed.published(entries)
                 self._emit(self._ticks[symbol].trades(entries))
-        elif kind is Book:
+        elif channel is DEPTH:
             self._take_book(feed, frame)  # type: ignore[arg-type]
         else:
             event = self._ticks[symbol].observed(frame, now_ms)  # type: ignore[arg-type]
@@ -212,13 +216,14 @@ class Engine:
         return True
 
     def _speaks(self, feed: SymbolFeed, channel: str) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.time()
+        attended = self._attention.time(now)
         if feed.spoken:
-            if feed.paused(now):
+            if feed.paused(attended):
                 self.recoveries.suspected(feed, f"silent for {feed.suspected_s:.1f} s")
-            feed.heard(channel, now)
+            feed.heard(channel, now, attended)
             return
-        feed.heard(channel, now)
+        feed.heard(channel, now, attended)
         feed.spoken = feed.ever = True
         self.notices.clear(SYMBOL_SILENT, feed.symbol)
         feed.silent = False
@@ -317,6 +322,11 @@ class Engine:
     def troubles(self) -> list[str]:
         """Why the market cannot be trusted now; empty when it can."""
         return self.supervision.troubles()
+
+    async def _attend(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._attention.beat(self.time())
 
     async def _look_for_too_old(self) -> None:
         """What came too late to be placed is a hole of its own."""

@@ -58,16 +58,16 @@ class Deals(Struct, frozen=True):
     deals: tuple[Deal, ...]
 
 
-Level = tuple[Decimal, Decimal]
-"""Price and contracts."""
+Level = tuple[Decimal, int | Decimal, int]
+"""Price, contracts and number of orders, as they were sent."""
 
 
 class Book(Struct, frozen=True):
     """The whole top of the book, best level first."""
 
     symbol: str
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
+    bids: list[Level]
+    asks: list[Level]
     version: int
     timestamp: int
 

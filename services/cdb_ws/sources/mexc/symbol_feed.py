@@ -68,6 +68,7 @@ class SymbolFeed:
             it speaks. Seconds of the loop's clock, as all times here.
         placed_at: When it was given its socket.
         spoke_at: When anything came last.
+        attended_at: The same on the clock of ``Attention``.
         longest_pause_s: So long it may pause without being suspected of having lost deals.
         suspected_s: The pause that is being looked into; 0 without one.
         whole_until_ms: Until when its deals were compared with REST's; -1 before the first time.
@@ -91,6 +92,7 @@ class SymbolFeed:
         self.waiting_since: float | None = None
         self.placed_at = 0.0
         self.spoke_at = 0.0
+        self.attended_at = 0.0
         self.longest_pause_s = LEAST_PAUSE_S
         self.suspected_s = 0.0
         self.whole_until_ms = -1
@@ -112,9 +114,13 @@ class SymbolFeed:
             self.traded = True
             self.minutes.add(entry.deal.timestamp, entry.deal.contracts)
 
-    def paused(self, now: float) -> bool:
-        """Whether data comes after a pause of all channels that is not usual for the symbol."""
-        pause = now - self.spoke_at
+    def paused(self, attended: float) -> bool:
+        """Whether data comes after a pause of all channels that is not usual for the symbol.
+
+        Args:
+            attended: The time of ``Attention``.
+        """
+        pause = attended - self.attended_at
         if pause <= self.longest_pause_s:
             return False
         self.suspected_s = pause
@@ -126,12 +132,19 @@ class SymbolFeed:
         self.longest_pause_s = min(longest, SILENT_S)
         self.suspected_s = 0.0
 
-    def heard(self, name: str, now: float) -> None:
-        """Data of a channel came."""
+    def heard(self, name: str, now: float, attended: float) -> None:
+        """Data of a channel came.
+
+        Args:
+            name: Of the channel.
+            now: The loop's clock.
+            attended: The time of ``Attention``.
+        """
         channel = self.channels.get(name)
         if channel is not None:
             channel.heard_at, channel.tries = now, 0
         self.spoke_at = now
+        self.attended_at = attended
         self.waiting_since = None
 
     def due(self, now: float, idle_since: float) -> list[str]:

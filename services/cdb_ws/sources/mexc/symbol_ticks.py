@@ -1,6 +1,7 @@
 """One symbol's frames and deals as market data events: contracts become base units here."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Final
 
 from services.cdb_ws.sources.mexc.exact import plain
@@ -14,7 +15,7 @@ from services.cdb_ws.sources.mexc.messages import (
 )
 from services.cdb_ws.sources.mexc.tape import Entry, Origin
 from services.cdb_ws.ticks import TickMaker
-from services.kernel.events import Event, MarketData, MarketDataKind
+from services.kernel.events import Event, MarketData, MarketDataKind, PriceLevel
 from services.kernel.instruments import Instrument
 
 SOURCE: Final = "mexc"
@@ -83,9 +84,9 @@ class SymbolTicks:
             kind=MarketDataKind.DEPTH,
             bids=bids,
             asks=asks,
-            bid=bid,
+            bid=None if bid is None else plain(bid),
             bid_size=bid_size,
-            ask=ask,
+            ask=None if ask is None else plain(ask),
             ask_size=ask_size,
         )
 
@@ -158,9 +159,10 @@ class SymbolTicks:
         self._count += 1
         return self._live.make_id(self._session, self._count)
 
-    def _in_base(self, levels: tuple[Level, ...]) -> tuple[Level, ...]:
-        # Of 40 sizes a frame none is worth spelling: a trailing zero of a level disturbs nobody.
+    def _in_base(self, levels: list[Level]) -> tuple[PriceLevel, ...]:
+        # Of 80 numbers a frame none is worth spelling: a trailing zero of a level disturbs nobody.
         contract, size = self._contract, self._contract.contract_size
         if contract.inverse:
-            return tuple([(price, contract.volume_in_base(n, price)) for price, n in levels])
-        return tuple([(price, contracts * size) for price, contracts in levels])
+            volume = contract.volume_in_base
+            return tuple([(price, volume(Decimal(n), price)) for price, n, _ in levels])
+        return tuple([(price, contracts * size) for price, contracts, _ in levels])

@@ -1,6 +1,5 @@
 """What socket and REST tell in the same words: a deal, a book, a summary."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from operator import itemgetter
 from typing import Final
@@ -14,7 +13,9 @@ from services.kernel.events import Side
 
 _ZERO: Final = Decimal(0)
 _PRICE_OF: Final = itemgetter(0)
+_TAKERS: Final = {1: Side.BUY, 2: Side.SELL}
 TOO_MUCH: Final = Decimal("1e15")
+LEAST: Final = Decimal("1e-30")
 EARLIEST_MS: Final = 1_000_000_000_000
 """September 2001: what is older is a time in seconds, or none."""
 
@@ -38,16 +39,13 @@ class PushedDeal(Struct, gc=False):
         Raises:
             ValueError: A price, volume, side or time that no deal can have.
         """
-        if not (0 < self.p < TOO_MUCH and 0 < self.v < TOO_MUCH):
+        if not (_ZERO < self.p < TOO_MUCH and _ZERO < self.v < TOO_MUCH):
             raise ValueError(f"price {self.p} or volume {self.v} is none that a deal can have")
         timestamp = int(self.t)
         if timestamp < EARLIEST_MS:
             raise ValueError(f"time {timestamp} is no Unix time in milliseconds")
-        if self.T == 1:
-            side = Side.BUY
-        elif self.T == 2:
-            side = Side.SELL
-        else:
+        side = _TAKERS.get(self.T)
+        if side is None:
             raise ValueError(f"taker side {self.T} is neither 1 nor 2")
         trade_id = None if self.i is None else int(self.i)
         return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
@@ -56,8 +54,8 @@ class PushedDeal(Struct, gc=False):
 class PushedBook(Struct):
     """A book in the venue's words: levels of price, contracts and number of orders."""
 
-    asks: list[tuple[Decimal, Decimal, int]]
-    bids: list[tuple[Decimal, Decimal, int]]
+    asks: list[Level]
+    bids: list[Level]
     version: int
     cts: int | str | None = None
 
@@ -66,12 +64,10 @@ class PushedBook(Struct):
 
         Raises:
             CrossedBookError: The best bid is not below the best ask.
-            ValueError: A price that is not positive.
+            ValueError: A price that no book can have.
         """
         asks = _levels(self.asks, falling=False)
         bids = _levels(self.bids, falling=True)
-        if (asks and asks[0][0] <= 0) or (bids and bids[-1][0] <= 0):
-            raise ValueError("a price is not positive")
         if bids and asks and bids[0][0] >= asks[0][0]:
             raise CrossedBookError(f"bid {bids[0][0]} is not below ask {asks[0][0]}")
         timestamp = pushed_at if self.cts is None else int(self.cts)
@@ -139,11 +135,15 @@ def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
         return None
 
 
-def _levels(levels: Sequence[tuple[Decimal, Decimal, int]], *, falling: bool) -> tuple[Level, ...]:
-    # Sizes stay as they were sent: they are multiplied when they become base units.
-    kept = [(plain(price), size) for price, size, _ in levels if size > _ZERO]
+def _levels(levels: list[Level], *, falling: bool) -> list[Level]:
+    # 80 numbers a frame, the most of all frames: none is touched that need not be.
+    kept = [level for level in levels if level[1] > 0]
     kept.sort(key=_PRICE_OF, reverse=falling)
-    return tuple(kept)
+    for edge in (kept[:1], kept[-1:]):
+        for price, _, _ in edge:  # all others lie between these two
+            if not LEAST < price < TOO_MUCH:
+                raise ValueError(f"price {price} is none that a book can have")
+    return kept
 
 
 def _price_or_none(price: Decimal | None) -> Decimal | None:

@@ -58,7 +58,7 @@ def test_a_single_legacy_deal_is_a_list_of_one(deal: dict[str, Any], trade_id: i
     assert [one.trade_id for one in frame.deals] == [trade_id]
 
 
-def test_numbers_are_exact_with_exponents_and_without_trailing_zeros() -> None:
+def test_the_numbers_of_a_book_are_exact_with_exponents() -> None:
     body = (
         '{"symbol":"A_USDT","data":{"asks":[[9.76E+4,1,1]],"bids":[[9.75E+4,'
         '25329.000000000000000000000000000000,58],[0.080100,3,1],[1,0,0]],"version":7,"cts":"3"},'
@@ -66,9 +66,8 @@ def test_numbers_are_exact_with_exponents_and_without_trailing_zeros() -> None:
     )
     frame = decode(body)
     assert isinstance(frame, Book)
-    assert [str(price) for price, _ in frame.bids] == ["97500", "0.0801"]
-    assert [size for _, size in frame.bids] == [25329, 3]
-    assert [tuple(map(str, level)) for level in frame.asks] == [("97600", "1")]
+    assert frame.bids == [(97500, 25329, 58), (Decimal("0.0801"), 3, 1)]
+    assert frame.asks == [(97600, 1, 1)]
     assert (frame.version, frame.timestamp) == (7, 3)
 
 
@@ -169,6 +168,21 @@ def test_a_book_is_sorted_and_deleted_levels_are_left_out() -> None:
     }
     frame = decode(push("depth.full", data))
     assert isinstance(frame, Book)
-    assert [price for price, _ in frame.asks] == [2, 3]
-    assert [price for price, _ in frame.bids] == [1, Decimal("0.5")]
+    assert [price for price, *_ in frame.asks] == [2, 3]
+    assert [price for price, *_ in frame.bids] == [1, Decimal("0.5")]
     assert frame.timestamp == 1700
+
+
+@pytest.mark.parametrize("price", ["1E+999999", "1E-999999", "0", "-1"])
+@pytest.mark.parametrize("side", ["asks", "bids"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_book_with_an_absurd_price_is_refused(price: str, side: str, place: int) -> None:
+    levels = ["[2,1,1]", "[3,1,1]"]
+    levels.insert(place, f"[{price},1,1]")
+    sides = {"asks": "", "bids": ""} | {side: ",".join(levels)}
+    body = (
+        f'{{"symbol":"A_USDT","data":{{"asks":[{sides["asks"]}],"bids":[{sides["bids"]}],'
+        '"version":7},"channel":"push.depth.full","ts":5}'
+    )
+    with pytest.raises(FrameError, match="is none that a book can have"):
+        decode(body)

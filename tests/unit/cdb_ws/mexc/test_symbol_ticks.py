@@ -79,8 +79,8 @@ def test_copies_of_a_deal_without_id_are_told_apart() -> None:
 def test_a_book_is_in_base_units_with_its_best_levels() -> None:
     book = Book(
         "PEPE_USDT",
-        ((Decimal("0.00001"), Decimal(5)),),
-        ((Decimal("0.00002"), Decimal(2)), (Decimal("0.00003"), Decimal(1))),
+        [(Decimal("0.000010"), 5, 1)],
+        [(Decimal("0.00002"), 2, 1), (Decimal("0.00003"), Decimal("1.0"), 1)],
         1,
         7,
     )
