@@ -148,6 +148,23 @@ def test_messages_without_a_seq_are_handed_out_apart(bus_of: BusOf) -> None:
     subscription.close()
 
 
+def test_of_a_topic_heard_only_for_messages_from_outside_nothing_published_comes(
+    bus_of: BusOf,
+) -> None:
+    ws, operator = bus_of("cdb_ws"), bus_of("operator")
+    subscription = Subscription(ws, [topics.CONTROL], 0, outside_topics=[topics.MARKET_DATA])
+    subscription.receive(0)
+    by_hand = [b'{"price": 1}', b'{"p":1,"seq":0}']
+    for number, body in enumerate(by_hand):
+        ws.publish([tick(number)])
+        operator.post("market_data", body)
+    received = receive_until(subscription, lambda total: len(total.outside) >= len(by_hand))
+    assert [message.body for message in received.outside] == by_hand
+    assert received.events == []
+    assert received.malformed == []
+    subscription.close()
+
+
 def forged(number: int, seq: int, topic_seq: int) -> bytes:
     body = codec.encode(tick(number))[:-1]
     return body + f',"seq":{seq},"topic_seq":{topic_seq}}}'.encode()
