@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from services.cdb_ws.sources.klines import Bar
-from services.cdb_ws.sources.mexc.awaited_deals import GRACE_MS
+from services.cdb_ws.sources.mexc import comparison_pace
 from services.cdb_ws.sources.mexc.limits import Endpoint
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.notices import Notices
@@ -28,16 +28,6 @@ TELL_AFTER_S: Final = 1.5
 """A suspicion that REST refutes at once is nobody's trouble."""
 
 LOOK_EVERY_S: Final = 0.25
-AUDIT_EVERY_S: Final = 0.4
-"""Between two comparisons: half of what REST may be asked, so that holes find it free."""
-
-DOUBTED_EVERY_S: Final = 0.2
-"""As often while a stream is doubted: its symbol waits for the answer."""
-
-SOONEST_AGAIN_S: Final = 0.8
-DOUBTED_AGAIN_S: Final = 2.0
-LATEST_AGAIN_S: Final = 10.0
-GRACE_S: Final = GRACE_MS / 1000 + 0.2
 SURE_AFTER_S: Final = 1.0
 """So long after a hole was filled the symbol is compared once more, before its turn."""
 
@@ -157,7 +147,9 @@ class Recoveries:
             rows = await self._rows(feed)
             # Without a deal behind it, a hole that came after the question is not in the answer.
             early = self.doubts.torn_since(feed.symbol, asked_at) and not feed.tape.rejoined
-            if rows is not None and not early:
+            if rows is not None and early:
+                self._polled(feed, rows, asked_at)
+            elif rows is not None:
                 recovery = self._recovered(feed, rows, asked_at)
                 if self._told(feed, recovery, bars):
                     self.counts["filled_with_loss" if recovery.lost else "filled"] += 1
@@ -179,6 +171,13 @@ class Recoveries:
         if recovery.done and rows:
             self.doubts.compared(feed, asked_at, rows[-1].timestamp)
         return recovery
+
+    def _polled(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> None:
+        """Publish what REST tells while a stream brings nothing that can be read."""
+        if not feed.tape.holds:
+            feed.tape.lose()
+            self._told(feed, self._recovered(feed, rows, asked_at), ())
+            feed.tape.resume()
 
     def _leaked(
         self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery, heard_ms: int
@@ -308,20 +307,18 @@ class Recoveries:
             missed: Told of a symbol whose stream left something out.
         """
         loop = asyncio.get_running_loop()
+        doubted_turn = False
         while True:
-            await asyncio.sleep(DOUBTED_EVERY_S if self.doubts else AUDIT_EVERY_S)
+            await asyncio.sleep(comparison_pace.pause_s(self.doubts))
             if self._rest.limits.waiting(Endpoint.DEALS):
                 continue
-            living = [feed for feed in feeds() if feed.tape.state is State.LIVE and feed.ever]
-            feed = min(living, key=lambda feed: feed.audit_at, default=None)
-            if feed is None or feed.audit_at > loop.time():
+            asked_at, doubted_turn = loop.time(), not doubted_turn
+            first = self.doubts if doubted_turn else ()
+            feed = comparison_pace.next_due(feeds(), asked_at, first)
+            if feed is None:
                 continue
-            asked_at = loop.time()
             rows = await self._rows(feed)
-            again_in = _again_in(rows or (), feed.tape.newest_ms)
-            if feed.symbol in self.doubts:
-                again_in = min(again_in, DOUBTED_AGAIN_S)
-            feed.audit_at = loop.time() + again_in
+            feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.doubts, rows or ())
             if rows is not None and feed.tape.state is State.LIVE:
                 self._compare(feed, rows, asked_at, missed)
 
@@ -384,13 +381,3 @@ def _with_leak(start: int, rows: Sequence[Deal], recovery: Recovery) -> Recovery
         return recovery
     others = (span for span in recovery.lost if span.lost_to > end)
     return replace(recovery, lost=(Span(start, end), *others))
-
-
-def _again_in(rows: Sequence[Deal], heard_ms: int) -> float:
-    """When the next window will still overlap this one, at the pace of its deals."""
-    if len(rows) < MOST_DEALS:
-        # What REST knows and the stream has not brought is either on its way or lost.
-        ahead = bool(rows) and max(rows[0].timestamp, rows[-1].timestamp) > heard_ms
-        return GRACE_S if ahead else LATEST_AGAIN_S
-    length = abs(rows[0].timestamp - rows[-1].timestamp) / 1000
-    return min(GRACE_S, max(SOONEST_AGAIN_S, length / 3))

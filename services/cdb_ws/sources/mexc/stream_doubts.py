@@ -50,7 +50,7 @@ class StreamDoubts:
         self._open: dict[str, Doubt] = {}
         self._named: dict[str, deque[Span]] = {}
 
-    def __contains__(self, symbol: str) -> bool:
+    def __contains__(self, symbol: object) -> bool:
         return symbol in self._open
 
     def __len__(self) -> int:

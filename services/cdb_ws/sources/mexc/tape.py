@@ -184,6 +184,11 @@ class Tape:
             self._held.begin()
 
     @property
+    def holds(self) -> bool:
+        """Whether a deal is held."""
+        return self._held.beginning() is not None
+
+    @property
     def rejoined(self) -> bool:
         """Whether a deal is held that came after the last loss."""
         return self._held.current() is not None

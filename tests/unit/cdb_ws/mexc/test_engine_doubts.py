@@ -98,6 +98,39 @@ def test_many_unreadable_frames_are_one_doubt(rest_away: bool) -> None:
     assert bool(spans) == rest_away
 
 
+def test_while_no_frame_can_be_read_rest_tells_the_deals() -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        for _ in range(300):
+            scene.venue.trade(BTC, pushed=False)
+            scene.venue.connection_of(BTC).push_text('{"symbol":"BTC_')
+            await asyncio.sleep(0.02)
+        assert len(scene.heard.prices()) > 200
+        assert scene.engine.recoveries.counts["given_up"] == 0
+
+    heard = play(program, FakeVenue())
+    assert {source for _, source in heard.prices()[1:]} == {"mexc:rest"}
+
+
+def test_among_many_symbols_a_doubted_one_does_not_wait_for_its_turn() -> None:
+    async def program(scene: Scene) -> None:
+        venue = scene.venue
+        await subscribed(venue)
+        for symbol in venue.details:
+            venue.mark(symbol)
+            venue.trade(symbol)
+        await asyncio.sleep(60)
+        venue.trade(BTC, pushed=False)
+        for _ in range(60):
+            for symbol in venue.details:
+                venue.mark(symbol)
+            venue.trade(BTC)
+            await asyncio.sleep(1)
+        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+
+    play(program, FakeVenue([BTC, *(f"S{number}_USDT" for number in range(60))]))
+
+
 def test_what_was_given_up_without_rest_stays_in_doubt_until_rest_agrees() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
