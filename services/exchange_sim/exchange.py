@@ -52,11 +52,13 @@ class Exchange:
         now_ms: Wall time, Unix milliseconds.
         random: Chance of books and faults.
         pace: How often what is pushed.
-        keep_deals: Whether ``deals_made`` remembers all deals, which grows for ever.
+        keep_deals: Whether ``deals_made`` and ``left_out`` remember deals; they grow for ever.
         compressed: Whether frames are sent as gzip.
 
     Attributes:
         deals_made: Every deal the market made, in order, if they are kept.
+        left_out: Those that a fault kept from a session that had subscribed them, if they are kept;
+            what is lost with a connection is not among them. One may be named twice.
         deal_count: How many.
         board: The faults that are on.
     """
@@ -73,6 +75,7 @@ class Exchange:
         compressed: bool = False,
     ) -> None:
         self.deals_made: list[MadeDeal] = []
+        self.left_out: list[MadeDeal] = []
         self.deal_count = 0
         self.board = FaultBoard(random)
         self._script = script
@@ -94,7 +97,7 @@ class Exchange:
         self._subscriptions = Subscriptions()
         self._pusher = Pusher(
             self._ledgers, self._subscriptions, self.board, random, self.server_ms, self._pace,
-            compressed=compressed,
+            compressed=compressed, left_out=self.left_out if keep_deals else None,
         )  # fmt: skip
         self._commands = Commands(
             self._subscriptions, by_symbol.keys(), self.server_ms, self._pusher.first, _loop_time

@@ -49,6 +49,7 @@ class Pusher:
         server_ms: The server's time.
         pace: How often.
         compressed: Whether frames are sent as gzip.
+        left_out: Takes the deals that a fault keeps from those who have subscribed them.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Pusher:
         pace: Pace,
         *,
         compressed: bool = False,
+        left_out: list[MadeDeal] | None = None,
     ) -> None:
+        self._left_out = left_out
         self._ledgers = ledgers
         self._by_symbol = {ledger.symbol: ledger for ledger in ledgers}
         self._subscriptions = subscriptions
@@ -135,21 +138,31 @@ class Pusher:
             return
         board, draw = self._board, self._random.random
         if board.strikes(FaultKind.HOLE, symbol):
+            self._leave_out(made)
             return
         if board.strikes(FaultKind.DUPLICATE, symbol):
-            self._later(draw() * LONGEST_REPETITION_S, sessions, "deal", symbol, text)
+            self._later(draw() * LONGEST_REPETITION_S, sessions, symbol, text, ())
         if board.strikes(FaultKind.REORDER, symbol):
-            self._later(draw() * LONGEST_LATENESS_S, sessions, "deal", symbol, text)
+            self._later(draw() * LONGEST_LATENESS_S, sessions, symbol, text, made)
         else:
-            self._send(sessions, "deal", symbol, text)
+            self._send(sessions, "deal", symbol, text, made)
 
     def _later(
-        self, seconds: float, sessions: list[Session], channel: str, symbol: str, text: str
+        self,
+        seconds: float,
+        sessions: list[Session],
+        symbol: str,
+        text: str,
+        made: Sequence[MadeDeal],
     ) -> None:
         # To the sessions of now: a connection that is opened meanwhile must not get it.
         asyncio.get_running_loop().call_later(
-            seconds, self._send, list(sessions), channel, symbol, text
+            seconds, self._send, list(sessions), "deal", symbol, text, made
         )
+
+    def _leave_out(self, made: Sequence[MadeDeal]) -> None:
+        if self._left_out is not None:
+            self._left_out.extend(made)
 
     def _book(self, ledger: Ledger, only: list[Session] | None = None) -> None:
         symbol = ledger.symbol
@@ -202,14 +215,26 @@ class Pusher:
             self._deliver(sessions, frames.tickers(self._moved.values(), self._server_ms()))
         self._moved = {}
 
-    def _send(self, sessions: Sequence[Session], channel: str, symbol: str, text: str) -> None:
+    def _send(
+        self,
+        sessions: Sequence[Session],
+        channel: str,
+        symbol: str,
+        text: str,
+        made: Sequence[MadeDeal] = (),
+    ) -> None:
         if not self._board.calm:
             board = self._board
             if board.on(FaultKind.SYMBOL_SILENT, symbol):
+                self._leave_out(made)
                 return
+            if made and any(session.muted for session in sessions):
+                self._leave_out(made)
             if board.strikes(FaultKind.MALFORMED, symbol):
+                self._leave_out(made)
                 text = mischief.cut_short(self._random, text)
             elif board.strikes(FaultKind.WRONG_TYPES, symbol):
+                self._leave_out(made)
                 text = mischief.wrong_types(self._random, channel, symbol, self._server_ms())
             elif board.strikes(FaultKind.UNKNOWN, symbol):
                 self._deliver(sessions, mischief.unknown_channel(symbol, self._server_ms()))

@@ -20,7 +20,7 @@ from services.cdb_ws.sources.file_names import FileKind, describe
 from services.cdb_ws.sources.recording import load
 from services.cdb_ws.sources.tick_files import open_rows
 from services.kernel import codec
-from services.kernel.events import Clock, Condition, ConditionName, ConditionPhase, MarketDataKind
+from services.kernel.events import Clock, Condition, ConditionName, MarketDataKind
 
 UNLIKELY_JUMP: Final = Decimal("0.5")
 """A price that differs from the one before it by more than this part of it is worth a look."""
@@ -190,7 +190,7 @@ class _RecordingCheck:
         self._broken = False
 
     def _holes(self, event: Condition) -> None:
-        if event.name is not ConditionName.DATA_GAP or event.phase is not ConditionPhase.CLEARED:
+        if event.name is not ConditionName.DATA_GAP:
             return
         if event.lost_from is not None and event.lost_to is not None:
             self._found.holes.append(

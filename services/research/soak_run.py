@@ -6,8 +6,9 @@ a function of its seed; in some, ``cdb_ws`` is killed and started again with wha
 
 import asyncio
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from services.cdb_ws.sources.mexc.engine_config import EngineConfig
 from services.cdb_ws.sources.mexc.network import Answer, Connection, ConnectionLost
 from services.exchange_sim.exchange import Admission, Exchange
 from services.exchange_sim.faults import Fault, FaultKind, Script, script_from_seed
+from services.exchange_sim.ledger import MadeDeal
 from services.exchange_sim.market import Happening, SimMarket
 from services.exchange_sim.pusher import Pace
 from services.exchange_sim.synthetic_market import SyntheticMarket, symbol_names
@@ -35,7 +37,8 @@ from services.kernel.events import (
 )
 from services.research import virtual_time
 from services.research.soak_network import GET_TIMEOUT_S, ClientEnd, joined
-from services.research.soak_promise import Findings, Loss, Made, Published, check
+from services.research.soak_promise import check
+from services.research.soak_record import Findings, Loss, Made, Published, Record, Told
 
 FAULTY_S: Final = 300.0
 """Length of the part whose script of faults comes from the seed; its last third is quiet."""
@@ -60,6 +63,8 @@ REST_FAULTS: Final = frozenset(
 ASKS_AGAIN_MS: Final = 60_000
 """The longest pause of the engine after a complaint."""
 
+DEALS: Final = "/api/v1/contract/deals/"
+DEAL_TIME: Final = re.compile(rb'"t":(\d+)')
 MOST_NOTES: Final = 5_000
 LIMIT_S: Final = 60.0
 """Real seconds after which a run is given up: something turns in circles."""
@@ -124,6 +129,7 @@ class _Stage:
         self.exchange: Exchange | None = None
         self.published: list[Published] = []
         self.losses: list[Loss] = []
+        self.told: list[Told] = []
         self.restarts: list[int] = []
         self.notes: list[Note] = []
         self.in_doubt: set[str] = set()
@@ -158,13 +164,17 @@ class _Stage:
             TimeoutError: No answer in time.
         """
         assert self.exchange is not None
-        parts = urlsplit(url)
+        parts, asked_ms = urlsplit(url), self.now_ms()
         async with asyncio.timeout(GET_TIMEOUT_S):
             await asyncio.sleep(self._random.uniform(0.005, 0.3))
             answer = await self.exchange.answer(parts.path, parts.query)
             await asyncio.sleep(self._random.uniform(0.005, 0.3))
         if answer.status != 200:
             self.note(f"REST {answer.status}: {parts.path}")
+        elif parts.path.startswith(DEALS) and (times := DEAL_TIME.findall(answer.body)):
+            symbol = parts.path.removeprefix(DEALS)
+            newest, oldest = int(times[0]), int(times[-1])
+            self.told.append(Told(symbol, asked_ms, self.now_ms(), oldest, newest))
         return Answer(answer.status, answer.body)
 
     def now_ms(self) -> int:
@@ -257,9 +267,16 @@ async def _play(seed: int, cache: Path) -> Run:
     kills = Random(f"{seed} kills")  # noqa: S311 - as above
     restarts = await _listen(stage, kills, symbols, cache, crashes)
     running.cancel()
-    made = _made(exchange, market)
-    away = _rest_away(script)
-    findings = check(made, stage.published, stage.losses, stage.restarts, away)
+    record = Record(
+        made=_made(exchange.deals_made, market),
+        published=stage.published,
+        losses=stage.losses,
+        restarts=stage.restarts,
+        rest_away=_rest_away(script),
+        left_out=_made(exchange.left_out, market),
+        told=stage.told,
+    )
+    findings = check(record)
     findings.faults[:0] = crashes
     begun = Counter(fault.kind.value for fault in script.faults)
     return Run(seed, script, findings, len(symbols), dict(begun), restarts, stage.notes)
@@ -316,7 +333,7 @@ def _config(stage: _Stage, symbols: tuple[str, ...], cache: Path, *, first: bool
     )
 
 
-def _made(exchange: Exchange, market: SimMarket) -> list[Made]:
+def _made(deals: Sequence[MadeDeal], market: SimMarket) -> list[Made]:
     sizes = {contract.symbol: contract.contract_size for contract in market.contracts}
     return [
         Made(
@@ -326,7 +343,7 @@ def _made(exchange: Exchange, market: SimMarket) -> list[Made]:
             deal.v * sizes[deal.symbol],
             Side.BUY if deal.buys else Side.SELL,
         )
-        for deal in exchange.deals_made
+        for deal in deals
     ]
 
 

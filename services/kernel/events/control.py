@@ -139,8 +139,8 @@ class Condition(Event, frozen=True, kw_only=True, tag="condition"):
     """A shell saw something that changes decisions; while in doubt, no entry passes.
 
     Attributes:
-        lost_from: Of a ``DATA_GAP`` that cleared: deals may be missing from this time (Unix ms) on;
-            None when everything was recovered.
+        lost_from: Of a ``DATA_GAP``: deals are missing for good from this time (Unix ms) on; None
+            when none are. One that begins again with bounds goes on, whatever else is in doubt.
         lost_to: Up to this time, inclusive.
     """
 

@@ -214,6 +214,35 @@ def test_malformed_frames_are_cut_short() -> None:
     on_the_floor(talk)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FaultKind.HOLE, FaultKind.MALFORMED, FaultKind.WRONG_TYPES, FaultKind.SYMBOL_SILENT,
+        FaultKind.SILENCE,
+    ],
+)  # fmt: skip
+def test_the_exchange_keeps_account_of_the_deals_that_it_left_out(kind: FaultKind) -> None:
+    async def talk(floor: Floor) -> None:
+        client = await listening(floor)
+        last = floor.exchange.deals_made[-1].i
+        amount = 0.5 if MEANING[kind].amount else None
+        floor.begin(kind, amount=amount, for_s=20)
+        await asyncio.sleep(25)
+        frames = [frame for frame in client.of("push.deal") if isinstance(frame["data"], list)]
+        rows = [row for frame in frames for row in frame["data"] if isinstance(row, dict)]
+        pushed = {int(row["i"]) for row in rows if isinstance(row.get("i"), str)}
+        missing = [
+            deal.i
+            for deal in floor.exchange.deals_made
+            if deal.symbol == "BTC_USDT" and deal.i > last and deal.i not in pushed
+        ]
+        assert len(missing) > 20
+        left_out = [deal.i for deal in floor.exchange.left_out if deal.symbol == "BTC_USDT"]
+        assert sorted(left_out) == missing
+
+    on_the_floor(talk)
+
+
 def test_frames_of_wrong_types_are_json_with_no_deal_of_the_market() -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)

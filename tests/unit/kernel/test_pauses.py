@@ -126,6 +126,20 @@ def test_a_condition_of_one_symbol_leaves_the_others_alone() -> None:
     assert desk.signal(100, symbol=ETH).verdict is Verdict.APPROVED
 
 
+def test_a_gap_that_begins_again_is_the_same_doubt() -> None:
+    desk = Desk()
+    desk.trade(100, BTC)
+    for bounds in ({}, {"lost_from": desk.now - 2, "lost_to": desk.now - 1}):
+        gap = builders.condition(ConditionName.DATA_GAP, symbol=BTC, at=desk.now, **bounds)
+        desk.feed(gap)
+    assert desk.signal(100, symbol=BTC).reason == Reason.IN_DOUBT
+
+    cleared = builders.ConditionPhase.CLEARED
+    desk.feed(builders.condition(ConditionName.DATA_GAP, cleared, symbol=BTC, at=desk.now))
+
+    assert desk.signal(100, symbol=BTC).verdict is Verdict.APPROVED
+
+
 def test_two_services_may_be_in_the_same_doubt_and_both_must_be_over_it() -> None:
     desk = Desk()
     desk.trade(100)

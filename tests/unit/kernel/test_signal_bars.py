@@ -161,6 +161,21 @@ def test_bars_wait_for_the_end_of_a_gap_and_say_what_was_lost() -> None:
     assert signals == []  # it is news no longer
 
 
+def test_a_gap_that_names_what_is_lost_and_goes_on_still_holds_the_bars() -> None:
+    core = Core()
+    core.feed(
+        builders.trade(BTC, 100, NOON),
+        gap(ConditionPhase.BEGAN),
+        gap(ConditionPhase.BEGAN, lost_from=NOON, lost_to=NOON + 5),
+        builders.clock(NOON + MINUTE_MS + GRACE_MS),
+    )
+    assert core.watcher.bars == []
+
+    core.feed(gap(ConditionPhase.CLEARED), builders.clock(NOON + 3 * MINUTE_MS))
+
+    assert [bar.complete for bar in core.watcher.bars] == [False]
+
+
 def test_a_gap_of_the_whole_market_holds_every_symbol() -> None:
     core = Core()
     core.feed(

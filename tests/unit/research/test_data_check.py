@@ -113,7 +113,11 @@ def test_what_is_unlikely_is_counted(folder: Path) -> None:
 def test_holes_are_listed_with_their_bounds(folder: Path) -> None:
     cleared = data_gap(RUN, NOON + 9500, ConditionPhase.CLEARED, detail="reconnected", unique=1)
     gap = replace(cleared, symbol=BTC, lost_from=NOON + 5000, lost_to=NOON + 8000)
-    record(folder, [*minute(), gap, clock(NOON + 60_000), clock(NOON + 61_000)])
+    goes_on = data_gap(
+        RUN, NOON + 9400, ConditionPhase.BEGAN, detail="leaks", unique=2, symbol=BTC,
+        lost=(NOON + 1000, NOON + 2000),
+    )  # fmt: skip
+    record(folder, [*minute(), goes_on, gap, clock(NOON + 60_000), clock(NOON + 61_000)])
     record(
         folder, [details(MIDNIGHT, "two"), clock(MIDNIGHT, "two"), clock(MIDNIGHT + 1000, "two")]
     )
@@ -122,6 +126,7 @@ def test_holes_are_listed_with_their_bounds(folder: Path) -> None:
 
     assert found.sound
     assert [(one.symbol, one.from_ms - NOON, one.to_ms - NOON, one.why) for one in found.holes] == [
+        (BTC, 1000, 2000, "leaks"),
         (BTC, 5000, 8000, "reconnected"),
         ("", 9000, 60_000, "no clock"),
         ("", 61_000, 43_200_000, "nothing was recorded"),

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from services.cdb_ws.sources.mexc.awaited_deals import AwaitedDeals
 from services.cdb_ws.sources.mexc.held_deals import HeldDeals
 from services.cdb_ws.sources.mexc.rest_window import Span
+from services.cdb_ws.sources.mexc.stream_doubts import StreamDoubts
 from services.cdb_ws.sources.mexc.symbol_ticks import SymbolTicks
 from services.cdb_ws.sources.mexc.tape import Entry, Tape
 from services.exchange_sim.faults import Fault, FaultKind, Script
@@ -28,6 +30,12 @@ A_LOSS = Script(
 )
 """Longer than REST can tell of."""
 A_SHORT_LOSS = Script((Fault(kind=FaultKind.DROP, at_s=60),))
+A_LEAK = Script((Fault(kind=FaultKind.HOLE, at_s=60, for_s=60, amount=0.3),))
+UNREADABLE = Script((Fault(kind=FaultKind.MALFORMED, at_s=60, for_s=60, amount=0.3),))
+UNREADABLE_WITHOUT_REST = Script(
+    (*UNREADABLE.faults, Fault(kind=FaultKind.HTTP_5XX, at_s=60, for_s=60))
+)
+_LATER = soak_run.WALL_AT_START_MS + 60_000
 DUPLICATES = Script((Fault(kind=FaultKind.DUPLICATE, at_s=30, for_s=30),))
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -71,6 +79,18 @@ def test_a_lost_connection_is_noticed_and_what_rest_has_forgotten_lies_in_a_gap(
     assert outcome.backfilled > 0
 
 
+@pytest.mark.parametrize("faults", [A_LEAK, UNREADABLE, UNREADABLE_WITHOUT_REST])
+def test_while_a_stream_is_not_whole_one_gap_is_open(
+    faults: Script, script: Callable[[Script], None]
+) -> None:
+    script(faults)
+    run = soak_run.play(SEED)
+    assert run.findings.faults == []
+    during = [note.text for note in run.notes if 60 < note.at_s < 120]
+    assert sum(text.startswith("alert DATA_GAP") for text in during) == run.symbols
+    assert not any("CLEARED" in text for text in during)
+
+
 def _nothing_is_known(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Tape, "_is_known", lambda *_: False)
 
@@ -92,6 +112,19 @@ def _spans(change: Callable[[Span], Span]) -> Break:
 
 
 def _no_spans(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HeldDeals, "lost", lambda *_, **__: [])
+
+
+def _no_doubt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StreamDoubts, "__contains__", lambda *_: False)
+
+
+def _compared_with_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(AwaitedDeals, "breaks", lambda *_: [Span(soak_run.WALL_AT_START_MS, _LATER)])
+
+
+def _not_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HeldDeals, "overdue", lambda *_: True)
     patch.setattr(HeldDeals, "lost", lambda *_, **__: [])
 
 
@@ -123,6 +156,9 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
         ),
         pytest.param(A_LOSS, _no_spans, "missing without a gap", id="no bounds"),
         pytest.param(A_SHORT_LOSS, _no_mark, "backfill=False", id="no mark"),
+        pytest.param(A_LEAK, _no_doubt, "was not asked after", id="a leak is forgotten"),
+        pytest.param(A_LEAK, _compared_with_nothing, "too wide", id="a leak without bounds"),
+        pytest.param(A_SHORT_LOSS, _not_held, "before what the open gap", id="not held back"),
     ],
 )
 def test_a_broken_tape_turns_it_red(

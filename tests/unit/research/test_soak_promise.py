@@ -5,17 +5,16 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import ConditionName, ConditionPhase, Event, Side
+from services.research.soak_leaks import ON_ITS_WAY_MS, OWED_MS, PROOF_MS
 from services.research.soak_promise import (
     DOUBT_MS,
-    LEAK_MS,
     NOTICE_MS,
+    RETURN_MS,
     STALE_MS,
-    Findings,
-    Loss,
-    Made,
-    Published,
+    TOLD_MS,
     check,
 )
+from services.research.soak_record import Findings, Loss, Made, Published, Record, Told
 from tests.builders import BTC, ETH, NOON, condition, quote, trade
 
 pytestmark = pytest.mark.unit
@@ -31,11 +30,21 @@ class Run:
         self.published: list[Published] = []
         self.losses: list[Loss] = []
         self.restarts: list[int] = []
+        self.rest_away: list[tuple[int, int]] = []
+        self.left_out: list[Made] = []
+        self.told: list[Told] = []
 
     def make(self, *seconds: float, symbol: str = BTC, price: int = 100) -> None:
         for second in seconds:
             at = NOON + int(second * 1000)
             self.made.append(Made(symbol, at, Decimal(price), Decimal(2), Side.BUY))
+
+    def leave_out(self, *seconds: float) -> None:
+        times = {ms(second) for second in seconds}
+        self.left_out += [made for made in self.made if made.timestamp in times]
+
+    def rest_tells(self, oldest: float, newest: float, at: float) -> None:
+        self.told.append(Told(BTC, ms(at), ms(at), ms(oldest), ms(newest)))
 
     def live(self, *seconds: float, late: float = 0.1, **fields: object) -> None:
         self.publish(*(deal(second, **fields) for second in seconds), at=seconds[-1] + late)
@@ -57,7 +66,17 @@ class Run:
         self.losses.append(Loss(NOON + int(at * 1000), symbol))
 
     def findings(self) -> Findings:
-        return check(self.made, self.published, self.losses, self.restarts)
+        return check(
+            Record(
+                made=self.made,
+                published=self.published,
+                losses=self.losses,
+                restarts=self.restarts,
+                rest_away=self.rest_away,
+                left_out=self.left_out,
+                told=self.told,
+            )
+        )
 
     def faults(self) -> str:
         return "\n".join(self.findings().faults)
@@ -154,8 +173,8 @@ def test_a_span_that_does_not_cover_what_is_missing_is_a_fault(
     assert "missing without a gap" in run.faults()
 
 
-@pytest.mark.parametrize("lost", [(2 - LEAK_MS / 1000, 5), (2, 6 + LEAK_MS / 1000)])
-def test_a_span_that_is_far_too_wide_is_a_fault(lost: tuple[float, float]) -> None:
+@pytest.mark.parametrize("lost", [(0.5, 5), (1, 5), (2, 6), (2, 66)])
+def test_a_span_around_a_received_deal_is_a_fault(lost: tuple[float, float]) -> None:
     run = a_run_with_a_hole()
     run.published[-1] = replaced(run.published[-1], gap(CLEARED, lost))
     assert "too wide" in run.faults()
@@ -170,15 +189,56 @@ def test_a_span_around_received_deals_in_which_nothing_is_missing_is_a_fault() -
     assert "too wide" in run.faults()
 
 
-def test_a_leak_lies_between_two_comparisons() -> None:
+def a_leak() -> Run:
+    """Deals 1 to 7; 3 and 5 are left out, REST agreed until 2, and told of 7 on."""
     run = Run()
-    run.make(1, 2, 3, 4, 5, 6)
+    run.make(1, 2, 3, 4, 5, 6, 7)
+    run.leave_out(3, 5)
     run.live(1, 2)
-    run.live(4)
-    run.live(6)
-    run.begin_gap(7)
-    run.clear_gap(7, lost=(2, 6))
-    assert run.findings() == Findings(sent=6, received=4, in_gaps=2, gaps=1)
+    run.rest_tells(1, 2, at=2.2)
+    for second in (4, 6, 7):
+        run.live(second)
+    run.rest_tells(7, 7, at=8)
+    run.begin_gap(8)
+    run.clear_gap(8, lost=(2, 7))
+    return run
+
+
+def test_a_leak_lies_between_two_comparisons() -> None:
+    assert a_leak().findings() == Findings(sent=7, received=5, in_gaps=2, gaps=1)
+
+
+def test_a_leak_that_begins_before_rest_had_shown_the_stream_whole_is_a_fault() -> None:
+    run = a_leak()
+    run.published[-1] = replaced(run.published[-1], gap(CLEARED, (1, 7)))
+    assert "nothing was missing" in run.faults()
+
+
+def test_a_leak_that_ends_after_rest_had_told_all_is_a_fault() -> None:
+    run = a_leak()
+    run.told[-1] = Told(BTC, ms(8), ms(8), ms(5), ms(7))
+    assert "REST had told all" in run.faults()
+
+
+def test_a_leak_where_the_exchange_left_nothing_out_is_a_fault() -> None:
+    run = a_leak()
+    run.left_out.clear()
+    assert "its stream owed nothing" in run.faults()
+    # But a stream that is so far behind REST is as good as one that leaks.
+    run.published[-1] = Published(ms(3) + OWED_MS + 1, run.published[-1].event)
+    assert not run.faults()
+
+
+def test_a_whole_minute_is_lost_only_if_something_of_it_is_missing() -> None:
+    run = Run()
+    run.make(1, 2, 3, 61)
+    run.live(1, 3)
+    run.live(61)
+    run.begin_gap(80)
+    run.clear_gap(80, lost=(0, 59.999))
+    assert run.findings() == Findings(sent=4, received=3, in_gaps=1, gaps=1)
+    run.backfill(2, at=81)
+    assert "nothing of this minute" in run.faults()
 
 
 def test_a_span_that_ends_before_it_begins_is_a_fault() -> None:
@@ -254,13 +314,64 @@ def test_a_live_deal_that_is_stale_must_be_marked() -> None:
     assert "ms old" in run.faults()
 
 
-def test_a_live_deal_while_its_symbol_is_in_doubt_is_a_fault() -> None:
+def test_a_live_deal_before_the_hole_behind_it_was_filled_or_named_is_a_fault() -> None:
     run = a_run_with_a_hole()
     run.make(8, 9)
     run.begin_gap(7)
-    run.live(8)
-    run.clear_gap(10, 9)
-    assert "while the gap" in run.faults()
+    run.live(9)
+    run.backfill(8, at=10)
+    run.clear_gap(10)
+    assert "before what the open gap is about" in run.faults()
+
+
+@pytest.mark.parametrize("how", ["named", "left out", "overtaken"])
+def test_a_stream_that_is_in_doubt_goes_on_behind_what_is_known(how: str) -> None:
+    run = a_run_with_a_hole()
+    run.make(8, 9)
+    run.begin_gap(7)
+    if how == "named":
+        run.publish(gap(BEGAN, (6, 9)), at=9)
+    if how == "left out":
+        run.leave_out(8)
+    run.live(9)
+    if how != "named":
+        run.backfill(8, at=10, source="mexc:late" if how == "overtaken" else "mexc:rest")
+    run.clear_gap(30)
+    assert not run.faults()
+
+
+@pytest.mark.parametrize("younger", [0, 1])
+def test_a_gap_that_clears_although_rest_told_of_a_deal_left_out_is_a_fault(younger: int) -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.leave_out(2)
+    run.live(1, 3)
+    run.begin_gap(4)
+    # The youngest that REST tells may still be on their way.
+    run.rest_tells(1, 2 + ON_ITS_WAY_MS / 1000 - younger, at=6)
+    run.clear_gap(7)
+    run.backfill(2, at=8)
+    assert ("that its stream left out" in run.faults()) == (not younger)
+
+
+@pytest.mark.parametrize(("asked", "cleared"), [(None, 20), (3 + PROOF_MS / 1000, 20)])
+def test_after_a_leak_rest_must_be_asked_again_before_the_gap_clears(
+    asked: float | None, cleared: float
+) -> None:
+    run = Run()
+    run.make(1, 2, 4)
+    run.leave_out(2)
+    run.live(1, 4, late=-1)
+    run.begin_gap(3)
+    run.rest_tells(1, 4, at=3)
+    run.backfill(2, at=3)
+    if asked is not None:
+        run.rest_tells(1, 4, at=asked)
+    run.clear_gap(cleared)
+    assert ("was not asked" in run.faults()) == (asked is None)
+    # A new process subscribes anew, and fills the hole itself.
+    run.restarts.append(ms(10))
+    assert not run.faults()
 
 
 def test_a_deal_found_late_without_a_gap_is_a_fault() -> None:
@@ -276,8 +387,20 @@ def test_while_rest_does_not_answer_nothing_can_be_found() -> None:
     run.make(1, 2, 3)
     run.live(1, 3)
     run.backfill(2, at=2 + DOUBT_MS / 1000 + 1)
-    assert not check(run.made, run.published, rest_away=[(ms(0), ms(30))]).faults
-    assert check(run.made, run.published, rest_away=[(ms(0), ms(1))]).faults
+    run.rest_away = [(ms(0), ms(DOUBT_MS / 1000))]
+    assert not run.faults()
+    run.rest_away = [(ms(0), ms((DOUBT_MS - RETURN_MS) / 1000))]
+    assert "in doubt" in run.faults()
+
+
+def test_what_rest_told_must_be_noticed_soon() -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.live(1, 3)
+    run.backfill(2, at=5 + TOLD_MS / 1000 + 1)
+    assert not run.faults()
+    run.rest_tells(1, 3, at=5)
+    assert "in doubt" in run.faults()
 
 
 def test_a_deal_found_soon_needs_no_gap() -> None:

@@ -46,8 +46,8 @@ class Remembered:
             self._ticks.pop(symbol, None)
             self._open.discard(symbol)
 
-    def tape(self, symbol: str, contract: Instrument) -> tuple[Tape, int] | None:
-        """The tape as it was, and since when it is whole; once. None for a symbol without past."""
+    def tape(self, symbol: str, contract: Instrument) -> Tape | None:
+        """The tape as it was; once. None for a symbol without past."""
         found = self._ticks.pop(symbol, None)
         if not found:
             return None
@@ -62,7 +62,7 @@ class Remembered:
         deals = [_deal(tick, contract) for tick in trades]
         tape = Tape()
         tape.remember([deal for deal in deals if deal is not None], since)
-        return tape, since
+        return tape
 
 
 def _deal(tick: MarketData, contract: Instrument) -> Deal | None:

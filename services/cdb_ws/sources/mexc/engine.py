@@ -127,7 +127,7 @@ class Engine:
         self.polling = Polling(self.rest, self._ticks.__getitem__, emit, now_ms)
         lookback_ms = config.lookback_minutes * MINUTE_MS
         self.recoveries = Recoveries(self.rest, self.notices, self._publish, now_ms, lookback_ms)
-        self.minutes = MinuteComparison(self.rest, self.recoveries.known, now_ms)
+        self.minutes = MinuteComparison(self.rest, self.recoveries.fell_short, now_ms)
         self.pool = Pool(network, config.ws_url, random, self)
         self.supervision = Supervision(self.listing, self.pool, self.notices)
 
@@ -279,8 +279,7 @@ class Engine:
         elif error.reason in MAY_BE_DEALS:
             for one in [feed] if feed is not None else self.pool.members(socket):
                 if one.spoken:
-                    self.recoveries.lost(one, "a frame could not be read")
-                    self.recoveries.resumed(one)
+                    self.recoveries.torn(one, "a frame could not be read")
 
     # -- what is made of it ---------------------------------------------------------------------
 

@@ -224,12 +224,8 @@ class Listing:
         contract = self.on[symbol]
         earlier = self._remembered.tape(symbol, contract)
         if earlier is not None:
-            tape, whole_until = earlier
-            feed = SymbolFeed(contract, tape)
+            feed = SymbolFeed(contract, earlier)
             feed.ever = feed.traded = True
-            feed.whole_until_ms = (
-                whole_until  # nobody knows how far the process before had compared
-            )
             feeds.add(feed)
             return
         history = asyncio.create_task(self._history(contract))

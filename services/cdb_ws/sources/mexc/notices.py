@@ -49,14 +49,20 @@ class Notices:
         self._book = AlertBook()
         self._made = 0
 
-    def gap_began(self, symbol: str, why: str) -> None:
-        """Deals of a symbol may be missing from here on; told once until it is over."""
-        if symbol in self.gaps:
-            self.gaps[symbol] = why
-            return
+    def gap_began(self, symbol: str, why: str, lost: tuple[int, int] | None = None) -> None:
+        """Deals of a symbol may be missing from here on; told once until it is over.
+
+        Args:
+            symbol: Which one.
+            why: For people.
+            lost: A stretch that is lost for certain, whatever else is in doubt; each is told.
+        """
+        begins = symbol not in self.gaps
         self.gaps[symbol] = why
-        self.gaps_begun += 1
-        self._emit([self._gap(symbol, ConditionPhase.BEGAN, why, None)])
+        self.gaps_begun += begins
+        self.lost_spans += lost is not None
+        if begins or lost is not None:
+            self._emit([self._gap(symbol, ConditionPhase.BEGAN, why, lost)])
         self.see(AlertLevel.WARNING, DATA_GAP, f"{symbol}: {why}", symbol)
 
     def gap_cleared(self, symbol: str, lost: tuple[int, int] | None, detail: str) -> None:
@@ -74,18 +80,6 @@ class Notices:
             return
         self._emit([self._gap(symbol, ConditionPhase.CLEARED, detail, lost)])
         self.clear(DATA_GAP, symbol)
-
-    def gap_known(self, symbol: str, lost: tuple[int, int]) -> None:
-        """A part of the doubt is a certain loss; the rest is still in doubt."""
-        self.gap_began(symbol, "deals may be missing")
-        self.lost_spans += 1
-        why = self.gaps[symbol]
-        self._emit(
-            [
-                self._gap(symbol, ConditionPhase.CLEARED, "deals may be missing", lost),
-                self._gap(symbol, ConditionPhase.BEGAN, why, None),
-            ]
-        )
 
     def see(
         self,

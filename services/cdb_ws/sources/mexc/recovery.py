@@ -8,14 +8,16 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from services.cdb_ws.sources.klines import Bar
+from services.cdb_ws.sources.mexc import comparison_pace
 from services.cdb_ws.sources.mexc.limits import Endpoint
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.notices import Notices
 from services.cdb_ws.sources.mexc.rest import MOST_DEALS, MexcRest, VenueAwayError
 from services.cdb_ws.sources.mexc.rest_messages import RestError
 from services.cdb_ws.sources.mexc.rest_window import Span
+from services.cdb_ws.sources.mexc.stream_doubts import StreamDoubts
 from services.cdb_ws.sources.mexc.symbol_feed import SymbolFeed
-from services.cdb_ws.sources.mexc.tape import GRACE_MS, OVERTAKEN_MS, Origin, Recovery, State
+from services.cdb_ws.sources.mexc.tape import OVERTAKEN_MS, Origin, Recovery, State
 from services.runtime import logging
 
 ACKNOWLEDGED_WITHIN_S: Final = 3.0
@@ -26,16 +28,12 @@ TELL_AFTER_S: Final = 1.5
 """A suspicion that REST refutes at once is nobody's trouble."""
 
 LOOK_EVERY_S: Final = 0.25
-AUDIT_EVERY_S: Final = 0.4
-"""Between two comparisons: half of what REST may be asked, so that holes find it free."""
-
-SOONEST_AGAIN_S: Final = 0.8
-LATEST_AGAIN_S: Final = 10.0
-GRACE_S: Final = GRACE_MS / 1000 + 0.2
 SURE_AFTER_S: Final = 1.0
 """So long after a hole was filled the symbol is compared once more, before its turn."""
 
 MINUTE_MS: Final = 60_000
+LEAKS: Final = "its stream left deals out"
+GIVEN_UP: Final = "REST did not tell what was missed in time"
 
 Bars = Sequence[tuple[int, Bar]]
 Missed = Callable[[SymbolFeed], None]
@@ -63,6 +61,7 @@ class Recoveries:
     Attributes:
         tasks: Runs the recoveries; set before the first symbol is resumed.
         counts: What was done, by name.
+        doubts: The running streams that are not trusted.
     """
 
     tasks: asyncio.TaskGroup
@@ -81,6 +80,7 @@ class Recoveries:
         self._publish = publish
         self._now_ms = now_ms
         self._lookback_ms = lookback_ms
+        self.doubts = StreamDoubts()
         self._untold: dict[str, tuple[float, str]] = {}
         self._running: dict[str, tuple[SymbolFeed, asyncio.Task[None]]] = {}
 
@@ -92,6 +92,16 @@ class Recoveries:
         feed.tape.lose()
         if feed.ever:
             self._notices.gap_began(feed.symbol, why)
+
+    def torn(self, feed: SymbolFeed, why: str) -> None:
+        """A frame of a running stream may have held deals, and could not be read."""
+        self.doubts.torn(feed, asyncio.get_running_loop().time())
+        self._notices.gap_began(feed.symbol, why)
+        feed.tape.lose()
+        if feed.symbol in self._running:
+            feed.tape.resume()
+        else:
+            self.resumed(feed)
 
     def suspected(self, feed: SymbolFeed, why: str) -> None:
         """A living stream may have left something out; only a doubt that lasts is told."""
@@ -114,6 +124,7 @@ class Recoveries:
     def forget(self, feed: SymbolFeed) -> None:
         """A symbol is no longer listened to; nothing of it is in doubt any more."""
         self._stop(feed)
+        self.doubts.forget(feed.symbol)
         self._notices.gap_cleared(feed.symbol, None, "no longer listened to")
 
     @property
@@ -130,14 +141,19 @@ class Recoveries:
     async def _recover(self, feed: SymbolFeed) -> None:
         await self._acknowledged(feed)
         bars = await self._bars(feed)
+        loop = asyncio.get_running_loop()
         while True:
+            asked_at = loop.time()
             rows = await self._rows(feed)
-            if rows is not None:
-                recovery = self._recovered(feed, rows)
+            # Without a deal behind it, a hole that came after the question is not in the answer.
+            early = self.doubts.torn_since(feed.symbol, asked_at) and not feed.tape.rejoined
+            if rows is not None and early:
+                self._polled(feed, rows, asked_at)
+            elif rows is not None:
+                recovery = self._recovered(feed, rows, asked_at)
                 if self._told(feed, recovery, bars):
                     self.counts["filled_with_loss" if recovery.lost else "filled"] += 1
-                    feed.audit_at = asyncio.get_running_loop().time() + SURE_AFTER_S
-                    feed.whole_until_ms = feed.tape.newest_ms
+                    feed.audit_at = loop.time() + SURE_AFTER_S
                     from_rest = any(one.origin is Origin.REST for one in recovery.entries)
                     if feed.suspected_s and not recovery.lost and not from_rest:
                         feed.pause_was_harmless()
@@ -146,10 +162,38 @@ class Recoveries:
         self._running.pop(feed.symbol, None)
         self._untold.pop(feed.symbol, None)
 
-    def _recovered(self, feed: SymbolFeed, rows: Sequence[Deal]) -> Recovery:
-        heard_ms = feed.tape.heard_ms
+    def _recovered(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> Recovery:
+        heard_ms, compared_ms = feed.tape.heard_ms, feed.tape.compared_ms
         recovery = feed.tape.recovered(rows, self._now_ms())
-        return _with_leak(feed, rows, recovery, heard_ms)
+        if self._leaked(feed, rows, recovery, heard_ms):
+            self._doubt(feed, rows)
+            return _with_leak(compared_ms, rows, recovery)
+        if recovery.done and rows:
+            self.doubts.compared(feed, asked_at, rows[-1].timestamp)
+        return recovery
+
+    def _polled(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> None:
+        """Publish what REST tells while a stream brings nothing that can be read."""
+        if not feed.tape.holds:
+            feed.tape.lose()
+            self._told(feed, self._recovered(feed, rows, asked_at), ())
+            feed.tape.resume()
+
+    def _leaked(
+        self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery, heard_ms: int
+    ) -> bool:
+        """Whether REST knew a deal that is older than one the socket had brought before."""
+        return any(
+            one.origin is Origin.REST
+            and one.deal.timestamp < heard_ms - OVERTAKEN_MS
+            and not self.doubts.is_named(feed.symbol, one.deal.timestamp, rows[0].timestamp)
+            for one in recovery.entries
+        )
+
+    def _doubt(self, feed: SymbolFeed, rows: Sequence[Deal]) -> None:
+        now = asyncio.get_running_loop().time()
+        self.doubts.leaks(feed, now, max(rows[-1].timestamp, feed.tape.newest_ms))
+        self._notices.gap_began(feed.symbol, LEAKS)
 
     async def _acknowledged(self, feed: SymbolFeed) -> None:
         """Before the subscription counts, deals may be in neither the stream nor the window."""
@@ -187,16 +231,28 @@ class Recoveries:
         """A stretch is certainly not told whole, whatever else is in doubt."""
         feed.minutes.lost(span)
         if feed.symbol in self._notices.gaps:
-            self._notices.gap_known(feed.symbol, _bounds(span))
+            self._known_lost(feed, span)
         else:
             self._notices.gap_cleared(feed.symbol, _bounds(span), why)
+
+    def fell_short(self, feed: SymbolFeed, span: Span, why: str) -> None:
+        """A minute's volume shows that the stream left deals out, and perhaps still does."""
+        now = asyncio.get_running_loop().time()
+        self.doubts.leaks(feed, now, feed.tape.newest_ms)
+        self._notices.gap_began(feed.symbol, why)
+        self.known(feed, span)
+
+    def _known_lost(self, feed: SymbolFeed, span: Span) -> None:
+        why = self._notices.gaps.get(feed.symbol, "deals may be missing")
+        self._notices.gap_began(feed.symbol, why, _bounds(span))
 
     def _told(
         self, feed: SymbolFeed, recovery: Recovery, bars: Bars, *, compared: bool = True
     ) -> bool:
-        """Publish; says whether nothing is in doubt any more.
+        """Publish; says whether nothing is held any more.
 
-        Where REST was not compared with, more may be missing: the minute's volume will tell.
+        Where REST was not compared with, more may be missing: the minute's volume will tell. The
+        gap stays open while the stream is doubted.
         """
         lost = list(recovery.lost)
         if not feed.traded:  # what was before the first deal is not this feed's
@@ -205,9 +261,10 @@ class Recoveries:
         self._publish(feed, recovery, bars)
         for span in recovery.lost if compared else ():
             feed.minutes.lost(span)
-        for span in lost[:-1] if recovery.done else lost:
-            self._notices.gap_known(feed.symbol, _bounds(span))
-        if recovery.done:
+        over = recovery.done and feed.symbol not in self.doubts
+        for span in lost[:-1] if over else lost:
+            self._known_lost(feed, span)
+        if over:
             last = _bounds(lost[-1]) if lost else None
             detail = "deals may be missing" if lost else "every deal was recovered"
             self._notices.gap_cleared(feed.symbol, last, detail)
@@ -224,9 +281,21 @@ class Recoveries:
                     self._notices.gap_began(symbol, why)
             for feed, _ in list(self._running.values()):
                 if feed.tape.overdue(now):
-                    self.counts["given_up"] += 1
-                    if self._told(feed, feed.tape.give_up(), (), compared=False):
-                        self._stop(feed)
+                    self._give_up(feed)
+            for feed in self.doubts.over(passed):
+                if feed.tape.state is State.LIVE:
+                    self._notices.gap_cleared(feed.symbol, None, "its stream is whole again")
+
+    def _give_up(self, feed: SymbolFeed) -> None:
+        """Publish what is held; the hole has its bounds, and the stream has to prove itself."""
+        self.counts["given_up"] += 1
+        recovery = feed.tape.give_up()
+        self.doubts.name(feed.symbol, recovery.lost)
+        if recovery.done:
+            self.doubts.torn(feed, asyncio.get_running_loop().time())
+            self._notices.gap_began(feed.symbol, GIVEN_UP)
+            self._stop(feed)
+        self._told(feed, recovery, (), compared=False)
 
     # -- living streams, and lost ones while they are away -----------------------------------------
 
@@ -238,33 +307,47 @@ class Recoveries:
             missed: Told of a symbol whose stream left something out.
         """
         loop = asyncio.get_running_loop()
+        doubted_turn = False
         while True:
-            await asyncio.sleep(AUDIT_EVERY_S)
+            await asyncio.sleep(comparison_pace.pause_s(self.doubts))
             if self._rest.limits.waiting(Endpoint.DEALS):
                 continue
-            living = [feed for feed in feeds() if feed.tape.state is State.LIVE and feed.ever]
-            feed = min(living, key=lambda feed: feed.audit_at, default=None)
-            if feed is None or feed.audit_at > loop.time():
+            asked_at, doubted_turn = loop.time(), not doubted_turn
+            first = self.doubts if doubted_turn else ()
+            feed = comparison_pace.next_due(feeds(), asked_at, first)
+            if feed is None:
                 continue
             rows = await self._rows(feed)
-            feed.audit_at = loop.time() + _again_in(rows or (), feed.tape.newest_ms)
-            if rows is not None:
-                self._compare(feed, rows, missed)
+            feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.doubts, rows or ())
+            if rows is not None and feed.tape.state is State.LIVE:
+                self._compare(feed, rows, asked_at, missed)
 
-    def _compare(self, feed: SymbolFeed, rows: Sequence[Deal], missed: Missed) -> None:
+    def _compare(
+        self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
+    ) -> None:
         self.counts["audits"] += 1
-        heard_ms = feed.tape.heard_ms
-        recovery = _with_leak(feed, rows, feed.tape.audit(rows, self._now_ms()), heard_ms)
-        feed.whole_until_ms = max(feed.whole_until_ms, feed.tape.compared_ms)
-        if not recovery.entries and not recovery.lost:
+        recovery = feed.tape.audit(rows, self._now_ms())
+        if not self._left_out(feed, rows, recovery):
+            if recovery.entries:
+                self._told(feed, recovery, ())
+            if rows:
+                self.doubts.compared(feed, asked_at, rows[-1].timestamp)
             return
         self.counts["sequence_holes"] += 1
         _log.warning(
             "sequence_hole", symbol=feed.symbol, recovered=len(recovery.entries),
             lost=[_bounds(span) for span in recovery.lost],
         )  # fmt: skip
+        self._doubt(feed, rows)
         self._told(feed, recovery, ())
         missed(feed)
+
+    def _left_out(self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery) -> bool:
+        """Whether REST told of deals that the stream should have brought and did not."""
+        return bool(recovery.lost) or any(
+            not self.doubts.is_named(feed.symbol, one.deal.timestamp, rows[0].timestamp)
+            for one in recovery.entries
+        )
 
     async def poll(self, feeds: Callable[[], Sequence[SymbolFeed]]) -> None:
         """Ask for the deals of symbols without a stream, one after the other."""
@@ -273,47 +356,28 @@ class Recoveries:
             for feed in list(feeds()):
                 if self._rest.limits.waiting(Endpoint.DEALS) or not feed.ever:
                     continue
+                asked_at = asyncio.get_running_loop().time()
                 rows = await self._rows(feed)
                 if rows is not None and feed.tape.state is State.LOST:
                     self.counts["polls"] += 1
-                    recovery = self._recovered(feed, rows)
+                    recovery = self._recovered(feed, rows, asked_at)
                     self._told(feed, recovery, ())
-                    if recovery.entries:  # the window is published: what is not, is known as lost
-                        feed.whole_until_ms = max(feed.whole_until_ms, feed.tape.newest_ms)
 
 
 def _bounds(span: Span) -> tuple[int, int]:
     return span.lost_from, span.lost_to
 
 
-def _with_leak(
-    feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery, heard_ms: int
-) -> Recovery:
+def _with_leak(start: int, rows: Sequence[Deal], recovery: Recovery) -> Recovery:
     """Of a stream that leaks, nobody knows what it left out between two windows that do not meet.
 
     Args:
-        feed: Its ``whole_until_ms`` says how far it was compared before.
+        start: Until when it was compared before.
         rows: The present window, oldest first.
         recovery: What the window brought.
-        heard_ms: The newest deal that the socket had brought: an older one that only REST knows is
-            the proof of the leak.
     """
-    leaked = any(
-        one.origin is Origin.REST and one.deal.timestamp < heard_ms - OVERTAKEN_MS
-        for one in recovery.entries
-    )
-    start, end = feed.whole_until_ms, rows[0].timestamp if rows else -1
-    if not leaked or not 0 <= start < end or len(rows) < MOST_DEALS:
+    end = rows[0].timestamp
+    if not 0 <= start < end or len(rows) < MOST_DEALS:
         return recovery
     others = (span for span in recovery.lost if span.lost_to > end)
     return replace(recovery, lost=(Span(start, end), *others))
-
-
-def _again_in(rows: Sequence[Deal], heard_ms: int) -> float:
-    """When the next window will still overlap this one, at the pace of its deals."""
-    if len(rows) < MOST_DEALS:
-        # What REST knows and the stream has not brought is either on its way or lost.
-        ahead = bool(rows) and max(rows[0].timestamp, rows[-1].timestamp) > heard_ms
-        return GRACE_S if ahead else LATEST_AGAIN_S
-    length = abs(rows[0].timestamp - rows[-1].timestamp) / 1000
-    return min(GRACE_S, max(SOONEST_AGAIN_S, length / 3))

@@ -71,7 +71,6 @@ class SymbolFeed:
         attended_at: The same on the clock of ``Attention``.
         longest_pause_s: So long it may pause without being suspected of having lost deals.
         suspected_s: The pause that is being looked into; 0 without one.
-        whole_until_ms: Until when its deals were compared with REST's; -1 before the first time.
         audit_at: When its deals are to be compared with REST's next.
     """
 
@@ -95,7 +94,6 @@ class SymbolFeed:
         self.attended_at = 0.0
         self.longest_pause_s = LEAST_PAUSE_S
         self.suspected_s = 0.0
-        self.whole_until_ms = -1
         self.audit_at = 0.0
 
     def connected(self, now: float) -> None:

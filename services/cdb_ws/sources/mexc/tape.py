@@ -22,9 +22,6 @@ from services.cdb_ws.sources.mexc.held_deals import HeldDeals, order_of
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.rest_window import WINDOW_LIMIT, RestWindow, Span
 
-GRACE_MS: Final = 5_000
-"""A deal that REST knew so long ago and that the socket has not brought will not come."""
-
 OVERTAKING_MS: Final = 15_000
 """So long after one deal has overtaken another, it may happen again."""
 
@@ -92,7 +89,8 @@ class Tape:
         state: See the module.
         newest_ms: Time of the newest published deal; before the first, the beginning or -1.
         heard_ms: Time of the newest deal that the socket brought and that was not held; -1 before.
-        compared_ms: Until when the last audit found everything, or published it.
+        compared_ms: Until when REST was compared with, and everything it told was published.
+        behind_ms: How far the stream was behind REST at the last audit.
     """
 
     def __init__(self, since_ms: int | None = None, limit: int = WINDOW_LIMIT) -> None:
@@ -100,6 +98,7 @@ class Tape:
         self.state = State.LIVE
         self.newest_ms = -1 if since_ms is None else since_ms
         self.compared_ms = -1
+        self.behind_ms = 0
         self._newest_id = -1
         self._overtaken_at = -1
         self._leak = (-1, -1)
@@ -108,7 +107,6 @@ class Tape:
         self._limit = limit
         self._begun = False
         self.heard_ms = -1
-        self._ahead: tuple[int, int] | None = None
         self._too_old: Span | None = None
         self._told: Sequence[Deal] = ()
         self._memory = DealMemory()
@@ -122,6 +120,7 @@ class Tape:
             since_ms: All published deals that are not older than this are among ``past``.
         """
         self.state, self._begun, self._since = State.LOST, True, since_ms
+        self.compared_ms = since_ms  # nobody knows how far the process before had compared
         newest = -1
         for deal in past:
             self._memory.add(deal)
@@ -175,8 +174,7 @@ class Tape:
     def lose(self) -> None:
         """The stream has ended: a hole may begin after the last deal."""
         self.state = State.LOST
-        self._ahead, self._told = None, ()
-        self._awaited = AwaitedDeals()
+        self._told, self._awaited = (), AwaitedDeals()
         self._held.end()
 
     def resume(self) -> None:
@@ -184,6 +182,16 @@ class Tape:
         if self.state is State.LOST:
             self.state = State.HOLDING
             self._held.begin()
+
+    @property
+    def holds(self) -> bool:
+        """Whether a deal is held."""
+        return self._held.beginning() is not None
+
+    @property
+    def rejoined(self) -> bool:
+        """Whether a deal is held that came after the last loss."""
+        return self._held.current() is not None
 
     def overdue(self, now_ms: int) -> bool:
         """Whether held deals have waited too long, or are too many, and must be given up on."""
@@ -215,7 +223,11 @@ class Tape:
             found = window.not_on_their_way(found, first, current.newest_ms)
         self.counts["recovered"] += len(found)
         self._told, self._leak = rows, (-1, -1)
-        return self._release(found, lost, with_current=joined)
+        recovery = self._release(found, lost, with_current=joined)
+        if recovery.done or recovery.entries:
+            self.compared_ms = max(self.compared_ms, self.newest_ms)
+            self.behind_ms = 0
+        return recovery
 
     def give_up(self) -> Recovery:
         """REST has not answered in time: publish what is held, and say what may be missing.
@@ -238,23 +250,20 @@ class Tape:
         if self.state is not State.LIVE or not self._begun or not rows:
             return Recovery(done=self.state is State.LIVE)
         window = RestWindow(rows, self._limit)
-        due = self._due(window, now_ms)
+        due = max(self.heard_ms - OVERTAKEN_MS, self._awaited.due(window.newest, now_ms))
         missing = self._missing(window, self._memory.since(window.oldest))
         awaited = self._awaited.overdue(window.oldest, missing, self._memory)
-        overdue = [row for row in missing if row.timestamp <= due]
+        found = awaited + [row for row in missing if row.timestamp <= due]
         on_their_way = [row for row in missing if row.timestamp > due]
-        self._awaited.keep(on_their_way, self._memory)
-        until = [row.timestamp for row in on_their_way[:1]]
-        before, self.compared_ms = self.compared_ms, min([window.newest, self.newest_ms, *until])
-        lost: list[Span] = []
-        if awaited:  # there may have been more between the two windows
-            lost = [Span(min(before, awaited[0].timestamp), window.oldest)]
-        elif overdue and window.cut_at(overdue[0]):
-            known = self._memory.newest_until(window.oldest)
-            lost = [] if known is None else [Span(known, window.oldest)]
-        found = awaited + overdue
+        known_ms = max(self.compared_ms, -1 if self._since is None else self._since)
+        lost = self._awaited.breaks(window, known_ms, found, self.heard_ms, OVERTAKEN_MS)
+        entries = self._publish([(row, Origin.REST) for row in found])
+        self._awaited.keep(on_their_way, self._memory, window.newest)
+        until = min([window.newest, *(row.timestamp for row in on_their_way[:1])])
+        self.behind_ms = window.newest - until
+        self.compared_ms = max(self.compared_ms, min(until, self.newest_ms))
         self.counts["recovered"] += len(found)
-        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])), tuple(lost))
+        return Recovery(tuple(entries), tuple(lost))
 
     def take_too_old(self) -> Span | None:
         """Of which times deals came so late that nobody knows whether they came before.
@@ -338,9 +347,8 @@ class Tape:
 
     def _before_the_first(self, window: RestWindow) -> Recovery:
         """A window while the tape has no deal: without a beginning, all its rows are history."""
-        found: list[Deal] = []
-        if self._since is not None and window.rows:
-            found = self._missing(window, ())
+        begun = self._since is not None and window.rows
+        found = self._missing(window, ()) if begun else []
         return self._release(found, [], with_current=True)
 
     def _missing(self, window: RestWindow, known: Iterable[Deal]) -> list[Deal]:
@@ -349,16 +357,6 @@ class Tape:
             self.counts["within_aggregated"] += within
         since = max(self._since or 0, self._memory.forgotten_until + 1)
         return [row for row in missing if row.timestamp >= since]
-
-    def _due(self, window: RestWindow, now_ms: int) -> int:
-        """Until when the socket must have brought every deal that REST tells."""
-        due = self.heard_ms - OVERTAKEN_MS
-        if self._ahead is not None and now_ms - self._ahead[0] >= GRACE_MS:
-            due = max(due, self._ahead[1])
-            self._ahead = None
-        if self._ahead is None:
-            self._ahead = now_ms, window.newest
-        return due
 
     def _release(self, rows: list[Deal], lost: list[Span], *, with_current: bool) -> Recovery:
         """Publish REST's rows and what is held, the present stream's only ``with_current``."""

@@ -58,7 +58,11 @@ class FakeConnection:
 
     def push_frame(self, **frame: object) -> None:
         """Say anything."""
-        self._inbox.put_nowait(json.dumps(frame))
+        self.push_text(json.dumps(frame))
+
+    def push_text(self, text: str) -> None:
+        """Say anything, also what is no JSON."""
+        self._inbox.put_nowait(text)
 
     def push(self, channel: str, symbol: str, data: object) -> None:
         """Say something of a symbol."""

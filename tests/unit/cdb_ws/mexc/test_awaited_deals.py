@@ -25,7 +25,7 @@ def memory(*deals: Deal) -> DealMemory:
 
 def awaiting(*deals: Deal, known: DealMemory | None = None) -> AwaitedDeals:
     awaited = AwaitedDeals()
-    awaited.keep(deals, known or memory())
+    awaited.keep(deals, known or memory(), 0)
     return awaited
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from services.cdb_ws.sources.mexc.awaited_deals import GRACE_MS
 from services.cdb_ws.sources.mexc.deal_memory import KEEP_AT_LEAST, KEEP_AT_MOST, KEEP_MS
 from services.cdb_ws.sources.mexc.held_deals import HOLD_MS, MOST_HELD
-from services.cdb_ws.sources.mexc.tape import GRACE_MS, Origin, State
+from services.cdb_ws.sources.mexc.tape import Origin, State
 from tests.unit.cdb_ws.mexc.tape_market import BEGINNING, Market, deal, origins, row, times
 
 pytestmark = pytest.mark.unit

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.cdb_ws.sources.mexc.tape import GRACE_MS, OVERTAKEN_MS, Origin, Tape
+from services.cdb_ws.sources.mexc.awaited_deals import GRACE_MS
+from services.cdb_ws.sources.mexc.tape import OVERTAKEN_MS, Origin, Tape
 from services.kernel.events import Side
 from tests.unit.cdb_ws.mexc.tape_market import BEGINNING, Market, deal, origins, row, times
 
@@ -108,6 +109,73 @@ def test_an_audit_whose_oldest_row_is_missing_cannot_tell_where_the_hole_began()
     assert [e.deal.timestamp - BEGINNING for e in recovery.entries] == [40]
     assert times(recovery.lost) == [(10, 40)]
     assert market.breaches() == []
+
+
+def test_windows_that_do_not_meet_are_a_hole_once_the_stream_is_known_to_have_stopped() -> None:
+    market = Market(limit=2)
+    market.push(market.make(10))
+    market.make(20)
+    market.audit()
+    market.audit(after_ms=GRACE_MS)
+    # Given a window that does not reach back, and deals that may be on their way
+    for t in (30, 40, 50):
+        market.make(t)
+    assert market.audit().lost == ()
+    assert market.audit(after_ms=GRACE_MS).lost == ()
+    # When they are known not to come
+    recovery = market.audit(after_ms=GRACE_MS)
+    # Then only what no window told lies in the hole
+    assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 20, 40, 50]
+    assert times(recovery.lost) == [(20, 40)]
+    assert market.breaches() == []
+
+
+def test_windows_that_do_not_meet_are_no_hole_of_a_stream_that_goes_on() -> None:
+    market = Market(limit=3)
+    market.push(market.make(10))
+    market.audit()
+    for t in (20, 30, 40, 45):
+        market.push(market.make(t))
+    coming = market.make(50)
+    assert market.audit().lost == ()
+    market.push(coming)
+    market.audit()
+    market.make(60)
+    market.audit()
+    market.audit(after_ms=GRACE_MS)
+    recovery = market.audit(after_ms=GRACE_MS)
+    assert [e.deal.timestamp - BEGINNING for e in market.out[-2:]] == [50, 60]
+    assert market.lost == []
+    assert recovery.done
+    assert market.breaches() == []
+
+
+def test_the_hole_of_a_stream_that_passes_deals_over_begins_at_the_last_comparison() -> None:
+    market = Market(limit=2)
+    for t in (10, 20):
+        market.push(market.make(t))
+    market.audit()
+    market.push(market.make(30))
+    for t in (40, 50):
+        market.make(t)
+    market.push(market.make(50 + OVERTAKEN_MS))
+    recovery = market.audit()
+    assert [e.deal.timestamp - BEGINNING for e in recovery.entries] == [50]
+    assert times(recovery.lost) == [(20, 50)]
+
+
+def test_twins_of_which_one_is_told_no_more_are_both_published() -> None:
+    market = Market(limit=2)
+    market.push(market.make(10))
+    for _ in range(2):
+        market.make(20)
+    market.audit()
+    market.make(30)
+    market.audit()
+    market.make(40)
+    market.audit(after_ms=GRACE_MS)
+    market.audit(after_ms=GRACE_MS)
+    assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 20, 20, 30, 40]
 
 
 def test_parts_of_an_aggregated_deal_are_not_missing() -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.cdb_ws.sources.mexc.awaited_deals import GRACE_MS
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.rest_window import WINDOW_LIMIT
-from services.cdb_ws.sources.mexc.tape import GRACE_MS, State
+from services.cdb_ws.sources.mexc.tape import State
 from services.kernel.events import Side
 from tests.unit.cdb_ws.mexc.tape_market import BEGINNING, Market
 

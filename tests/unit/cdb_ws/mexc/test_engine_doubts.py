@@ -1,0 +1,159 @@
+"""A running stream that is not trusted: in doubt until REST shows it whole again, told once."""
+
+import asyncio
+
+import pytest
+
+from services.cdb_ws.sources.mexc.stream_doubts import QUIET_S
+from tests.unit.cdb_ws.mexc.fake_venue import FakeVenue, Heard, Scene, play
+
+pytestmark = pytest.mark.unit
+BTC = "BTC_USDT"
+
+
+async def subscribed(venue: FakeVenue) -> None:
+    """Wait until the deals are subscribed, and speak."""
+    async with asyncio.timeout(30):
+        while not any(BTC in one.asked("depth.full") for one in venue.connections):
+            await asyncio.sleep(0.05)
+    venue.mark(BTC)
+    venue.trade(BTC)
+    await asyncio.sleep(2)
+
+
+async def trade(venue: FakeVenue, seconds: float, *, left_out: int = 0, torn: int = 0) -> None:
+    """Make a deal every half second; every so many is left out, or cut short on the way."""
+    for number in range(int(seconds * 2)):
+        pushed = not (left_out and number % left_out == 0)
+        if torn and number % torn == 0:
+            venue.trade(BTC, pushed=False)
+            venue.connection_of(BTC).push_text('{"symbol":"BTC_')
+        else:
+            venue.trade(BTC, pushed=pushed)
+        venue.mark(BTC)
+        await asyncio.sleep(0.5)
+
+
+def phases(heard: Heard) -> list[str]:
+    return [gap.phase.value for gap in heard.gaps(BTC) if gap.lost_from is None]
+
+
+def test_a_stream_that_leaves_deals_out_is_in_doubt_until_rest_shows_it_whole() -> None:
+    states: list[list[str]] = []
+
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        await trade(scene.venue, 40, left_out=4)
+        states.append(phases(scene.heard))
+        # When it is whole again, that must be seen for a while
+        await trade(scene.venue, QUIET_S - 1)
+        states.append(phases(scene.heard))
+        await trade(scene.venue, 15)
+
+    venue = FakeVenue()
+    heard = play(program, venue)
+    assert states == [["BEGAN"], ["BEGAN"]]
+    assert phases(heard) == ["BEGAN", "CLEARED"]
+    assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
+    # Then it was subscribed again, its deals went on as news, and REST told the others
+    assert venue.connections[0].asked("deal").count(BTC) > 1
+    numbers = [number for number, _ in heard.prices()]
+    assert sorted(numbers) == list(range(1, len(venue.deals[BTC]) + 1))
+    sources = dict(heard.prices())
+    assert {sources[2], sources[6]} == {"mexc:rest"}
+    assert {sources[3], sources[4], sources[5]} == {"mexc"}
+
+
+def test_a_symbol_that_nobody_trades_is_not_in_doubt_for_ever() -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        await trade(scene.venue, 3, left_out=3)
+        for _ in range(100):
+            scene.venue.mark(BTC)
+            await asyncio.sleep(1)
+
+    assert phases(play(program, FakeVenue())) == ["BEGAN", "CLEARED"]
+
+
+@pytest.mark.parametrize("rest_away", [False, True])
+def test_many_unreadable_frames_are_one_doubt(rest_away: bool) -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        scene.venue.rest_away = rest_away
+        await trade(scene.venue, 40, torn=3)
+        assert phases(scene.heard) == ["BEGAN"]
+        scene.venue.rest_away = False
+        await trade(scene.venue, QUIET_S + 5)
+
+    venue = FakeVenue()
+    heard = play(program, venue)
+    assert phases(heard) == ["BEGAN", "CLEARED"]
+    assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
+    # Then each deal was published once, or lies between bounds that were told
+    numbers = {number for number, _ in heard.prices()}
+    assert len(numbers) == len(heard.prices())
+    spans = [(gap.lost_from, gap.lost_to) for gap in heard.gaps(BTC) if gap.lost_from]
+    for number, deal in enumerate(venue.deals[BTC], 1):
+        assert number in numbers or any(a <= deal["t"] <= (b or 0) for a, b in spans if a), number
+    assert bool(spans) == rest_away
+
+
+def test_while_no_frame_can_be_read_rest_tells_the_deals() -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        for _ in range(300):
+            scene.venue.trade(BTC, pushed=False)
+            scene.venue.connection_of(BTC).push_text('{"symbol":"BTC_')
+            await asyncio.sleep(0.02)
+        assert len(scene.heard.prices()) > 200
+        assert scene.engine.recoveries.counts["given_up"] == 0
+
+    heard = play(program, FakeVenue())
+    assert {source for _, source in heard.prices()[1:]} == {"mexc:rest"}
+
+
+def test_among_many_symbols_a_doubted_one_does_not_wait_for_its_turn() -> None:
+    async def program(scene: Scene) -> None:
+        venue = scene.venue
+        await subscribed(venue)
+        for symbol in venue.details:
+            venue.mark(symbol)
+            venue.trade(symbol)
+        await asyncio.sleep(60)
+        venue.trade(BTC, pushed=False)
+        for _ in range(60):
+            for symbol in venue.details:
+                venue.mark(symbol)
+            venue.trade(BTC)
+            await asyncio.sleep(1)
+        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+
+    play(program, FakeVenue([BTC, *(f"S{number}_USDT" for number in range(60))]))
+
+
+def test_what_was_given_up_without_rest_stays_in_doubt_until_rest_agrees() -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        scene.venue.rest_away = True
+        await trade(scene.venue, 1, torn=2)
+        await trade(scene.venue, 30)
+        assert phases(scene.heard) == ["BEGAN"]
+        assert scene.engine.recoveries.counts["given_up"] == 1
+        scene.venue.rest_away = False
+        await trade(scene.venue, 8)
+        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+
+    play(program, FakeVenue())
+
+
+def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        scene.venue.rest_away = True
+        await trade(scene.venue, 1, torn=2)
+        await trade(scene.venue, 65)
+        assert phases(scene.heard) == ["BEGAN"]
+        await trade(scene.venue, 10)
+        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+
+    play(program, FakeVenue())
