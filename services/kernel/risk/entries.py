@@ -134,6 +134,7 @@ class EntryDesk:
             signal_age_ms=state.clock - signal.timestamp,
             unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol, state.clock),
             price_source=portfolio.price_source(signal.symbol),
+            in_universe=state.may_enter(signal.symbol),
         )
 
     def instrument(self, symbol: str) -> Instrument:
