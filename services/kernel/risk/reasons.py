@@ -123,7 +123,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "layer 2", "three symbols were anomalous at once", "symbols", AlertLevel.CRITICAL
     ),
     Reason.NOT_IN_UNIVERSE: ReasonInfo(
-        "layer 3", "neither in the whitelist nor a mover: what is open is left, never added to"
+        "layer 3",
+        "neither in the whitelist nor a mover: what is open is left, never added to",
+        "seconds",
     ),
     Reason.NO_MARKET_DATA: ReasonInfo(
         "layer 3", "no live tick or no contract of this symbol", "seconds"

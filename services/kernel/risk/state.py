@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
 from services.kernel.fingerprints import Fingerprints
-from services.kernel.instruments import Instrument
+from services.kernel.instruments import Instrument, contract_of
 from services.kernel.portfolio import PortfolioState
 from services.kernel.risk.cooldown import LossStreak
 from services.kernel.risk.market import SymbolMarket
@@ -80,6 +80,10 @@ class RiskState(Struct, kw_only=True):
     def streak(self, symbol: str) -> LossStreak:
         """The symbol's losses in a row, none on first use."""
         return self.streaks.get(symbol) or LossStreak()
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The symbol's contract, as far as it is known."""
+        return contract_of(symbol, self.instruments)
 
     def may_enter(self, symbol: str) -> bool:
         """Whether the symbol is one that this run trades, not only one that it holds."""

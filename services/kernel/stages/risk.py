@@ -119,7 +119,7 @@ class RiskStage:
         parts = (state, self.portfolio, self.settings, self._emitter, alarm)
         self._trading = TradingControl(*parts)
         self._entries = EntryDesk(*parts)
-        self._exits = ExitDesk(*parts, self._entries)
+        self._exits = ExitDesk(*parts)
 
     def _start(self, event: RunStarted) -> None:
         account = event.account
