@@ -15,6 +15,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install --no-deps --editable .
 COPY services services
 COPY backoffice backoffice
+COPY scenarios scenarios
 COPY .env.example .
 # The root filesystem is read-only at run time, so bytecode is written now.
 RUN rm -r *.egg-info && python -m compileall -q services

@@ -72,8 +72,11 @@ def instrument(symbol: str = BTC, **fields: Any) -> Instrument:
     return Instrument(**{name: getattr(plain, name) for name in plain.__struct_fields__} | given)
 
 
-def instruments(*contracts: Instrument, at: int = NOON) -> Instruments:
-    return Instruments(**envelope(topics.WS, at), instruments=contracts)
+def instruments(
+    *contracts: Instrument, at: int = NOON, universe: Iterable[str] | None = None
+) -> Instruments:
+    chosen = None if universe is None else tuple(universe)
+    return Instruments(**envelope(topics.WS, at), instruments=contracts, universe=chosen)
 
 
 def account(
@@ -123,13 +126,14 @@ def run_started(
     opening: OpeningAccount | None = None,
     run_id: str = RUN,
     at: int = NOON,
+    source: str = "replay",
 ) -> RunStarted:
     return RunStarted(
         **envelope(topics.PAPER_RUNNER, at, run_id=run_id),
         settings=settings or {},
         seed=1,
         code_version="test",
-        source="replay",
+        source=source,
         account=opening or account(),
     )
 

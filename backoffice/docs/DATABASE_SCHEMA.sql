@@ -207,6 +207,7 @@ CREATE TABLE orders (
     trigger_price numeric,
     time_in_force text NOT NULL DEFAULT 'GTC'::text,
     post_only boolean NOT NULL DEFAULT false,
+    filled_base numeric NOT NULL DEFAULT 0,
     CONSTRAINT orders_pkey PRIMARY KEY (order_id),
     CONSTRAINT orders_event_id_key UNIQUE (event_id),
     CONSTRAINT orders_seq_key UNIQUE (seq),
@@ -214,7 +215,11 @@ CREATE TABLE orders (
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text, 'REJECTED'::text, 'CANCELLED'::text, 'FAILED'::text]))),
     CONSTRAINT orders_time_in_force_check CHECK ((time_in_force = ANY (ARRAY['GTC'::text, 'IOC'::text, 'FOK'::text])))
 );
-COMMENT ON COLUMN orders.filled_price IS 'Average over all fills.';
+COMMENT ON COLUMN orders.filled_price IS 'Average over all fills: value over base.';
+COMMENT ON COLUMN orders.filled_value IS 'What was filled is worth, in quote.';
+COMMENT ON COLUMN orders.slippage_bps IS 'Of the average price: that of all fills, weighted by base. Of a refused order: what it would have been.';
+COMMENT ON COLUMN orders.latency_ms IS 'From the order to its last fill, event time.';
+COMMENT ON COLUMN orders.filled_base IS 'What was filled, in base; coins in an inverse contract.';
 CREATE INDEX orders_signal_id ON public.orders USING btree (signal_id);
 CREATE INDEX orders_submitted_at ON public.orders USING btree (submitted_at);
 GRANT SELECT ON orders TO cdb_db_writer;

@@ -58,7 +58,11 @@ def clock(run_id: str, timestamp: int) -> Clock:
 
 
 def instruments(
-    run_id: str, timestamp: int, contracts: tuple[Instrument, ...], index: object = 0
+    run_id: str,
+    timestamp: int,
+    contracts: tuple[Instrument, ...],
+    index: object = 0,
+    universe: tuple[str, ...] | None = None,
 ) -> Instruments:
     """Contract details; ``index`` tells the first announcement of a run from the later ones."""
     return Instruments(
@@ -70,4 +74,5 @@ def instruments(
         causation_id=None,
         correlation_id=None,
         instruments=contracts,
+        universe=universe,
     )

@@ -1,6 +1,8 @@
 """The figures of a run: stats."""
 
 import json
+from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 
 import click
@@ -14,20 +16,25 @@ from services.research import trading_statistics
 from services.research.explanation.figures import number, percent
 from services.research.record.reading import RecordError
 from services.research.record.runs import choose_run, runs_of
+from services.research.trading_days import TradingDay, trading_days
 from services.research.trading_statistics import Statistics, TradeFigures
 
 
-@click.command(epilog="Example: claire stats --run last --json")
+@click.command(epilog="Example: claire stats --run last --days")
 @on_option
 @click.option("--run", "run_id", default="last", show_default=True, help="Which run.")
+@click.option("--days", "by_day", is_flag=True, help="Its UTC days instead, one row each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def stats(where: Where | None, run_id: str, as_json: bool) -> None:
+def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None:
     """Show what a run earned and cost: trades by symbol, orders, slippage, drawdown, events."""
     with open_database_record(where) as record:
         try:
             run = choose_run(runs_of(record), run_id)
         except RecordError as error:
             raise Failure(str(error)) from None
+        if by_day:
+            _show_days(run.run_id, trading_days(record.connection, run.run_id), as_json=as_json)
+            return
         found = trading_statistics.compute(record.connection, run.run_id)
     if as_json:
         click.echo(json.dumps(found.to_json()))
@@ -63,6 +70,34 @@ def _show(found: Statistics) -> None:
         f" 95 % {number(found.latency_ms[1])} ms"
     )
     click.echo("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
+
+
+def _show_days(run_id: str, days: tuple[TradingDay, ...], *, as_json: bool) -> None:
+    if as_json:
+        rows = [{name: _plain(value) for name, value in asdict(day).items()} for day in days]
+        click.echo(json.dumps({"run_id": run_id, "days": rows}))
+        return
+    table = Table(title=f"days (UTC) of run {run_id[:12]}", title_justify="left")
+    table.add_column("day")
+    for heading in ("begins", "lowest", "ends", "worst", "trades", "fees", "stops", "gaps over"):
+        table.add_column(heading, justify="right")
+    for heading in ("halts", "releases", "liquidations", "nearest to it"):
+        table.add_column(heading, justify="right")
+    for day in days:
+        near = day.nearest_liquidation_pct
+        table.add_row(
+            *(str(day.day), _money(day.begin), _money(day.lowest), _money(day.end)),
+            *(percent(day.worst_pct), f"{day.trades:,}", _money(day.fees), f"{day.stops:,}"),
+            *(_money(day.gap_loss), str(day.halts), str(day.releases), str(day.liquidations)),
+            "-" if near is None else percent(near),
+        )
+    wide_console().print(table)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _cells(row: TradeFigures) -> tuple[str, ...]:

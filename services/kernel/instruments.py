@@ -6,6 +6,7 @@ position keeps while the price moves, and what orders and fills count. `Instrume
 the one place where the two kinds differ in worth: notional = quantity x unit value, in quote.
 """
 
+from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from services.kernel.rounding import rounded
 
 ONE = Decimal(1)
 GENERIC_LOT = Decimal("0.00000001")
+UNKNOWN_TICK = Decimal("0.00000001")
 TAKER_FEE_RATE = Decimal("0.0008")
 VOLUME_STEP = Decimal("1E-12")
 """What the base of an inverse contract's volume is rounded to."""
@@ -148,3 +150,8 @@ def generic_instrument(symbol: str, tick_size: Decimal, *, inverse: bool = False
         generic=True,
         inverse=inverse,
     )
+
+
+def contract_of(symbol: str, known: Mapping[str, Instrument]) -> Instrument:
+    """The symbol's contract; a generic one, which nothing is opened in, where it is unknown."""
+    return known.get(symbol) or generic_instrument(symbol, UNKNOWN_TICK)

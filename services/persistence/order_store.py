@@ -28,10 +28,16 @@ _RESULT: Final = """
         reason = %(reason)s,
         filled_quantity = filled_quantity + %(quantity)s,
         filled_value = filled_value + %(value)s,
-        filled_price = CASE WHEN filled_quantity + %(quantity)s > 0
-            THEN trim_scale((filled_value + %(value)s) / (filled_quantity + %(quantity)s)) END,
+        filled_base = filled_base + %(base)s,
+        filled_price = CASE WHEN filled_base + %(base)s > 0
+            THEN trim_scale(round((filled_value + %(value)s) / (filled_base + %(base)s), 16)) END,
         fees = fees + %(fees)s,
-        slippage_bps = coalesce(%(slippage_bps)s, slippage_bps),
+        slippage_bps = CASE
+            WHEN filled_base = 0 THEN coalesce(%(slippage_bps)s, slippage_bps)
+            WHEN %(base)s = 0 THEN slippage_bps
+            ELSE trim_scale(round(
+                (slippage_bps * filled_base + %(slippage_bps)s * %(base)s)
+                / (filled_base + %(base)s), 8)) END,
         latency_ms = coalesce(%(latency_ms)s, latency_ms),
         filled_at = coalesce(%(filled_at)s, filled_at),
         updated_at = %(at)s,

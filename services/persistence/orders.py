@@ -1,6 +1,7 @@
 """Orders and trades as rows: what each order became, and what each closing fill earned."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ TOPICS: Final = frozenset({topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL})
 FOLDED: Final = frozenset({RunStarted, Instruments})
 """Besides results, what tells how a trade is reckoned: the account, and the kind of contract."""
 
+ZERO: Final = Decimal(0)
 ORDERS: Final = (
     *("order_id", "event_id", "seq", "run_id", "signal_id", "origin", "symbol", "side", "quantity"),
     *("price", "order_type", "reduce_only", "stop_loss_price", "leverage", "approved_by"),
@@ -94,7 +96,7 @@ class OrderProjector:
                 rows.trades.append(_trade(event, effect))
         if event.reason == Reason.ALREADY_SEEN:
             return  # of a second order with this id, which has no row
-        filled = event.filled_quantity > 0 and event.filled_price is not None
+        value, base = self._filled(event)
         rows.results.append(
             {
                 "order_id": clean(event.order_id),
@@ -103,15 +105,26 @@ class OrderProjector:
                 "status": event.status.value,
                 "reason": value_of("reason", event.reason),
                 "quantity": event.filled_quantity,
-                "value": event.filled_quantity * (event.filled_price or 0),
+                "value": value,
+                "base": base,
                 "fees": event.fees,
                 "slippage_bps": event.slippage_bps,
                 "latency_ms": event.latency_ms,
-                "filled_at": time_of(event.timestamp) if filled else None,
+                "filled_at": time_of(event.timestamp) if base else None,
                 "at": time_of(event.timestamp),
                 "seq": event.seq,
             }
         )
+
+    def _filled(self, event: OrderResult) -> tuple[Decimal, Decimal]:
+        """What a result filled, in quote and in base: the average price is one over the other."""
+        quantity, price = event.filled_quantity, event.filled_price
+        if quantity <= 0 or price is None:
+            return ZERO, ZERO
+        contract = self._portfolio.state.contracts.get(event.symbol)
+        if contract is None:
+            return quantity * price, quantity
+        return quantity * contract.unit_value(price), contract.base_quantity(quantity, price)
 
 
 def _trade(event: OrderResult, trade: ClosedTrade) -> Row:

@@ -155,7 +155,7 @@ def compute(
         seconds=round(seconds, 3),
         decisions_hash=_hash(connection, run_id),
         state_changes=changes,
-        price_gaps=_price_gaps(connection, run_id),
+        price_gaps=price_gaps(connection, run_id),
         notes=notes,
     )
 
@@ -289,7 +289,8 @@ def _state_changes(connection: Connection, run_id: str) -> tuple[StateChange, ..
     return tuple(StateChange(*row) for row in rows)
 
 
-def _price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
+def price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
+    """The exits of a run that were triggered beyond their stop, in order."""
     rows = connection.execute(
         """
         SELECT (extract(epoch FROM r."timestamp") * 1000)::bigint, d.symbol, d.stop_loss_price,

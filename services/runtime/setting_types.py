@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from services.runtime.external_fields import Malformed, normal_symbol
+
 
 def _split(value: Any) -> Any:
     return tuple(re.split(r"[,\s]+", value.strip())) if isinstance(value, str) else value
@@ -24,7 +26,13 @@ def _split_paths(value: Any) -> Any:
 
 
 def _symbols(value: Any) -> Any:
-    return tuple(name.upper() for name in _split(value)) if isinstance(value, str) else value
+    """In their normal form: risk compares them with those of signals."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(map(normal_symbol, _split(value)))
+    except Malformed as error:
+        raise ValueError(str(error)) from None
 
 
 def _seconds(value: Any) -> Any:

@@ -99,13 +99,13 @@ class Recording:
             yield symbol, "accepted", count
 
     def details(self, event: Instruments) -> Instruments:
-        """Recorded contract details, as far as their symbols are played."""
+        """Recorded contract details, as far as their symbols are played: all of these may trade."""
         kept = tuple(
             self._instead.get(contract.symbol, contract)
             for contract in event.instruments
             if self._symbols is None or contract.symbol in self._symbols
         )
-        return replace(event, instruments=kept)
+        return replace(event, instruments=kept, universe=None)
 
     def plays(self, symbol: str | None) -> bool:
         """Whether a symbol is among the chosen ones; None stands for the whole market."""

@@ -76,11 +76,17 @@ class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
 
 
 class Instruments(Event, frozen=True, kw_only=True, tag="instruments"):
-    """Contract details: all of them after ``run_started``, the changed ones later."""
+    """Contract details: all of them after ``run_started``, the changed ones later.
+
+    Attributes:
+        universe: Every symbol that may be entered from here on, the whitelist or the movers; what
+            is told beside them has an open position. None where all that is told is meant.
+    """
 
     TOPIC: ClassVar[str] = topics.CONTROL
 
     instruments: tuple[Instrument, ...]
+    universe: tuple[str, ...] | None = None
 
 
 class Halt(Event, frozen=True, kw_only=True, tag="halt"):

@@ -25,13 +25,12 @@ from services.kernel.fills import (
     market_fill,
     takeover_fill,
 )
-from services.kernel.instruments import Instrument, generic_instrument
+from services.kernel.instruments import Instrument, contract_of
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings import TradingSettings
 
 ZERO = Decimal(0)
-UNKNOWN_TICK = Decimal("0.00000001")
 
 
 class FillDesk:
@@ -229,7 +228,7 @@ class FillDesk:
         return not order.reduce_only
 
     def _instrument(self, symbol: str) -> Instrument:
-        return self._state.instruments.get(symbol) or generic_instrument(symbol, UNKNOWN_TICK)
+        return contract_of(symbol, self._state.instruments)
 
     def _end(
         self,

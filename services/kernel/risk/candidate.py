@@ -36,6 +36,7 @@ class EntryContext:
         at_market: It would take what the market holds now; else it has its own price.
         unconfirmed_jump: How far the newest trade jumped, while nothing has confirmed it.
         price_source: What ``mark_price`` is.
+        in_universe: Whether the run may enter this symbol at all.
     """
 
     settings: TradingSettings
@@ -63,6 +64,7 @@ class EntryContext:
     unconfirmed_jump: Decimal | None = None
     at_market: bool = True
     price_source: PriceSource = PriceSource.LAST
+    in_universe: bool = True
 
     @property
     def expected_slippage_pct(self) -> Decimal | None:

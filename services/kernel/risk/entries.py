@@ -17,7 +17,7 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.instruments import Instrument, generic_instrument
+from services.kernel.instruments import Instrument
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
 from services.kernel.risk.candidate import EntryContext
@@ -30,7 +30,6 @@ from services.kernel.sizing import SizedEntry, Stake, size_entry, stake
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
-UNKNOWN_TICK = Decimal("0.00000001")
 HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
     exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
@@ -79,7 +78,7 @@ class EntryDesk:
             return
         self._alarm.clear("INVALID_SIGNAL", symbol=signal.symbol)
         # From here on its price is the order's: what it would be filled at, its limit or trigger.
-        terms = terms_of(signal, self.instrument(signal.symbol))
+        terms = terms_of(signal, self._state.instrument(signal.symbol))
         candidate = self._candidate(msgspec.structs.replace(signal, price=terms.price))
         sized = candidate.sized
         judgement = judge(candidate.context)
@@ -102,7 +101,7 @@ class EntryDesk:
     ) -> EntryContext:
         """What the layers see for this signal and quantity at this price."""
         state, portfolio, settings = self._state, self._portfolio, self._settings
-        instrument = self.instrument(signal.symbol)
+        instrument = self._state.instrument(signal.symbol)
         position = exposure.position_with_pending(state, portfolio, signal.symbol, signal.direction)
         tier = instrument.tier(position + quantity * signal.direction.sign)
         terms = terms_of(signal, instrument)
@@ -134,11 +133,8 @@ class EntryDesk:
             signal_age_ms=state.clock - signal.timestamp,
             unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol, state.clock),
             price_source=portfolio.price_source(signal.symbol),
+            in_universe=state.may_enter(signal.symbol),
         )
-
-    def instrument(self, symbol: str) -> Instrument:
-        """The contract; a generic one, never traded, where it is unknown."""
-        return self._state.instruments.get(symbol) or generic_instrument(symbol, UNKNOWN_TICK)
 
     def _others(self, signal: Signal) -> exposure.Elsewhere:
         return exposure.elsewhere(
@@ -157,7 +153,7 @@ class EntryDesk:
             self._settings,
             equity=max(portfolio.equity, ZERO),
             price=price,
-            unit_value=self.instrument(symbol).unit_value(price),
+            unit_value=self._state.instrument(symbol).unit_value(price),
             volatility=self._state.volatility.get(symbol),
             results=portfolio.state.round_trips,
         )
@@ -172,7 +168,7 @@ class EntryDesk:
     ) -> SizedEntry:
         settings, portfolio = self._settings, self._portfolio
         equity = max(portfolio.equity, ZERO)
-        instrument = self.instrument(signal.symbol)
+        instrument = self._state.instrument(signal.symbol)
         unit = instrument.unit_value(price)
         asked = asked_for.quantity
         if signal.quantity is not None:

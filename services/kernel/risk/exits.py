@@ -25,7 +25,6 @@ from services.kernel.events import (
 from services.kernel.portfolio import Portfolio
 from services.kernel.risk import exposure
 from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.entries import EntryDesk
 from services.kernel.risk.layers import judge_exit, not_measured
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
@@ -53,14 +52,12 @@ class ExitDesk:
         settings: TradingSettings,
         emitter: Emitter,
         alarm: Alarm,
-        entries: EntryDesk,
     ) -> None:
         self._state = state
         self._portfolio = portfolio
         self._settings = settings
         self._emitter = emitter
         self._alarm = alarm
-        self._entries = entries
 
     def on_signal(self, signal: Signal) -> None:
         """Decide a strategy's exit; a price that cannot be traded does not trap the position."""
@@ -92,7 +89,7 @@ class ExitDesk:
             symbol=signal.symbol,
             side=signal.direction,
             quantity=wanted,
-            terms=terms_of(priced, self._entries.instrument(signal.symbol)),
+            terms=terms_of(priced, self._state.instrument(signal.symbol)),
             position=position,
             signal=signal,
         )
@@ -108,7 +105,7 @@ class ExitDesk:
         side, mark = position.side.opposite, position.mark_price
         quantity = self._open_quantity(symbol, position, side, at_market=True)
         if origin is Origin.LIQUIDATION:  # the venue reduces a large position tier by tier
-            step = self._entries.instrument(symbol).above_lower_tier(position.quantity)
+            step = self._state.instrument(symbol).above_lower_tier(position.quantity)
             quantity = min(quantity, step - self._state.pending_exits(symbol, side, at_market=True))
         if quantity <= 0:
             return
@@ -154,7 +151,7 @@ class ExitDesk:
             return ZERO
         if asked >= open_quantity:
             return open_quantity
-        return self._entries.instrument(signal.symbol).round_down_to_lot(asked)
+        return self._state.instrument(signal.symbol).round_down_to_lot(asked)
 
     def _forced(self, position: Position) -> Origin | None:
         """What closes the position at its present mark price; None when nothing does."""
@@ -276,7 +273,7 @@ class ExitDesk:
         return judge_exit(
             EntryContext(
                 settings=self._settings,
-                instrument=self._entries.instrument(symbol),
+                instrument=self._state.instrument(symbol),
                 contract_known=symbol in state.instruments,
                 market=state.market(symbol),
                 side=side,

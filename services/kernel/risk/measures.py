@@ -84,8 +84,11 @@ def _cost_of_trading(context: EntryContext, multiple: Decimal | None, limit: Dec
 
 
 def data_quality(context: EntryContext) -> Finding:
-    """Layer 3: age of data and signal, and what is in doubt."""
+    """Layer 3: whose data it is, age of data and signal, and what is in doubt."""
     market, settings = context.market, context.settings
+    if not context.in_universe:
+        detail = "the symbol is outside of the run's universe: exits only"
+        return Finding(None, None, Reason.NOT_IN_UNIVERSE, detail)
     limit = Decimal(settings.data_stale_timeout_sec)
     if market.seen_at is None:
         return Finding(None, limit, Reason.NO_MARKET_DATA, "no live tick of this symbol yet")

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     SLIPPAGE_EXPECTED = "SLIPPAGE_EXPECTED"
     QUARANTINED = "QUARANTINED"
     ANOMALIES_IN_SEVERAL_SYMBOLS = "ANOMALIES_IN_SEVERAL_SYMBOLS"
+    NOT_IN_UNIVERSE = "NOT_IN_UNIVERSE"
     NO_MARKET_DATA = "NO_MARKET_DATA"
     DATA_STALE = "DATA_STALE"
     SIGNAL_TOO_OLD = "SIGNAL_TOO_OLD"
@@ -120,6 +121,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.ANOMALIES_IN_SEVERAL_SYMBOLS: ReasonInfo(
         "layer 2", "three symbols were anomalous at once", "symbols", AlertLevel.CRITICAL
+    ),
+    Reason.NOT_IN_UNIVERSE: ReasonInfo(
+        "layer 3",
+        "neither in the whitelist nor a mover: what is open is left, never added to",
+        "seconds",
     ),
     Reason.NO_MARKET_DATA: ReasonInfo(
         "layer 3", "no live tick or no contract of this symbol", "seconds"

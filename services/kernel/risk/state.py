@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
 from services.kernel.fingerprints import Fingerprints
-from services.kernel.instruments import Instrument
+from services.kernel.instruments import Instrument, contract_of
 from services.kernel.portfolio import PortfolioState
 from services.kernel.risk.cooldown import LossStreak
 from services.kernel.risk.market import SymbolMarket
@@ -43,6 +43,8 @@ class RiskState(Struct, kw_only=True):
         streaks: Losses in a row, by symbol.
         entry_times: Stage times of the entries approved within the last hour.
         conditions: Open conditions by producer, name and symbol.
+        whitelist: The symbols that the run names; empty where its source chooses.
+        universe: The symbols that its source chose; None where they are all that it tells.
         volatility: What symbols move, where the sizing method asks for it.
         checksums: The fold at the last minutes' first clocks.
     """
@@ -56,6 +58,8 @@ class RiskState(Struct, kw_only=True):
     emergency: bool = False
     awaiting_release: bool = False
     instruments: dict[str, Instrument] = {}
+    whitelist: tuple[str, ...] = ()
+    universe: tuple[str, ...] | None = None
     markets: dict[str, SymbolMarket] = {}
     pending: dict[str, PendingOrder] = {}
     entry_times: list[int] = []
@@ -76,6 +80,16 @@ class RiskState(Struct, kw_only=True):
     def streak(self, symbol: str) -> LossStreak:
         """The symbol's losses in a row, none on first use."""
         return self.streaks.get(symbol) or LossStreak()
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The symbol's contract, as far as it is known."""
+        return contract_of(symbol, self.instruments)
+
+    def may_enter(self, symbol: str) -> bool:
+        """Whether the symbol is one that this run trades, not only one that it holds."""
+        if self.whitelist and symbol not in self.whitelist:
+            return False
+        return self.universe is None or symbol in self.universe
 
     def pending_quantity(self, symbol: str, side: Side) -> Decimal:
         """Open quantity of one side, entries and exits, in base."""

@@ -43,6 +43,7 @@ BPS = 10_000
 MINUTE_MS = 60_000
 MEASURING = frozenset({SizingMethod.ATR, SizingMethod.VOLATILITY_TARGET})
 """Sizing methods that ask how much a symbol moves."""
+REPLAY = "replay"
 FINAL = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED}
 
 
@@ -118,11 +119,11 @@ class RiskStage:
         parts = (state, self.portfolio, self.settings, self._emitter, alarm)
         self._trading = TradingControl(*parts)
         self._entries = EntryDesk(*parts)
-        self._exits = ExitDesk(*parts, self._entries)
+        self._exits = ExitDesk(*parts)
 
     def _start(self, event: RunStarted) -> None:
         account = event.account
-        state = RiskState(run_id=event.run_id, settings=event.settings)
+        state = RiskState(run_id=event.run_id, settings=event.settings, whitelist=_whitelist(event))
         state.operator_paused = account.paused
         if account.halted is not None:
             state.account, state.halt_reason = TradingState.HALTED, account.halted
@@ -246,6 +247,7 @@ class RiskStage:
         self.portfolio.apply(event)
         for instrument in event.instruments:
             self.state.instruments[instrument.symbol] = instrument
+        self.state.universe = event.universe
 
     def _on_condition(self, event: Condition) -> None:
         self._trading.on_condition(event)
@@ -265,3 +267,9 @@ class RiskStage:
                 self._trading.on_pause(event)
             case _:
                 self._trading.on_resume(event)
+
+
+def _whitelist(run: RunStarted) -> tuple[str, ...]:
+    """The symbols that a run names; a replay's are its files', whatever the setting says."""
+    named = "" if run.source == REPLAY else run.settings.get("SYMBOL_WHITELIST", "")
+    return tuple(named.replace(",", " ").split())

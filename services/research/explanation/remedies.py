@@ -31,6 +31,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
     Reason.CHECKSUM_MISMATCH: "a person finds out why two services disagree, and resets",
     Reason.IN_DOUBT: "the doubt ends: database, data feed or lag; `claire status` names it",
     Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
+    Reason.NOT_IN_UNIVERSE: "SYMBOL_WHITELIST names it, or it is one of the TOP_N movers again",
     Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
     Reason.LOSS_COOLDOWN: "the rest after losses ends by itself; LOSS_COOLDOWN_SEC is its length",
     Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",

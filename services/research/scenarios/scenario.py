@@ -115,7 +115,11 @@ class Repeat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step; exactly one of its fields is given."""
+    """One step; exactly one of its fields is given.
+
+    Attributes:
+        universe: The symbols that the feed chooses now: only these may be entered.
+    """
 
     market: MarketStep | None = None
     wait: str | None = None
@@ -124,6 +128,7 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     order: PostedOrder | None = None
     condition: ConditionStep | None = None
     funding: FundingStep | None = None
+    universe: list[str] | None = None
     halt: Command | None = None
     reset: Command | None = None
     pause: Command | None = None
@@ -261,6 +266,8 @@ def _check_step(where: str, step: Step, scenario: Scenario) -> None:
 def _symbols_of(content: object) -> set[str]:
     if isinstance(content, MarketStep):
         return {*content.prices, *content.marks}
+    if isinstance(content, list):
+        return set(content)
     symbol = getattr(content, "symbol", None)
     return set() if symbol is None else {symbol}
 

@@ -139,6 +139,10 @@ class Situation:
             yield self._posted(step.order)
         if step.condition is not None:
             yield self._condition(step.condition)
+        if step.universe is not None:
+            chosen = tuple(step.universe)
+            self._made += 1
+            yield ticks.instruments(self._run_id, self._now, (), self._made, chosen)
         if step.funding is not None:
             yield self._tick(
                 step.funding.symbol,

@@ -1,6 +1,7 @@
 """Questions on the command line: what a thief left, what would have been, why, and the tables."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -136,6 +137,21 @@ def test_the_statistics_are_those_of_the_run(recorded: Recorded) -> None:
     assert told["total"]["trades"] == recorded.run["trades"]
     assert sum(told["orders"].values()) == recorded.run["orders"]
     assert "recorded: " in recorded.text("stats", "--run", recorded.run["run_id"][:8])
+
+
+def test_the_days_add_up_to_the_run(recorded: Recorded) -> None:
+    told = recorded.result("stats", "--days")
+    days = told["days"]
+    assert told["run_id"] == recorded.run["run_id"]
+    assert sum(day["trades"] for day in days) == recorded.run["trades"]
+    assert sum(day["halts"] for day in days) == recorded.run["halts"]
+    assert sum(Decimal(day["fees"]) for day in days) == Decimal(recorded.run["fees"])
+    lost = sum(Decimal(gap["loss"]) for gap in recorded.run["price_gaps"])
+    assert sum(Decimal(day["gap_loss"]) for day in days) == lost
+    for day in days:
+        assert Decimal(day["lowest"]) <= min(Decimal(day["begin"]), Decimal(day["end"]))
+        assert 0 <= Decimal(day["worst_pct"]) <= Decimal(recorded.run["worst_day_pct"])
+    assert days[0]["day"] in recorded.text("stats", "--days")
 
 
 # -- db rebuild -----------------------------------------------------------------------------------

@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from services.cdb_ws.ticks import instruments
 from services.kernel import topics
 from services.kernel.events import Event, OrderStatus, Origin, Side
 from services.kernel.ids import make_id
+from services.kernel.instruments import generic_instrument
+from services.kernel.portfolio import Portfolio
 from services.persistence.order_follower import OrderFollower
 from services.runtime import journal, recovery
 from services.runtime.bus import Bus
 from services.runtime.recovery import Known
 from tests.bus_builders import clock, run_started, tick
-from tests.record_builders import order, result
+from tests.record_builders import SYMBOL, order, result
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.integration
@@ -114,6 +118,66 @@ def test_partial_fills_add_up(desk: Desk, postgres_server: PostgresServer) -> No
 
     rows = postgres_server.query("SELECT status, filled_quantity, filled_price, fees FROM orders")
     assert rows == [("FILLED", Decimal(2), Decimal(103), Decimal("0.32"))]
+
+
+@pytest.mark.parametrize(
+    ("inverse", "average"),
+    [
+        (False, "10400"),  # 80,000 coins at 8,000 and 120,000 at 12,000
+        (True, "10000"),  # 200,000 of face value for 10 coins and 10 coins
+    ],
+)
+def test_parts_are_averaged_as_the_position_s_entry_price_is(
+    desk: Desk, postgres_server: PostgresServer, inverse: bool, average: str
+) -> None:
+    contract = replace(generic_instrument(SYMBOL, Decimal(1)), inverse=inverse)
+    details = instruments("run-1", 1, (contract,))
+    parts = [
+        result(1, part=1, status=OrderStatus.PARTIALLY_FILLED, price="8000", quantity="80000",
+               slippage_bps=Decimal(0), latency_ms=70),
+        result(1, part=2, status=OrderStatus.PARTIALLY_FILLED, price="12000", quantity="120000",
+               slippage_bps=Decimal(5000), latency_ms=900),
+        result(1, part=3, status=OrderStatus.REJECTED, quantity="0", filled_price=None,
+               slippage_bps=Decimal(9000), latency_ms=None, reason="SLIPPAGE_EXCEEDED"),
+    ]  # fmt: skip
+    last = desk.publish(run_started(), details, order(1, price=Decimal(8000)), *parts)
+
+    desk.wait(last)
+
+    rows = postgres_server.query("SELECT filled_price, slippage_bps, latency_ms FROM orders")
+    assert rows == [(Decimal(average), (Decimal(average) / 8000 - 1) * 10_000, 900)]
+    fold = Portfolio()
+    for event in (run_started(), details, *parts):
+        fold.apply(event)
+    assert fold.state.positions[SYMBOL].entry_price == Decimal(average)
+
+
+def test_one_fill_of_an_inverse_contract_keeps_its_price_to_the_last_digit(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    contract = generic_instrument(SYMBOL, Decimal("0.5"), inverse=True)
+    details = instruments("run-1", 1, (contract,))
+    fill = result(1, price="79999.5", quantity="1", slippage_bps=Decimal("1.25"))
+
+    desk.wait(desk.publish(run_started(), details, order(1), fill))
+
+    assert postgres_server.query("SELECT filled_price, filled_value, slippage_bps FROM orders") == [
+        (Decimal("79999.5"), 1, Decimal("1.25"))
+    ]
+
+
+def test_a_refused_order_tells_what_it_would_have_slipped(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    refusal = result(
+        1, quantity="0", status=OrderStatus.REJECTED, reason="SLIPPAGE_EXCEEDED",
+        filled_price=None, slippage_bps=Decimal(300), latency_ms=None,
+    )  # fmt: skip
+
+    desk.wait(desk.publish(run_started(), order(1), refusal))
+
+    rows = postgres_server.query("SELECT filled_price, slippage_bps, latency_ms FROM orders")
+    assert rows == [(None, 300, None)]
 
 
 def test_a_refused_repetition_leaves_the_first_order_alone(

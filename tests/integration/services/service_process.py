@@ -15,6 +15,7 @@ from typing import Any
 from services.runtime.http_query import HttpAnswer, get_json
 
 DEADLINE_S = 20.0
+KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_S) -> Any:
@@ -47,7 +48,7 @@ class ServiceProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "ServiceProcess":
-        keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        keep = {name: os.environ[name] for name in KEPT if name in os.environ}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"services.{self.service}"],

@@ -38,6 +38,17 @@ def test_no_secret_and_no_setting_is_baked_in() -> None:
     assert not re.search(r"PASSWORD|SECRET|\.env(?!\.example)|TRADING_MODE|CDB_", DOCKERFILE)
 
 
+def test_what_is_copied_is_in_the_build_context() -> None:
+    rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    allowed = {rule.strip("!/") for rule in rules if rule.startswith("!")}
+    copied = re.findall(r"^COPY (?!--)(\S+) ", DOCKERFILE, re.MULTILINE)
+
+    assert {"services", "backoffice", "scenarios"} <= set(copied)
+    for place in copied:
+        assert (ROOT / place).exists(), place
+        assert place.split("/")[0] in allowed, place
+
+
 def test_the_build_context_is_an_allow_list() -> None:
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]

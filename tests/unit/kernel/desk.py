@@ -41,6 +41,7 @@ class Desk:
         symbols: Iterable[str] = (BTC,),
         opening: OpeningAccount | None = None,
         now: int = NOON,
+        source: str = "replay",
     ) -> None:
         self.execution = ExecutionStage()
         self.risk = RiskStage()
@@ -50,7 +51,7 @@ class Desk:
         self.events: list[Event] = []
         self.now = now
         known = tuple(contracts) or tuple(map(builders.instrument, symbols))
-        self.feed(builders.run_started(settings, opening=opening, at=now))
+        self.feed(builders.run_started(settings, opening=opening, at=now, source=source))
         self.feed(builders.instruments(*known, at=now))
         self.feed(builders.clock(now))
 

@@ -229,6 +229,11 @@ class Kernel(RuleBasedStateMachine):
             scope = None
         self.feed(builders.condition(name, phase, symbol=scope, at=self.now))
 
+    @rule(universe=st.sampled_from((None, None, SYMBOLS, (BTC,), (ETH, XBT), ())))
+    def choose(self, universe: tuple[str, ...] | None) -> None:
+        """The feed chooses anew what may be entered."""
+        self.feed(builders.instruments(at=self.now, universe=universe))
+
     @rule(which=st.sampled_from((topics.EXECUTION, topics.RISK)))
     def crash_and_restart(self, which: str) -> None:
         stage: Stage = self.execution if which == topics.EXECUTION else self.risk

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from services.kernel.events import (
     Event,
+    Instruments,
     Order,
     OrderResult,
     OrderStatus,
@@ -57,6 +58,7 @@ class Watchman:
     working: dict[str, Working] = field(default_factory=dict)
     positions: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     decisions: list[RiskDecision] = field(default_factory=list)
+    universe: tuple[str, ...] | None = None
 
     def see(self, event: Event) -> None:
         """Take one published event; the fold has folded all before it."""
@@ -67,6 +69,8 @@ class Watchman:
                 self.states[event.symbol].append((event.seq, event.state))
             case RiskDecision():
                 self._on_decision(event)
+            case Instruments():
+                self.universe = event.universe
             case Order() if event.approved_by is not None:
                 self.working[event.order_id] = Working(event, event.quantity)
             case OrderResult():
@@ -124,6 +128,7 @@ class Watchman:
         if decision.reduce_only:
             return
         assert decision.trading_state is TradingState.ACTIVE
+        assert self.universe is None or decision.symbol in self.universe
         exposure = self._exposure_with(decision)
         assert exposure <= self.limit * decision.equity * Decimal("1.000000000001"), decision
 

@@ -31,6 +31,10 @@ def _never(*_: Any, **__: Any) -> bool:
     return False
 
 
+def _always(*_: Any, **__: Any) -> bool:
+    return True
+
+
 def _layer_off(number: int, patch: Patch) -> None:
     def passes(_: object) -> Finding:
         return Finding(Decimal(0), None, None, "switched off")
@@ -102,6 +106,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     ),
     "halt": lambda patch: patch.setattr(TradingControl, "on_halt", _nothing),
     "last_guard": _last_guard,
+    "universe": lambda patch: patch.setattr(RiskState, "may_enter", _always),
     "signal_age": lambda patch: _layer_off(3, patch),
     "slippage": lambda patch: patch.setattr(execution_desk.FillDesk, "_slips_too_far", _never),
 }

@@ -200,9 +200,11 @@ def test_several_data_files(text: str):
     assert loaded.run_settings()["CDB_DATA"] == "x.csv,y.csv"
 
 
-def test_symbols_are_a_list_in_upper_case():
-    loaded = load(SYMBOL_WHITELIST="btc_usdt, ETH_USDT")
-    assert loaded.symbol_whitelist == ("BTC_USDT", "ETH_USDT")
+def test_symbols_are_a_list_in_their_normal_form():
+    loaded = load(SYMBOL_WHITELIST="btc_usdt, ETHUSDT SOL/USDT")
+    assert loaded.symbol_whitelist == ("BTC_USDT", "ETH_USDT", "SOL_USDT")
+    with pytest.raises(SettingError, match=r"SYMBOL_WHITELIST=.*symbol is 'BTC'"):
+        load(SYMBOL_WHITELIST="BTC")
 
 
 def test_run_settings_are_read_back_to_equal_trading_settings():

@@ -88,6 +88,7 @@ class Listing:
         self._now_ms = now_ms
         self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random=random)
         self._announced: dict[str, Instrument] = {}
+        self._announced_universe: tuple[str, ...] | None = None
         self._instruments_made = 0
         self._told_unlisted: frozenset[str] = frozenset()
 
@@ -191,15 +192,17 @@ class Listing:
             tasks.create_task(self._start(symbol, feeds))
 
     def _announce(self, contracts: Iterable[Instrument]) -> None:
-        """Tell those contracts that are new or have changed."""
+        """Tell those contracts that are new or have changed, and what may be entered."""
         told = [one for one in contracts if self._announced.get(one.symbol) != one]
-        if not told:
+        universe = tuple(sorted(self._universe.chosen))
+        if not told and universe == self._announced_universe:
             return
         self._announced.update((one.symbol, one) for one in told)
+        self._announced_universe = universe
         now = self._now_ms()
         self._instruments_made += 1
         index = f"{now}:{self._instruments_made}"
-        self._emit([ticks.instruments(self._run_id, now, tuple(told), index)])
+        self._emit([ticks.instruments(self._run_id, now, tuple(told), index, universe)])
 
     async def _funding_hours(self, symbols: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}

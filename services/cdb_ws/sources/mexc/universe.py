@@ -18,7 +18,8 @@ class Universe:
     """The symbols of a run.
 
     A mover that is no longer one stays until it has been out at two evaluations in a row. A symbol
-    with an open position is always one of them: its stop needs its prices.
+    with an open position is always listened to: its stop needs its prices. It is not one to enter
+    for that.
 
     Args:
         rest: Asks for the movers.
@@ -30,7 +31,8 @@ class Universe:
 
     Attributes:
         rest, book, held: As given.
-        symbols: What to listen to.
+        chosen: What may be entered: those named, or the movers.
+        symbols: What to listen to: they, and what is held.
         unknown: Named symbols without a contract.
         problem: Why the movers are unknown; None when they are not.
     """
@@ -44,6 +46,7 @@ class Universe:
         known: Sequence[str],
         held: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        self.chosen: tuple[str, ...] = ()
         self.symbols: tuple[str, ...] = ()
         self.unknown: tuple[str, ...] = ()
         self.problem: str | None = None
@@ -58,6 +61,7 @@ class Universe:
     async def evaluate(self) -> None:
         """Choose anew; where the movers cannot be asked, everything stays."""
         await self._choose()
+        self.symbols = self.chosen
         self.include_held()
 
     def include_held(self) -> bool:
@@ -79,14 +83,14 @@ class Universe:
     async def _choose(self) -> None:
         contracts = self.book.contracts
         if self._named:
-            self.symbols = tuple(name for name in self._named if name in contracts)
+            self.chosen = tuple(name for name in self._named if name in contracts)
             self.unknown = tuple(name for name in self._named if name not in contracts)
             return
         try:
             listed = [name for name in await self.rest.movers() if name in contracts]
         except (VenueAwayError, RestError) as away:
             self.problem = str(away)
-            self.symbols = self._present(contracts)
+            self.chosen = self._present(contracts)
             return
         self.problem = None
         movers = listed[: self._top_n]
@@ -99,7 +103,11 @@ class Universe:
         self._out = frozenset(stays)
         if dropped := set(present) - {*movers, *stays}:
             _log.info("symbols_dropped", symbols=sorted(dropped))
-        self.symbols = (*movers, *stays)
+        self.chosen = (*movers, *stays)
 
     def _present(self, contracts: Mapping[str, Instrument]) -> tuple[str, ...]:
-        return self.symbols or tuple(name for name in self._known if name in contracts)
+        """The movers so far; after a restart, nobody knows whether what is held was one."""
+        if self.chosen:
+            return self.chosen
+        held = self.held()
+        return tuple(name for name in self._known if name in contracts and name not in held)

@@ -201,6 +201,10 @@ class Heard:
             if isinstance(event, Alert) and event.code == code
         ]
 
+    def universes(self) -> list[tuple[str, ...] | None]:
+        """What may be entered, as it was told."""
+        return [event.universe for event in self.events if isinstance(event, Instruments)]
+
     def instruments(self) -> list[list[str]]:
         return [
             [one.symbol for one in event.instruments]

@@ -411,7 +411,8 @@ def test_movers_are_chosen_again_and_one_stays_until_it_was_out_twice(
 
     venue = FakeVenue(["A_USDT", "B_USDT", "C_USDT"])
     heard = play(program, venue, symbols=(), top_n=2)
-    assert heard.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"]]
+    assert heard.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
+    assert heard.universes()[-1] == ("A_USDT", "C_USDT")
     unsubscribed = [
         command["param"]["symbol"]
         for connection in venue.connections

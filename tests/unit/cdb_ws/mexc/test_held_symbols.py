@@ -54,11 +54,11 @@ def test_what_is_held_is_always_chosen(named: tuple[str, ...]) -> None:
         for _ in range(4):
             await universe.evaluate()
             assert list(universe.symbols) == ["A_USDT", "B_USDT"]
+            assert universe.chosen == ("A_USDT",)  # which is all that may be entered
             assert universe.unlisted() == ["GONE_USDT"]
         # When nothing is held any more, it goes
         held.clear()
-        for _ in range(2):
-            await universe.evaluate()
+        await universe.evaluate()
         assert list(universe.symbols) == ["A_USDT"]
         # And comes back as soon as it is held again
         held.add("B_USDT")
@@ -77,9 +77,44 @@ def test_what_is_held_is_chosen_also_while_the_movers_are_unknown() -> None:
         venue.rest_away = True
         await universe.evaluate()
         assert universe.symbols == ("B_USDT",)
+        assert universe.chosen == ()
         assert universe.problem
 
     virtual_time.run(program(), limit_s=10)
+
+
+def test_after_a_restart_without_movers_what_is_held_is_not_taken_for_one() -> None:
+    async def program() -> None:
+        venue = FakeVenue(["A_USDT", "B_USDT"])
+        rest = MexcRest(venue, ["http://venue"], Random(1))  # noqa: S311 - jitter
+        known = ("A_USDT", "B_USDT")
+        universe = Universe(rest, ContractBook(rest, None), (), 1, known, lambda: {"B_USDT"})
+        await universe.book.refresh(NOW)
+        venue.rest_away = True
+        await universe.evaluate()
+        assert universe.symbols == known
+        assert universe.chosen == ("A_USDT",)
+
+    virtual_time.run(program(), limit_s=10)
+
+
+def test_what_may_be_entered_is_told_with_the_contracts_and_whenever_it_changes() -> None:
+    held: set[str] = {"B_USDT"}
+
+    async def program(scene: Scene) -> None:
+        await until_listened_to(scene, "A_USDT", "B_USDT")
+        await keep_speaking(scene, 2 * HOUR_S)
+        scene.venue.movers = ["C_USDT", "A_USDT", "B_USDT"]
+        await keep_speaking(scene, 2 * HOUR_S)
+        held.clear()
+        await keep_speaking(scene, HOUR_S + 5)
+
+    venue = FakeVenue(["A_USDT", "B_USDT", "C_USDT"])
+    heard = play(program, venue, held=lambda: held, symbols=(), top_n=1)
+
+    # Held, it is listened to; a mover that is one no more leaves an hour later than it came.
+    assert heard.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
+    assert heard.universes() == [("A_USDT",), ("A_USDT", "C_USDT"), ("C_USDT",)]
 
 
 def test_a_mover_that_is_held_stays_until_it_is_closed() -> None:

@@ -129,6 +129,17 @@ def test_one_symbol_of_a_day_can_be_played(folder: Path) -> None:
     assert replayed(next((day / ETH).glob("events-*.parquet"))) == again
 
 
+def test_what_was_only_held_while_it_was_recorded_trades_in_a_replay(folder: Path) -> None:
+    first, *rest = every_kind()
+    assert isinstance(first, Instruments)
+    record(folder, [replace(first, universe=(BTC,)), *rest])
+
+    again = replayed(folder)
+
+    assert isinstance(again[0], Instruments)
+    assert again[0].universe is None
+
+
 def test_the_next_session_of_the_same_run_goes_on(folder: Path) -> None:
     events = list(every_kind())
     record(folder, events[:5])
