@@ -208,6 +208,32 @@ def test_a_killed_service_goes_on_behind_its_journal(ws: WsOnBus, exchange: Exch
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("written", [False, True], ids=["nobody wrote it down", "half written"])
+def test_deals_that_redis_lost_are_asked_for_again(
+    ws: WsOnBus, exchange: Exchange, written: bool
+) -> None:
+    # Given a live market, of whose last deals Redis has lost all and PostgreSQL has some or none
+    start(ws, exchange)
+    ws.begin_run("mexc", SYMBOL_WHITELIST="BTC_USDT,ETH_USDT", LOOKBACK_MINUTES="0")
+    ws.wait_for(lambda events: live_since(events, 0) > 20)
+    remembered, known = ws.memory(), ws.known()
+    count = len(ws.published())
+    ws.wait_for(lambda events: live_since(events, count) > 5)
+    if written:
+        known = ws.known()
+        count = len(ws.published())
+        ws.wait_for(lambda events: live_since(events, count) > 5)
+    # When Redis comes back with what it had kept
+    ws.go_back_to(remembered, known)
+    seen = len(ws.published())
+    events = ws.wait_for(lambda events: live_since(events, seen) > 5)
+    # Then each symbol was in doubt, and nothing is missing and nothing there twice
+    for symbol in ("BTC_USDT", "ETH_USDT"):
+        assert gaps(events, symbol) == [("BEGAN", None), ("CLEARED", None)]
+        assert_whole(events, exchange, symbol)
+
+
+@pytest.mark.chaos
 def test_a_filled_symbol_is_listened_to_beside_the_whitelist_also_after_a_kill(
     ws: WsOnBus, exchange: Exchange
 ) -> None:
