@@ -1,8 +1,11 @@
 """`python -m services.cdb_core`."""
 
+import gc
 import sys
 
-from services.cdb_core.service import main
+gc.disable()  # what the imports make stays; `service.run` enables it again
+
+from services.cdb_core.service import main  # noqa: E402 - only then
 
 if __name__ == "__main__":
     sys.exit(main())

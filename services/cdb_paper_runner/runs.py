@@ -62,6 +62,14 @@ class Runs:
         """The loop begins (again): nothing is known until it has read everything."""
         self.waiting_for = "looking for an open run"
 
+    def notice(self) -> None:
+        """After each batch: an open run that is as wanted goes on as soon as all of it is known."""
+        run = self._stage.book.run
+        if self.waiting_for is None or run is None or not self._loop.caught_up:
+            return
+        if self._stage.book.is_open and not self.changed(run):
+            self._go_on(run)
+
     def look(self) -> None:
         """End a run that is no longer wanted, start the one that is."""
         if self._loop.lag > 0:

@@ -69,6 +69,7 @@ class PaperRunner(StageWorker):
 
     def _refresh(self, _batch: Batch, _published: Sequence[Event]) -> None:
         """Make the summary, in the one thread that changes what it is made from."""
+        self.runs.notice()
         now = time.monotonic()
         if now - self._summary_at >= SUMMARY_EVERY_S:
             self._summary_at = now

@@ -9,7 +9,8 @@ from services.cdb_ws.config import FeedConfig
 from services.cdb_ws.ear import Ear
 from services.cdb_ws.holds import Holds
 from services.cdb_ws.listener import Listener
-from services.cdb_ws.player import Player, pace_of
+from services.cdb_ws.player import PlaceMissing, Player, pace_of
+from services.cdb_ws.position import Position
 from services.cdb_ws.pressure import Pressure
 from services.cdb_ws.publisher import Publisher
 from services.cdb_ws.recording.recorder import Recorder
@@ -115,6 +116,7 @@ class Feed:
         claim = self.bus.own_claim()
         start = position.load(claim.position, plan.run_id)
         self._run_id = plan.run_id
+        forgotten = self._published_after(start)
         self.player = self.listener = self.trouble = None
         self.publisher = Publisher(
             self.bus, start, self._stopping, self._shell.lifecycle.waits, self.recorder
@@ -131,7 +133,14 @@ class Feed:
         if plan.source in ("replay", "synthetic"):
             self._play(plan)
         else:
-            self._listen(plan)
+            self._listen(plan, forgotten=forgotten)
+
+    def _published_after(self, kept: Position) -> bool:
+        """Whether this process has published more of the run than the bus remembers."""
+        if self.publisher is None or self.publisher.position.run_id != kept.run_id:
+            return False
+        mine = self.publisher.position
+        return mine.ticks > kept.ticks or mine.clock > kept.clock
 
     def _play(self, plan: RunPlan) -> None:
         assert self.publisher is not None
@@ -148,7 +157,17 @@ class Feed:
             self._breathe_and_hold,
             self.watch.recovered_ms,
         )
-        self.player.play()
+        try:
+            self.player.play()
+        except DataError as error:
+            raise SettingError(str(error)) from error
+        except PlaceMissing as missing:
+            files = ", ".join(map(str, self._config.data))
+            raise SettingError(
+                f"{files} (CDB_DATA) has no event {missing}, behind which run {plan.run_id} goes"
+                " on: that is not the data that it began with. Put that back, or begin with an"
+                " empty record (claire run-paper --fresh, claire down --volumes)"
+            ) from missing
         self.trouble = self.player.failed
 
     def _recorded(self, plan: RunPlan) -> RecordedSource:
@@ -156,14 +175,17 @@ class Feed:
             return open_market(self._config.data, plan.run_id, self._config.instruments)
         return Synthetic(plan.run_id, plan.seed, plan.symbols, plan.lookback_minutes)
 
-    def _listen(self, plan: RunPlan) -> None:
+    def _listen(self, plan: RunPlan, *, forgotten: bool) -> None:
         assert self.publisher is not None
         earlier = past.read(self.bus, plan.run_id, self.watch.gaps)
         source = self._live(plan, earlier.in_doubt)
-        # Messages from outside are heard; everything else comes by itself.
-        breathe = self._breathe if plan.source == "external" else self._pause
+        by_hand = plan.source == "external"
+        # Messages by hand are heard; everything else comes by itself.
+        breathe = self._breathe if by_hand else self._pause
         self.listener = Listener(source, plan, self.publisher, self.pressure, breathe)
-        self.listener.listen(earlier.ticks)
+        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
+        lost = by_hand and (forgotten or earlier.cut_off)
+        self.listener.listen(earlier.ticks, earlier.clock_ms if lost else 0)
 
     def _live(self, plan: RunPlan, in_doubt: tuple[str, ...]) -> LiveSource:
         if plan.source == "external":

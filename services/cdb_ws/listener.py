@@ -54,13 +54,17 @@ class Listener:
         self._dropping_since = 0
         self._lost = 0, 0
 
-    def listen(self, past: Sequence[MarketData] = ()) -> None:
+    def listen(self, past: Sequence[MarketData] = (), lost_from: int = 0) -> None:
         """Publish until the run is over.
 
         Args:
             past: What the journal holds of this run's last ticks.
+            lost_from: The bus lost what was published after this clock, and nobody can tell it
+                again; 0 when nothing is lost.
         """
         try:
+            if lost_from:
+                self._publisher.send(self._lost_with_the_bus(lost_from))
             self.source.begin(past, self._publisher.position.clock)
             while self._breathe(TURN_S):
                 self._send(self.source.take())
@@ -102,6 +106,19 @@ class Listener:
         return data_gap(
             self._plan.run_id, self._now_ms(), phase, detail=detail, unique=unique, lost=lost
         )
+
+    def _lost_with_the_bus(self, lost_from: int) -> list[Event]:
+        run_id, now = self._plan.run_id, self._now_ms()
+        unique, detail = f"bus {lost_from} {now}", "Redis came back without its last events"
+        return [
+            data_gap(run_id, now, ConditionPhase.BEGAN, detail=detail, unique=unique),
+            data_gap(
+                *(run_id, now, ConditionPhase.CLEARED),
+                detail=detail,
+                unique=unique,
+                lost=(lost_from, max(lost_from, now)),
+            ),
+        ]
 
     def _over(self) -> bool:
         position, duration = self._publisher.position, self._plan.duration_ms

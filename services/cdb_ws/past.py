@@ -5,13 +5,15 @@ from typing import Final
 
 from services.kernel.events import (
     AnyEvent,
+    Clock,
     Condition,
     ConditionName,
     ConditionPhase,
     MarketData,
     MarketDataKind,
+    Recovered,
 )
-from services.kernel.topics import CONTROL, MARKET_DATA, WS
+from services.kernel.topics import CLOCK, CONTROL, MARKET_DATA, WS
 from services.runtime import journal
 from services.runtime.bus import Bus
 from services.runtime.journal import JournalTrimmed
@@ -42,10 +44,14 @@ class Past:
     Attributes:
         ticks: Its trades, and of each symbol the first tick of any kind; oldest first.
         in_doubt: Symbols with an open gap.
+        clock_ms: The last clock; 0 without one.
+        cut_off: The bus lost what came behind it, and ``recovered`` says so.
     """
 
     def __init__(self, run_id: str, gaps: Iterable[str] = ()) -> None:
         self.ticks: list[MarketData] = []
+        self.clock_ms = 0
+        self.cut_off = False
         self._run_id = run_id
         self._gaps = OpenGaps(gaps)
         self._seen: set[str] = set()
@@ -57,10 +63,17 @@ class Past:
 
     def add(self, event: AnyEvent) -> None:
         """The next event of the journal."""
-        if event.run_id != self._run_id or event.producer != WS:
+        if event.run_id != self._run_id:
             return
+        if isinstance(event, Recovered):
+            self.cut_off, self.clock_ms = True, max(self.clock_ms, event.timestamp)
+        if event.producer != WS:
+            return
+        self.cut_off = False
         if isinstance(event, Condition):
             self._gaps.note(event)
+        elif isinstance(event, Clock):
+            self.clock_ms = event.timestamp
         elif isinstance(event, MarketData) and (
             event.kind is MarketDataKind.TRADE or event.symbol not in self._seen
         ):
@@ -84,7 +97,7 @@ def read(bus: Bus, run_id: str, gaps: Iterable[str]) -> Past:
     while True:
         past = Past(run_id, gaps)
         try:
-            for event in journal.read(bus, {MARKET_DATA, CONTROL}, after, head):
+            for event in journal.read(bus, {MARKET_DATA, CLOCK, CONTROL}, after, head):
                 past.add(event)
         except JournalTrimmed as trimmed:
             after = trimmed.first - 1

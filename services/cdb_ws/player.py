@@ -23,6 +23,10 @@ Breathe = Callable[[float], bool]
 _log = logging.get(__name__)
 
 
+class PlaceMissing(Exception):
+    """The source has not the event behind which it is to go on; the argument is its id."""
+
+
 def pace_of(speed: str, bus: Bus, breathe: Breathe) -> Pace:
     """The pace that a run asks for: ``max``, ``flood``, or a factor."""
     if speed == "max":
@@ -74,8 +78,12 @@ class Player:
         """Publish all steps behind the run's position, then the end; returns when the run is over.
 
         A fault in the data ends the market where it is, with an alert that says file and line.
+
+        Raises:
+            PlaceMissing, DataError: The run's position is not in the data; nothing was published.
         """
-        for portion in self._pace.batches(self._readable_steps()):
+        unpublished = self._unpublished()
+        for portion in self._pace.batches(self._readable_steps(unpublished)):
             if not self._publish(portion):
                 return
         self._end()
@@ -100,18 +108,17 @@ class Player:
         self.held_by = None
         return True
 
-    def _readable_steps(self) -> Iterator[Step]:
+    def _readable_steps(self, unpublished: Iterator[Step]) -> Iterator[Step]:
         """The steps as far as the source can be read."""
         try:
-            yield from self._steps()
+            yield from self._steps(unpublished)
         except DataError as error:
             self.failed = str(error)
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self, unpublished: Iterator[Step]) -> Iterator[Step]:
         """The source's steps, to the end of the run's duration in event time."""
-        steps = self._unpublished()
         duration, began = self._plan.duration_ms, self._publisher.position.began
-        for step in steps:
+        for step in unpublished:
             event = step[1]
             if self._known_until and not isinstance(event, Instruments):
                 if not isinstance(event, Clock) or event.timestamp <= self._known_until:
@@ -127,12 +134,13 @@ class Player:
         """The steps behind the run's position, or behind the event that it names instead."""
         behind = self._publisher.position.behind
         steps = self.source.steps(self._publisher.position.cursor)
-        if behind:
-            for cursor, event in steps:
-                self._publisher.pass_over(cursor, event)
-                if event.event_id == behind:
-                    break
-        return steps
+        if not behind:
+            return steps
+        for cursor, event in steps:
+            self._publisher.pass_over(cursor, event)
+            if event.event_id == behind:
+                return steps
+        raise PlaceMissing(behind)
 
     def _end(self) -> None:
         publisher, run_id = self._publisher, self._plan.run_id

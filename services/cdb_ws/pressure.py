@@ -49,7 +49,7 @@ class Pressure:
         now = self._now()
         if now < self._look_at:
             return
-        self.writer_lag = max(0, self._bus.head() - self._bus.cursor_of(DB_WRITER).seq)
+        self.writer_lag = self._bus.heads().behind(self._bus.cursor_of(DB_WRITER).seq)
         self.memory = self._bus.memory_used()
         self.writer_behind = self.writer_lag > (LEAST_BEHIND if self.writer_behind else MOST_BEHIND)
         self.memory_full = self.memory > (MEMORY_LOW if self.memory_full else MEMORY_HIGH)

@@ -47,6 +47,8 @@ STORE_GOALS = {
     "writer.lost_or_doubled.ticks": "0",
     "writer.lost_or_doubled.decisions": "0",
     "writer.memory.slope_mb_per_minute": "flat",
+    "restart.services_s": "5 with a million events behind",
+    "restart.machine_s": "5 with a million events behind",
 }
 CPU = "cpu_us_per_tick"
 _EXPECTED = (
@@ -173,14 +175,18 @@ def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     "--seconds", type=click.IntRange(min=2), default=60, show_default=True,
     help="How long the writer gets ticks and decisions.",
 )  # fmt: skip
+@click.option(
+    "--behind", type=click.IntRange(min=0), default=1_000_000, show_default=True,
+    help="Events on the record when services and servers are killed; 0 leaves that out.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
-def store(rows: int, events: int, seconds: int, as_json: bool) -> None:
-    """Speed of the record: verify and validate, explain on a large database, the writer.
+def store(rows: int, events: int, seconds: int, behind: int, as_json: bool) -> None:
+    """Speed of the record: verify, validate, explain on a large database, the writer, restarts.
 
-    Takes about ten minutes; run nothing else meanwhile. Its data is removed at the end.
+    Takes about a quarter of an hour; run nothing else meanwhile. Its data is removed at the end.
     """
     home = Home.from_environment(os.environ)
-    plan = bench_store.StorePlan(verify_events=events, rows=rows, writer_seconds=seconds)
+    plan = bench_store.StorePlan(events, rows, writer_seconds=seconds, behind=behind)
     with _stoppable():
         figures = bench_store.run(home.folder / "bench", plan, _say)
     if as_json:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.research import bench_store_explain, bench_store_record, bench_store_writer
+from services.research import (
+    bench_store_explain,
+    bench_store_record,
+    bench_store_restart,
+    bench_store_writer,
+)
 from services.research.bench_pipeline import machine
 from services.research.bench_store_record import BUSY, QUOTED
 from services.runtime import migrations
@@ -25,12 +30,14 @@ class StorePlan:
         rows: Rows of ``events`` and ``market_data`` when ids are explained; 0 leaves that out.
         ids: How many of each kind are explained.
         writer_seconds: How long is published to the writer; 0 leaves that out.
+        behind: Events on the record when services are killed; 0 leaves that out.
     """
 
     verify_events: int = 200_000
     rows: int = 10_000_000
     ids: int = 40
     writer_seconds: float = 60.0
+    behind: int = 1_000_000
 
 
 def run(folder: Path, plan: StorePlan, say: Say) -> dict[str, Any]:
@@ -55,6 +62,9 @@ def run(folder: Path, plan: StorePlan, say: Say) -> dict[str, Any]:
         if plan.writer_seconds:
             say(f"the writer: ticks and decisions for {plan.writer_seconds:g} s")
             figures["writer"] = bench_store_writer.measure(home, plan.writer_seconds)
+        if plan.behind:
+            say(f"restarts with {plan.behind:,} events behind")
+            figures["restart"] = bench_store_restart.measure(home, plan.behind, say)
         try:
             figures |= _record(home, plan, say)
         finally:

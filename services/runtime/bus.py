@@ -36,6 +36,8 @@ _TICKET = 3
 """Place of the publication's number among the script's arguments."""
 EPOCH_KEY = "cdb:epoch"
 COUNTERS_KEY = "cdb:counters"
+LEFT_OUT = "left_out:"
+"""Before the first of some seqs that no event has; the counter's value is the last of them."""
 VERIFIED_KEY = "cdb:verified"
 
 
@@ -191,6 +193,11 @@ class Bus:
                 (n for name, n in counters.items() if name.startswith("trimmed:")), default=0
             ),
             in_step=in_step == b"1",
+            left_out={
+                int(name.removeprefix(LEFT_OUT)): last
+                for name, last in counters.items()
+                if name.startswith(LEFT_OUT)
+            },
         )
 
     def cursor_of(self, service: str) -> Cursor:

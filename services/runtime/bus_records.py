@@ -1,6 +1,7 @@
 """What the bus answers: a place, a publication, how far everybody has come; and its refusal."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 class Refused(Exception):
@@ -60,6 +61,7 @@ class Heads:
         topic_heads: Seq of the last event on each topic.
         trimmed: The journals hold everything from this seq on.
         in_step: Whether a lock-step run is on.
+        left_out: First and last of seqs that no event has: recoveries went on behind them.
     """
 
     epoch: str | None
@@ -68,6 +70,14 @@ class Heads:
     topic_heads: dict[str, int]
     trimmed: int
     in_step: bool
+    left_out: Mapping[int, int] = field(default_factory=dict)
+
+    def behind(self, position: int) -> int:
+        """How many events come after a seq."""
+        left_out = sum(
+            max(0, last - max(first - 1, position)) for first, last in self.left_out.items()
+        )
+        return max(0, self.seq - position - left_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,45 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.rows import TupleRow
+
+from services.runtime.database_address import (
+    DatabaseAddress,
+    DatabaseAwayError,
+    DatabaseRefusedError,
+    DataRefusedError,
+)
+
+__all__ = [
+    "Connection",
+    "DataRefusedError",
+    "DatabaseAddress",
+    "DatabaseAwayError",
+    "DatabaseRefusedError",
+    "connect",
+    "is_away",
+    "translated",
+]
 
 Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_SEC = 5
 STATEMENT_TIMEOUT_SEC = 30
-
-
-class DatabaseAwayError(RuntimeError):
-    """PostgreSQL does not answer, or cannot write; it is worth trying again later."""
-
-
-class DatabaseRefusedError(RuntimeError):
-    """PostgreSQL answers and says no (password, rights, missing tables); a person must act."""
-
-
-class DataRefusedError(DatabaseRefusedError):
-    """PostgreSQL cannot hold a value that it was given; another value would do."""
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseAddress:
-    """Where a database is and as whom to connect."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-
-    def as_user(self, user: str, password: str) -> "DatabaseAddress":
-        """The same database for another role."""
-        return DatabaseAddress(self.host, self.port, self.database, user, password)
-
-    def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}/{self.database}"
 
 
 def connect(address: DatabaseAddress, *, application: str) -> Connection:

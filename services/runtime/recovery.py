@@ -9,13 +9,14 @@ until a person releases it.
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
 from services.kernel import codec, topics
 from services.kernel.events import SCHEMA_VERSION, Recovered
 from services.kernel.ids import make_id
-from services.runtime.bus import COUNTERS_KEY, EPOCH_KEY, VERIFIED_KEY, server_life
+from services.runtime.bus import COUNTERS_KEY, EPOCH_KEY, LEFT_OUT, VERIFIED_KEY, server_life
 from services.runtime.connection import Connection, pack
 from services.runtime.redis_address import RedisAddress
 from services.runtime.snapshots import Snapshot
@@ -194,6 +195,10 @@ class _Restoration:
             fields += [f"topic_seq:{topic}", topic_seqs[topic], f"topic_head:{topic}", heads[topic]]
         for name in topics.SERVICES:
             fields += [f"trimmed:{name}", first]
+        there = [event.seq for event in tail] or [self._known.seq]
+        for before, after in pairwise([*there, new_seq + 1]):
+            if after > before + 1:
+                fields += [f"{LEFT_OUT}{before + 1}", after - 1]
         self._redis.pipeline([pack("DEL", COUNTERS_KEY), pack("HSET", COUNTERS_KEY, *fields)])
 
     def _put_snapshots(self, epoch: str) -> None:

@@ -11,7 +11,7 @@ from flask import Blueprint
 from services.kernel.settings import SettingError
 from services.runtime import logging
 from services.runtime.bus import Bus, Refused, ReplyError, Unavailable
-from services.runtime.database import DatabaseAwayError, DatabaseRefusedError
+from services.runtime.database_address import DatabaseAwayError, DatabaseRefusedError
 from services.runtime.health import Health
 from services.runtime.http import HttpServer, create_app
 from services.runtime.journal import JournalTrimmed
@@ -126,6 +126,7 @@ def run(
     try:
         gc.freeze()  # what the start made stays; looking through it again would cost milliseconds
         gc.set_threshold(NEW_OBJECTS)
+        gc.enable()
         _log.info("started", port=server.port, source=settings.cdb_source)
         for warning in settings.warnings:
             _log.warning("setting", message=warning)

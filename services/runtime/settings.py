@@ -20,7 +20,7 @@ from services.kernel.settings import (
     TradingSettings,
 )
 from services.runtime import provenance
-from services.runtime.database import DatabaseAddress
+from services.runtime.database_address import DatabaseAddress
 from services.runtime.http_ports import HTTP_PORTS
 from services.runtime.provenance import Provenance
 from services.runtime.redis_address import RedisAddress

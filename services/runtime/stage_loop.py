@@ -101,6 +101,7 @@ class StageLoop:
         self._snapshot_at = time.monotonic()
         self._second_at = 0.0
         self._settled = True
+        self._head_at_start = 0
         self._subscription: Subscription | None = None
         self._intake: external.Intake | None = None
         self._outbox = Outbox(
@@ -120,6 +121,11 @@ class StageLoop:
     def in_step(self) -> bool:
         """Whether this is a stage of a lock-step run; nobody waits for the other services."""
         return self._outbox.in_step
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was published before this start has been handled."""
+        return self._subscription is not None and self._subscription.position >= self._head_at_start
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -160,6 +166,7 @@ class StageLoop:
         )
         self.last_clock_ms = self.context.clock_ms
         heads = self.bus.heads()
+        self._head_at_start = heads.seq
         in_step = self._waited_for(heads.in_step)
         self._outbox.begin(claim.cursor, head=heads.seq, in_step=in_step)
         self._subscribe(self._snapshot_cursor)

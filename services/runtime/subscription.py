@@ -142,7 +142,7 @@ class Subscription:
         """
         heads = self._checked_heads()
         if not self._topic_seqs:
-            return heads.seq - self.position
+            return heads.behind(self.position)
         behind = sum(heads.topic_seqs[name] - self._topic_seqs[name] for name in self._topics)
         if behind == 0:
             self.position = heads.seq
@@ -165,7 +165,7 @@ class Subscription:
     def _approach(self) -> Batch:
         heads = self._checked_heads()
         self._check_last(heads)
-        if heads.seq - self.position > NEAR:
+        if heads.behind(self.position) > NEAR:
             return self._page(heads.seq)
         live = self._bus.open_connection("subscriber")
         try:

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -245,6 +246,27 @@ class EmbeddedSession:
     def stop_services(self, *names: str) -> None:
         """Stop services in good order; all of them when no names are given."""
         self._supervisor.stop(*names)
+
+    def kill_services(self, *names: str) -> None:
+        """SIGKILL services, all at once; `watch` starts them again."""
+        self._supervisor.kill(*names)
+
+    @contextlib.contextmanager
+    def frozen(self, service: str) -> Iterator[None]:
+        """A service does nothing meanwhile (SIGSTOP), and then goes on."""
+        pid = self._supervisor.running[service]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End everything as a power cut would; only leaving the context makes sense then."""
+        self._supervisor.kill(*self._supervisor.running)
+        for server in (self._redis, self._postgres):
+            if server is not None:
+                server.kill()
 
     def _number(self, key: str, field: str) -> int:
         return int(self._field(key, field) or 0)

@@ -125,6 +125,11 @@ class Supervisor:
             return f"it wrote nothing (log: {log})"
         return f"{_in_short(lines[-1].decode(errors='replace'))} (log: {log})"
 
+    def kill(self, *names: str) -> None:
+        """SIGKILL children, all at once; `watch` starts them again."""
+        for name in names:
+            _signal(self._children[name], signal.SIGKILL)
+
     def stop(self, *names: str) -> None:
         """End children: SIGTERM to all, and SIGKILL to those that are still there later.
 

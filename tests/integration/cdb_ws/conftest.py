@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ import redis
 from msgspec.structs import replace
 
 from services.kernel import topics
-from services.kernel.events import AnyEvent, RunStarted
+from services.kernel.events import AnyEvent, Clock, RunStarted
 from services.runtime import journal, recovery
 from services.runtime.bus import Bus
-from services.runtime.recovery import Known
+from services.runtime.recovery import Known, TailEvent
 from tests.bus_builders import run_started
 from tests.servers import RedisServer
 
@@ -110,6 +110,40 @@ class WsOnBus:
     def _log_of(self, process: "subprocess.Popen[str]") -> str:
         process.terminate()
         return "".join(process.communicate(timeout=15))
+
+    def known(self) -> Known:
+        """What PostgreSQL knows if the writer has written everything."""
+        heads = self.runner.heads()
+        entries = journal.read_entries(self.runner, topics.TOPICS, 0, heads.seq)
+        events = list(journal.read(self.runner, topics.TOPICS, 0, heads.seq))
+        return Known(
+            epoch=heads.epoch,
+            seq=heads.seq,
+            run_id=events[-1].run_id,
+            clock_ms=max(event.timestamp for event in events if isinstance(event, Clock)),
+            topic_seqs=heads.topic_seqs,
+            tail=[TailEvent(entry.seq, entry.producer, entry.body) for entry in entries],
+        )
+
+    def memory(self) -> dict[bytes, bytes]:
+        """Everything that Redis remembers now."""
+        with self.server.admin() as admin:
+            return {key: admin.dump(key) for key in admin.scan_iter()}
+
+    def go_back_to(self, memory: Mapping[bytes, bytes], known: Known) -> None:
+        """Redis dies, comes back with an older memory, and is opened as the writer does."""
+        with self.server.admin() as admin:
+            pipe = admin.pipeline(transaction=True)
+            pipe.flushall()
+            for key, value in memory.items():
+                pipe.restore(key, 0, value)
+            pipe.execute()
+        self.server.kill()
+        self.server.start()
+        recovery.restore(self.server.address("recovery"), known)
+        for bus in (self.runner, self.writer):
+            bus.close()
+            bus.claim()
 
     def close(self) -> None:
         for process in self._processes:

@@ -105,7 +105,7 @@ def dealt(events: list[AnyEvent], symbol: str) -> Counter[tuple[int, Decimal, Si
     )
 
 
-def gaps(events: list[AnyEvent], symbol: str) -> list[tuple[str, int | None]]:
+def gaps(events: list[AnyEvent], symbol: str | None) -> list[tuple[str, int | None]]:
     return [
         (event.phase.value, event.lost_from)
         for event in events
@@ -208,6 +208,32 @@ def test_a_killed_service_goes_on_behind_its_journal(ws: WsOnBus, exchange: Exch
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("written", [False, True], ids=["nobody wrote it down", "half written"])
+def test_deals_that_redis_lost_are_asked_for_again(
+    ws: WsOnBus, exchange: Exchange, written: bool
+) -> None:
+    # Given a live market, of whose last deals Redis has lost all and PostgreSQL has some or none
+    start(ws, exchange)
+    ws.begin_run("mexc", SYMBOL_WHITELIST="BTC_USDT,ETH_USDT", LOOKBACK_MINUTES="0")
+    ws.wait_for(lambda events: live_since(events, 0) > 20)
+    remembered, known = ws.memory(), ws.known()
+    count = len(ws.published())
+    ws.wait_for(lambda events: live_since(events, count) > 5)
+    if written:
+        known = ws.known()
+        count = len(ws.published())
+        ws.wait_for(lambda events: live_since(events, count) > 5)
+    # When Redis comes back with what it had kept
+    ws.go_back_to(remembered, known)
+    seen = len(ws.published())
+    events = ws.wait_for(lambda events: live_since(events, seen) > 5)
+    # Then each symbol was in doubt, and nothing is missing and nothing there twice
+    for symbol in ("BTC_USDT", "ETH_USDT"):
+        assert gaps(events, symbol) == [("BEGAN", None), ("CLEARED", None)]
+        assert_whole(events, exchange, symbol)
+
+
+@pytest.mark.chaos
 def test_a_filled_symbol_is_listened_to_beside_the_whitelist_also_after_a_kill(
     ws: WsOnBus, exchange: Exchange
 ) -> None:
@@ -245,6 +271,48 @@ def test_the_clock_goes_on_while_the_venue_is_away(ws: WsOnBus, exchange: Exchan
     # And it is found as soon as it answers
     exchange.clear()
     ws.wait_for(lambda events: live_since(events, 0, "ETH_USDT") > 0)
+
+
+def price_by_hand(ws: WsOnBus, price: str) -> None:
+    """Send a price from outside, and wait until it is published."""
+    ws.operator().publish(
+        "market_data", json.dumps({"symbol": "BTC_USDT", "price": price, "volume": 1})
+    )
+    ws.wait_for(lambda events: any(str(trade.price) == price for trade in trades(events)))
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("dies", [False, True], ids=["alive", "killed too"])
+def test_ticks_by_hand_that_redis_lost_are_a_gap_with_its_bounds(ws: WsOnBus, dies: bool) -> None:
+    # Given prices by hand: the first was kept by Redis, the second written down, the third neither
+    process = ws.start(CDB_SOURCE="external")
+    ws.begin_run("external")
+    ws.wait_for(lambda events: any(isinstance(event, Clock) for event in events))
+    price_by_hand(ws, "5")
+    remembered, known = ws.memory(), ws.known()
+    price_by_hand(ws, "6")
+    if dies:
+        known = ws.known()  # the writer was faster than the disk of Redis
+    price_by_hand(ws, "6.5")
+    lost = trades(ws.published())[-1]
+    # When Redis comes back with what it had kept
+    if dies:
+        process.kill()
+        process.wait(10)
+    ws.go_back_to(remembered, known)
+    if dies:
+        ws.start(CDB_SOURCE="external")
+    # Then the hole is on the record once: from the last clock that is left to beyond the lost price
+    ws.wait_for(lambda events: len(gaps(events, None)) == 2)
+    price_by_hand(ws, "7")
+    events = ws.published()
+    began, cleared = (event for event in events if isinstance(event, Condition))
+    left = [event for event in events[: events.index(began)] if isinstance(event, Clock)]
+    assert cleared.lost_from == left[-1].timestamp
+    assert cleared.lost_to is not None
+    assert cleared.lost_from <= lost.timestamp <= cleared.lost_to <= trades(events)[-1].timestamp
+    # And nothing is told again
+    assert [str(trade.price) for trade in trades(events)] == ["5", *(["6"] if dies else []), "7"]
 
 
 def test_market_data_by_hand_is_published_and_malformed_messages_are_put_aside(ws: WsOnBus) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel import topics
 from services.kernel.events import Alert, Condition, MarketData
+from services.runtime import recovery
 from tests.integration.cdb_ws.conftest import WsOnBus
 
 pytestmark = pytest.mark.integration
@@ -46,6 +48,24 @@ def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_pa
     assert alert.code == "SOURCE_FAILED"
     assert f"{path} line 3002: its time" in alert.message
     assert sum(isinstance(event, MarketData) for event in events) > 2000
+
+
+@pytest.mark.chaos
+def test_data_without_the_last_recorded_event_is_told_with_file_event_and_remedy(
+    ws: WsOnBus, trades_file: Path
+) -> None:
+    # Given a recovered bus that says behind which event the market goes on, and another file
+    run = ws.begin_run("replay")
+    with ws.server.admin() as admin:
+        place = recovery.place_behind(run.run_id, "event-of-another-file")
+        admin.hset(f"cdb:cursor:{topics.WS}", "position", place)
+    # When the service is started
+    told = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(trades_file)))
+    # Then it says what is missing where and what to do, and the run's market has not ended
+    assert f"{trades_file} (CDB_DATA) has no event event-of-another-file" in told
+    assert run.run_id in told
+    assert "claire run-paper --fresh" in told
+    assert ws.published() == []
 
 
 def test_nothing_is_published_before_a_run(ws: WsOnBus, trades_file: Path) -> None:

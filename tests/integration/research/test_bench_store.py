@@ -20,7 +20,7 @@ def figure(figures: object, path: str) -> object:
 
 
 def test_a_small_benchmark_proves_answers_and_writes(tmp_path: Path) -> None:
-    options = ("--rows", "100000", "--events", "15000", "--seconds", "4")
+    options = ("--rows", "100000", "--events", "15000", "--seconds", "4", "--behind", "20000")
 
     done = CliRunner().invoke(
         claire, ["bench", "store", *options, "--json"], env={"CLAIRE_HOME": str(tmp_path)}
@@ -46,5 +46,11 @@ def test_a_small_benchmark_proves_answers_and_writes(tmp_path: Path) -> None:
     assert explained["ids"] >= 50
     assert 0 < explained["p50_ms"] <= explained["p99_ms"] <= explained["max_ms"]
     assert explained["command_ms"] > 0
+    # And whoever was killed traded again
+    restart = figures["restart"]
+    assert restart["behind_events"] > 20_000
+    assert all(seconds > 0 for seconds in restart["one_s"].values())
+    assert restart["missed"]["events"] > 0
+    assert 0 < restart["servers_s"] < restart["machine_s"]
     # And nothing is left but the lock
     assert [path.name for path in (tmp_path / "bench").iterdir()] == ["claire.lock"]

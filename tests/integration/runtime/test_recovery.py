@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from services.cdb_ws.pressure import Pressure
 from services.kernel import topics
 from services.kernel.events import AnyEvent, Recovered
 from services.runtime import journal, recovery, snapshots
 from services.runtime.bus import Bus, Refused, Unavailable
 from services.runtime.recovery import LOST_MARGIN, Known, TailEvent
 from services.runtime.stage_loop import StageLoop
+from services.runtime.subscription import Subscription
 from tests.bus_builders import RUN, clock, run_started, tick
 from tests.fake_stages import RelayStage
 from tests.servers import RedisServer
@@ -136,6 +138,40 @@ def test_what_redis_lost_is_put_back_and_said(open_redis: RedisServer, bus_of: B
     assert signals == [tick(n).event_id for n in range(0, 70, 3)]
     ticks = [event for event in everything if event.TOPIC == topics.MARKET_DATA]
     assert [event.topic_seq for event in ticks] == list(range(1, 71))
+
+
+def test_seqs_that_a_recovery_left_out_count_as_no_lag(
+    open_redis: RedisServer, bus_of: BusOf
+) -> None:
+    # Given a Redis that came back empty, was put right, and came back empty again
+    recorded = record_a_run(open_redis, bus_of)
+    known, tail = recorded.known, list(recorded.known.tail)
+    for _ in range(2):
+        with open_redis.admin() as admin:
+            admin.flushall()
+        opened = restore(open_redis, replace(known, tail=tail))
+        assert opened.lost_to is not None
+        watcher = bus_of("operator")
+        entries = journal.read_entries(watcher, topics.TOPICS, known.seq, watcher.head())
+        tail += [TailEvent(entry.seq, entry.producer, entry.body) for entry in entries]
+        known = replace(known, epoch=opened.epoch, seq=opened.lost_to + 1)
+        watcher.close()
+    ws = bus_of("cdb_ws")
+    ws.publish([tick(n) for n in range(60, 65)])
+    # When somebody begins behind an old snapshot, and somebody behind the last event written down
+    snapshot_cursor = tail[0].seq - 1
+    old = Subscription(ws, topics.TOPICS, snapshot_cursor)
+    new = Subscription(ws, topics.TOPICS, recorded.known.seq)
+    # Then each is behind by what there is to read, and by nothing else
+    assert old.lag() == len(list(journal.read(ws, topics.TOPICS, snapshot_cursor, ws.head())))
+    assert new.lag() == 2 + 5, "two recoveries, five ticks"
+    old.close()
+    new.close()
+    # And cdb_ws does not wait for a writer who has nothing left to write
+    bus_of("cdb_db_writer").publish([], cursor=ws.head() - 5)
+    pressure = Pressure(ws)
+    pressure.look()
+    assert pressure.writer_lag == 5
 
 
 def test_a_recovery_that_was_interrupted_is_done_again(

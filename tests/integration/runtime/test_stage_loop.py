@@ -271,6 +271,24 @@ def test_a_restart_goes_on_from_the_snapshot(open_redis: RedisServer, bus_of: Bu
     assert identity(recorded(watcher, ["signals"])) == identity(expected)
 
 
+def test_it_has_caught_up_once_what_was_there_at_its_start_is_handled(
+    open_redis: RedisServer, bus_of: BusOf
+) -> None:
+    ws = bus_of("cdb_ws")
+    last = ws.publish([tick(n) for n in range(2_500)]).last_seq
+    loop = loop_for(open_redis, "cdb_core")
+    loop.start()
+    assert not loop.caught_up
+    # However much comes meanwhile
+    ws.publish([tick(n) for n in range(2_500, 2_600)])
+    handled = 0
+    while not loop.caught_up:
+        assert handled < last
+        handled += loop.step(1.0)
+    assert handled >= last
+    loop.close()
+
+
 def test_a_corrupt_snapshot_is_rebuilt_from_the_journal(
     open_redis: RedisServer, bus_of: BusOf
 ) -> None:

@@ -39,6 +39,7 @@ class FakeLoop:
         self.stage = stage
         self.bus = FakeBus()
         self.lag = 0
+        self.caught_up = True
         self.published: list[Event] = []
 
     def publish(self, events: Sequence[Event], *, shell_id: str | None = None) -> Published:
@@ -108,6 +109,32 @@ def test_an_open_run_goes_on_while_nothing_changed(desk: Desk):
     runs.look()
     assert desk.taken() == []
     assert runs.waiting_for is None
+
+
+def test_an_open_run_goes_on_as_soon_as_it_is_known_however_busy_the_market(desk: Desk):
+    # Given an open run, and a market that is always some events ahead
+    started(desk, wanted())
+    desk.loop.lag, desk.loop.caught_up = 12, False
+    runs = desk.come(wanted())
+    # When what was there at the start is not read yet, then it waits
+    runs.look()
+    runs.notice()
+    assert runs.waiting_for == "reading the record, 12 events to go"
+    # And goes on once it is
+    desk.loop.caught_up = True
+    runs.notice()
+    assert runs.waiting_for is None
+    assert desk.taken() == []
+
+
+def test_a_change_is_never_acted_on_before_everything_is_read(desk: Desk):
+    started(desk, wanted())
+    desk.loop.lag = 12
+    runs = desk.come(wanted(MAX_LEVERAGE="2"))
+    runs.notice()
+    runs.look()
+    assert desk.taken() == []
+    assert runs.waiting_for == "reading the record, 12 events to go"
 
 
 @pytest.mark.parametrize(

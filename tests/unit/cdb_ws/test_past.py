@@ -3,11 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
+from services.cdb_ws import ticks
 from services.cdb_ws.conditions import data_gap
 from services.cdb_ws.past import Past
 from services.cdb_ws.run_watch import RunWatch
 from services.cdb_ws.ticks import TickMaker
-from services.kernel.events import Condition, ConditionPhase, MarketData, MarketDataKind
+from services.kernel.events import (
+    SCHEMA_VERSION,
+    Clock,
+    Condition,
+    ConditionPhase,
+    MarketData,
+    MarketDataKind,
+    Recovered,
+)
 from tests.bus_builders import run_started
 
 pytestmark = pytest.mark.unit
@@ -19,6 +28,18 @@ TRADE, MARK = MarketDataKind.TRADE, MarketDataKind.MARK
 def tick(number: int, kind: MarketDataKind = TRADE, symbol: str = "BTC_USDT") -> MarketData:
     maker = TickMaker("run", "mexc", symbol)
     return maker.make(event_id=str(number), timestamp=T + number, kind=kind)
+
+
+def clock(number: int) -> Clock:
+    return ticks.clock("run", T + number)
+
+
+def recovered(number: int) -> Recovered:
+    return Recovered(
+        event_id="r", run_id="run", producer="cdb_db_writer", schema_version=SCHEMA_VERSION,
+        timestamp=T + number, causation_id=None, correlation_id=None,
+        epoch="next", lost_from=1, lost_to=2,
+    )  # fmt: skip
 
 
 def gap(phase: ConditionPhase, symbol: str | None) -> Condition:
@@ -45,6 +66,16 @@ def test_gaps_that_have_not_cleared_are_open() -> None:
     for event in (gap(BEGAN, "A_USDT"), gap(CLEARED, "DONE_USDT"), gap(BEGAN, None)):
         past.add(event)
     assert past.in_doubt == ("A_USDT", "OLD_USDT")
+
+
+def test_it_is_cut_off_where_recovered_follows_its_last_event() -> None:
+    past = Past("run")
+    past.add(clock(1))
+    assert not past.cut_off
+    past.add(recovered(2))
+    assert (past.cut_off, past.clock_ms) == (True, T + 2)
+    past.add(gap(CLEARED, None))
+    assert not past.cut_off, "whoever was there after it has told what was lost"
 
 
 def test_the_run_watch_keeps_the_open_gaps_across_a_snapshot_and_forgets_them_with_the_run() -> (

@@ -7,7 +7,7 @@ import pytest
 
 from services.cdb_ws import position, ticks
 from services.cdb_ws.pacing import FloodPace
-from services.cdb_ws.player import Player
+from services.cdb_ws.player import PlaceMissing, Player
 from services.cdb_ws.position import Position
 from services.cdb_ws.publisher import Publisher
 from services.cdb_ws.run_watch import RunPlan
@@ -100,6 +100,14 @@ def test_after_a_loss_on_the_bus_it_goes_on_behind_the_last_recorded_event(known
     assert bus.events[:-1] == MARKET[known:]
     player(FakeMarket(MARKET), publisher(unbroken)).play()
     assert bus.positions[-1] == unbroken.positions[-1]
+
+
+def test_data_without_the_last_recorded_event_is_refused_and_does_not_end_the_market() -> None:
+    bus = FakeBus()
+    lost = Position(run_id="run", behind="of another file")
+    with pytest.raises(PlaceMissing, match="of another file"):
+        player(FakeMarket(MARKET), publisher(bus, lost)).play()
+    assert bus.events == []
 
 
 def test_the_duration_counts_from_the_first_clock_after_a_loss_too() -> None:
