@@ -6,8 +6,8 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
+from services.cli.event_line import describe
 from services.cli.failure import Failure
-from services.cli.observation import describe
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
