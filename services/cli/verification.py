@@ -2,6 +2,8 @@
 
 import json
 import time
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,9 @@ from services.cli.progress import rows_bar
 from services.cli.record_access import open_database_record, open_record, record_options
 from services.cli.target import Where, on_option
 from services.cli.utc_time import UtcTime
-from services.research.explanation.figures import moment
 from services.research.record import exported
 from services.research.record.reading import Record, RecordError, Span
-from services.research.record.runs import RecordedRun, choose_run, runs_of
+from services.research.record.runs import RecordedRun, choose_run, runs_of, spans_within
 from services.research.validation import validation
 from services.research.validation.findings import MEANINGS
 from services.research.validation.validation import Head, Validated
@@ -71,14 +72,15 @@ def verify(
         raise BadInput("--until is not later than --since; nothing lies between them")
     with open_record(where, file) as record:
         try:
-            runs = _chosen(runs_of(record), run_id, since, until)
+            runs = runs_of(record)
+            chosen = runs if run_id is None else [choose_run(runs, run_id)]
+            spans = spans_within(chosen, since or 0, until)
             if against == "kernel":
-                _check_lockstep(runs)
-            span = Span(runs[0].span.after, runs[-1].span.upto)
+                _check_lockstep(chosen, spans)
             began = time.monotonic()
-            found = _reexecute(record, span, Window(since or 0, until), against, quiet=as_json)
+            found = _reexecute(record, spans, Window(since or 0, until), against, quiet=as_json)
             seconds = time.monotonic() - began
-            figures = report.to_json(found, record, span)
+            figures = report.to_json(found, record, Span(spans[0].after, spans[-1].upto))
         except RecordError as error:
             raise Failure(str(error)) from None
     figures |= {
@@ -94,26 +96,10 @@ def verify(
     ctx.exit(1 if figures["divergences"] else 0)
 
 
-def _chosen(
-    runs: list[RecordedRun], run_id: str | None, since: int | None, until: int | None
-) -> list[RecordedRun]:
-    """The runs that are to be re-executed: whole ones, because a stage begins with its run."""
-    if run_id is not None:
-        return [choose_run(runs, run_id)]
-    chosen = [
-        number
-        for number, run in enumerate(runs)
-        if run.last_at >= (since or 0) and (until is None or run.first_at <= until)
-    ]
-    if not chosen:
-        times = f"{moment(runs[0].first_at)} to {moment(runs[-1].last_at)}"
-        raise RecordError(f"no run lies in that time; the record has the markets of {times}")
-    return runs[chosen[0] : chosen[-1] + 1]
-
-
-def _check_lockstep(runs: list[RecordedRun]) -> None:
+def _check_lockstep(runs: list[RecordedRun], spans: list[Span]) -> None:
     for run in runs:
-        if not run.lockstep:
+        wanted = any(span.after <= run.span.after < span.upto for span in spans)
+        if wanted and not run.lockstep:
             raise BadInput(
                 f"run {run.run_id[:12]} was not in lock-step: on the bus its events may stand in"
                 " another order than in one process; verify it without --against kernel"
@@ -121,11 +107,14 @@ def _check_lockstep(runs: list[RecordedRun]) -> None:
 
 
 def _reexecute(
-    record: Record, span: Span, window: Window, against: str, *, quiet: bool
+    record: Record, spans: list[Span], window: Window, against: str, *, quiet: bool
 ) -> Reexecuted:
     again = reexecute if against == "stages" else reexecute_in_kernel
-    with rows_bar("re-executing", span, quiet=quiet) as advance:
-        return again(record.bodies(span), window=window, progress=advance)
+    parts = []
+    for span in spans:
+        with rows_bar("re-executing", span, quiet=quiet) as advance:
+            parts.append(again(record.bodies(span), window=window, progress=advance))
+    return reduce(add, parts)
 
 
 def _show(figures: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ class Window:
 
     Attributes:
         since: Outputs with an earlier timestamp are not compared; Unix ms.
-        until: Re-execution ends behind this clock; Unix ms, None for the end of the record.
+        until: Re-execution ends behind this clock; Unix ms, None for the end of the part.
     """
 
     since: int = 0
@@ -69,6 +69,16 @@ class Reexecuted:
     runs: Mapping[str, str]
     comparison: Comparison
     pending: int
+
+    def __add__(self, later: "Reexecuted") -> "Reexecuted":
+        """This part of a record and a later one that was re-executed by itself."""
+        return Reexecuted(
+            events=self.events + later.events,
+            last_seq=later.last_seq,
+            runs={**self.runs, **later.runs},
+            comparison=self.comparison + later.comparison,
+            pending=self.pending + later.pending,
+        )
 
 
 def reexecute(
@@ -153,13 +163,16 @@ class _Walk:
         self._open = False
 
     def through(self, bodies: Iterable[bytes]) -> Reexecuted:
-        count, last_seq = 0, 0
+        count, last_seq, cut = 0, 0, False
         until = self._window.until
         for body in bodies:
             event = _decoded(body)
             if until is not None and type(event) is Clock and event.timestamp > until:
+                cut = True
                 break
             count += 1
+            if event.seq <= last_seq:
+                self._comparison.misplaced(event, split_position(body)[0])
             last_seq = event.seq
             if event.TOPIC not in _PLAIN:
                 self._look_at(event, body)
@@ -168,7 +181,7 @@ class _Walk:
                 self._progress(count)
         self._progress(count)
         pending = self._comparison.pending()
-        if not self._open and until is None:
+        if not self._open and not cut:
             self._comparison.finish()
             pending = 0
         return Reexecuted(count, last_seq, self._runs, self._comparison, pending)
