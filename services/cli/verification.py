@@ -9,16 +9,18 @@ from typing import Any
 
 import click
 
+from services.cli.divergence import divergence_lines
 from services.cli.failure import BadInput, Failure
 from services.cli.progress import rows_bar
 from services.cli.record_access import open_database_record, open_record, record_options
 from services.cli.target import Where, on_option
 from services.cli.utc_time import UtcTime
+from services.research.explanation.figures import counted
 from services.research.record import exported
 from services.research.record.reading import Record, RecordError, Span
 from services.research.record.runs import RecordedRun, choose_run, runs_of, spans_within
 from services.research.validation import validation
-from services.research.validation.findings import MEANINGS
+from services.research.validation.findings import KEPT, MEANINGS
 from services.research.validation.validation import Head, Validated
 from services.research.verification import report
 from services.research.verification.reexecution import (
@@ -121,26 +123,25 @@ def _show(figures: dict[str, Any]) -> None:
     stages = ", ".join(f"{n:,} by {name}" for name, n in figures["decisions_by_stage"].items())
     click.echo(
         f"{figures['events']:,} events re-executed in {figures['seconds']:.1f} s"
-        f" ({figures['events_per_s']:,}/s), {len(figures['runs'])} run(s)"
+        f" ({figures['events_per_s']:,}/s), {counted(len(figures['runs']), 'run')}"
     )
     click.echo(f"{figures['decisions']:,} outputs compared: {stages or 'none'}")
     if figures["pending"]:
-        click.echo(f"{figures['pending']:,} outputs of the run in progress are not recorded yet")
+        click.echo(
+            f"{figures['pending']:,} of them are not in the record, which has no end of that run:"
+            " it goes on, or was stopped"
+        )
     if figures["lost_and_named"]:
         click.echo(f"{figures['lost_and_named']:,} outputs lie in a part that is recorded as lost")
     others = sorted({v for v in figures["runs"].values() if v != figures["code_version"]})
     if others:
         click.echo(f"recorded by code {', '.join(others)}; this is {figures['code_version']}")
-    first = figures["first_divergence"]
-    if first is None:
+    if figures["first_divergence"] is None:
         click.echo("divergences: 0. The record is what this code decides on this data.")
-        return
-    click.echo(f"divergences: {figures['divergences']:,}. The first:")
-    click.echo(f"  {first['kind']} {first['stage']}, event {first['event_id']} at {first['seq']}")
-    if first["fields"]:
-        click.echo(f"  fields that differ: {', '.join(first['fields'])}")
-    for name in ("cause", "recorded", "reexecuted"):
-        click.echo(f"  {name}: {json.dumps(first[name], indent=2) if first[name] else 'nothing'}")
+    else:
+        click.echo(f"divergences: {figures['divergences']:,}. The first:")
+        for line in divergence_lines(figures["first_divergence"]):
+            click.echo(f"  {line}")
 
 
 class ChainHead(click.ParamType[Head]):
@@ -199,15 +200,26 @@ def _show_validation(found: Validated) -> None:
     click.echo(f"{found.rows:,} rows, seq {found.span.after + 1} to {found.span.upto}: {counts}")
     click.echo(f"chain head {found.span.upto}:{found.chain_head}")
     if found.pending:
-        click.echo(f"{found.pending:,} not answered yet by the run in progress")
+        click.echo(
+            f"{found.pending:,} not answered yet by a run without a recorded end: it goes on, or"
+            " was stopped"
+        )
     if found.excused:
         click.echo(f"{found.excused:,} lie in a part that is recorded as lost")
     for rule, meaning in MEANINGS.items():
         broken = found.findings.by_rule[rule]
-        click.echo(f"  {'ok' if not broken else f'{broken:,} x':<8} {rule:<18} {meaning}")
+        click.echo(f"  {'ok' if not broken else f'{broken:,} broken':<10} {rule:<18} {meaning}")
+    total = found.findings.total
+    if not total:
+        click.echo("every rule holds: the record can be true")
+        return
+    click.echo(f"the record is not true: {counted(total, 'finding')}, as they were met")
     for finding in found.findings.first[:SHOWN_FINDINGS]:
-        where = f"row {finding.seq}" if finding.seq else "missing"
-        click.echo(f"{finding.rule} {where}, event {finding.event_id}: {finding.message}")
+        where = f"row {finding.seq}" if finding.seq else "no row"
+        event = f", event {finding.event_id}" if finding.event_id else ""
+        click.echo(f"  {finding.rule} {where}{event}: {finding.message}")
+    if total > SHOWN_FINDINGS:
+        click.echo(f"  and {total - SHOWN_FINDINGS:,} more; --json lists the first {KEPT:,}")
 
 
 @click.command(epilog="Example: claire export --run last --out yesterday.jsonl.gz")

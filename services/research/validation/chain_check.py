@@ -53,8 +53,8 @@ class ChainCheck:
         expected = chain.link(self.head, link.seq, link.body)
         if expected != link.chain_hash:
             message = (
-                f"row {link.seq} ({link.kind}) was changed, or a row before it was removed, added"
-                f" or moved: its chain hash is {link.chain_hash.hex()[:16]}..., and should be"
+                f"this {link.kind} was changed, or a row before it was removed, added or moved:"
+                f" its chain hash is {link.chain_hash.hex()[:16]}..., and should be"
                 f" {expected.hex()[:16]}..."
             )
             self._findings.add(Rule.CHAIN, link.seq, link.event_id, message)

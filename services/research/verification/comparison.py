@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -37,6 +37,7 @@ class Divergence:
         seq: Of the recorded event; None where there is none.
         recorded: Its text without the position; None where it is missing.
         made: The same of what was made now.
+        behind: Seq of the row before a misplaced one.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Divergence:
     seq: int | None
     recorded: bytes | None
     made: bytes | None
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,10 @@ class Comparison:
                 break
         self._note(_divergence(Kind.NOT_MADE, stage, event, text, None))
 
-    def misplaced(self, event: Event, text: bytes) -> None:
-        """A recorded event, stage-made or not, does not stand behind the one before it."""
-        self._note(_divergence(Kind.MISPLACED, event.producer, event, text, None))
+    def misplaced(self, event: Event, text: bytes, behind: int) -> None:
+        """A recorded event, stage-made or not, stands behind one of a later seq."""
+        divergence = _divergence(Kind.MISPLACED, event.producer, event, text, None)
+        self._note(replace(divergence, behind=behind))
 
     def excuse(self) -> None:
         """The record says itself that a part of it is lost: what waits may lie in it."""

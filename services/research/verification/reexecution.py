@@ -172,7 +172,7 @@ class _Walk:
                 break
             count += 1
             if event.seq <= last_seq:
-                self._comparison.misplaced(event, split_position(body)[0])
+                self._comparison.misplaced(event, split_position(body)[0], last_seq)
             last_seq = event.seq
             if event.TOPIC not in _PLAIN:
                 self._look_at(event, body)

@@ -79,7 +79,11 @@ def test_a_changed_decision_is_named_with_its_field_and_its_cause() -> None:
     assert told["fields"] == ["quantity"]
     assert told["recorded"]["quantity"] == "999"
     assert told["reexecuted"]["quantity"] == str(decision.quantity)
+    assert told["differences"] == [
+        {"field": "quantity", "recorded": "999", "reexecuted": str(decision.quantity)}
+    ]
     assert told["cause"]["event_id"] == decision.causation_id
+    assert told["cause"]["seq"] < decision.seq
 
 
 def test_a_removed_output_is_missing_in_the_record() -> None:
@@ -202,6 +206,7 @@ def test_a_pair_of_ticks_that_was_swapped_is_named_though_every_decision_is_the_
     first = found.comparison.first
     assert first is not None
     assert (first.kind, first.seq) == (Kind.MISPLACED, events[early + 1].seq)
+    assert first.behind == events[early].seq
 
 
 def test_a_record_may_begin_with_any_run() -> None:

@@ -1,0 +1,57 @@
+"""A divergence as a person reads it: the row, its cause, and both versions line by line."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from services.kernel.codec import decode
+from services.kernel.events import AnyEvent
+from services.research.explanation import narration
+from services.research.explanation.two_versions import compared
+from services.research.verification.comparison import Kind
+
+SHOWN_FIELDS = 12
+
+
+def divergence_lines(first: Mapping[str, Any]) -> list[str]:
+    """The lines.
+
+    Args:
+        first: ``first_divergence`` of a report.
+    """
+    cause = _event(first["cause"])
+    lines = [f"{first['kind']}: {_meaning(first, cause)}", f"event {first['event_id']}"]
+    if cause is not None:
+        title = narration.figures_of(cause)[0]
+        lines.append(f"caused by {title} ({cause.event_id} at seq {cause.seq})")
+    differences = first["differences"]
+    if differences:
+        lines.append("fields that differ:")
+        width = max(len(row["field"]) for row in differences[:SHOWN_FIELDS])
+        for row in differences[:SHOWN_FIELDS]:
+            both = f"recorded {_value(row['recorded'])}, re-executed {_value(row['reexecuted'])}"
+            lines.append(f"  {row['field']:<{width}}  {both}")
+        if len(differences) > SHOWN_FIELDS:
+            lines.append(f"  and {len(differences) - SHOWN_FIELDS} more")
+    lines.append("- recorded, + re-executed (the whole documents: --json)")
+    return lines + compared(_event(first["recorded"]), _event(first["reexecuted"]))
+
+
+def _meaning(first: Mapping[str, Any], cause: AnyEvent | None) -> str:
+    stage, row = first["stage"], f"row {first['seq']}"
+    if first["kind"] == Kind.DIFFERS:
+        return f"{row} is not what {stage} decides"
+    if first["kind"] == Kind.NOT_MADE:
+        return f"{row} is recorded, and {stage} does not make it"
+    if first["kind"] == Kind.MISPLACED:
+        return f"{row} stands behind row {first['behind']}: rows were moved"
+    behind = f", behind row {cause.seq}" if cause is not None else ""
+    return f"{stage} makes an event that the record should have{behind}"
+
+
+def _event(document: Mapping[str, Any] | None) -> AnyEvent | None:
+    return None if document is None else decode(json.dumps(document).encode())
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
