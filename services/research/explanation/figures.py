@@ -27,6 +27,11 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
+def times(number: int) -> str:
+    """How often."""
+    return "once" if number == 1 else f"{number:,} times"
+
+
 def percent(fraction: Decimal) -> str:
     """A fraction as per cent."""
     return f"{number((fraction * _HUNDRED).quantize(Decimal('0.0001')))} %"

@@ -1,41 +1,15 @@
 """The figures of one side of a replay: decisions by what was asked for, and what came of them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from services.kernel.events import RiskDecision, Verdict
+from services.kernel.events import Verdict
+from services.research.answered import Answered
 from services.research.what_if.rerun import Decided
-
-
-@dataclass(slots=True)
-class Answered:
-    """Decisions on signals of one kind.
-
-    Attributes:
-        rejected: By reason.
-    """
-
-    approved: int = 0
-    trimmed: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.approved + self.trimmed + self.rejected.total()
-
-    def count(self, decision: RiskDecision) -> None:
-        """Take one."""
-        if decision.verdict is Verdict.APPROVED:
-            self.approved += 1
-        elif decision.verdict is Verdict.TRIMMED:
-            self.trimmed += 1
-        else:
-            self.rejected[str(decision.reason)] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +52,8 @@ def tally(decided: Decided) -> Tally:
         if decision.signal_id is None:
             own[decision.origin.value] += 1
         else:
-            (exits if decision.reduce_only else entries).count(decision)
+            kind = exits if decision.reduce_only else entries
+            kind.add(decision.verdict, decision.reason)
     undecided = sum(signal not in decided.decisions for signal in decided.signals)
     last = decided.last
     return Tally(

@@ -98,8 +98,7 @@ def test_every_decision_of_a_side_is_in_its_figures(seed: int, changed: dict[str
     assert found.signals == found.entries.total + found.exits.total + found.undecided
     assert found.decisions == found.entries.total + found.exits.total + own
     assert found.decisions == len(decided.decisions)
-    passed = [a.approved + a.trimmed for a in (found.entries, found.exits)]
-    assert found.orders == sum(passed) + own
+    assert found.orders == found.entries.passed + found.exits.passed + own
     assert found.signals >= len(decided.signals), "those by hand are decided too"
 
 
