@@ -199,8 +199,14 @@ def test_the_statistics_sum_the_trades(
 ) -> None:
     run_id = recorded_events[0].run_id
     found = trading_statistics.compute(record.connection, run_id)
-    trades = record.connection.execute("SELECT profit_loss - fees FROM trades").fetchall()
-    assert found.total.trades == len(trades) == sum(row.trades for row in found.symbols)
-    assert found.total.profit == sum((row[0] for row in trades), Decimal(0))
+    ((gross, count),) = record.connection.execute("SELECT sum(profit_loss), count(*) FROM trades")
+    assert found.total.trades == count == sum(row.trades for row in found.symbols)
+    assert found.total.profit == gross - found.total.fees
+    assert found.total.profit == sum((row.profit for row in found.symbols), Decimal(0))
     assert found.events["signal"] == sum(isinstance(e, Signal) for e in recorded_events)
-    assert found.to_json()["total"]["trades"] == len(trades)
+    assert found.to_json()["total"]["trades"] == count
+    account = found.account
+    assert not recorded_events[-1].positions, "all is closed: what trades earned is all there is"
+    earned = account["equity"] - account["start_equity"] - account["funding"]
+    assert round(found.total.profit, 8) == round(earned, 8)
+    assert round(found.total.fees, 8) == round(account["fees"], 8)
