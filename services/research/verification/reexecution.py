@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from services.kernel import topics
-from services.kernel.codec import decode
+from services.kernel.codec import decode, encode
 from services.kernel.events import (
     SCHEMA_VERSION,
     AnyEvent,
@@ -201,7 +201,7 @@ class _Walk:
         elif isinstance(event, Recovered):
             self._comparison.excuse()
         if is_stage_made(event):
-            self._comparison.see(event, split_position(body)[0])
+            self._comparison.see(event, _handed_over(event, body))
 
     def _is_compared(self, event: Event) -> bool:
         # What the first run_started ended of the run before it is not known here.
@@ -209,6 +209,7 @@ class _Walk:
 
 
 _PLAIN: Final = frozenset({topics.MARKET_DATA, topics.CLOCK})
+_PRESENT_SCHEMA: Final = f'"schema_version":{SCHEMA_VERSION},'.encode()
 
 
 def _decoded(body: bytes) -> AnyEvent:
@@ -216,3 +217,11 @@ def _decoded(body: bytes) -> AnyEvent:
         return decode(body)
     except msgspec.DecodeError as error:
         raise RecordError(f"an event of the record cannot be read ({error}): {body!r}") from None
+
+
+def _handed_over(event: AnyEvent, body: bytes) -> bytes:
+    """The text that a stage handed over; of an older schema, as it would hand it over today."""
+    text = split_position(body)[0]
+    if _PRESENT_SCHEMA in text:
+        return text
+    return encode(msgspec.structs.replace(event, seq=0, topic_seq=0))
