@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from services.cli.event_line import describe
 from services.cli.failure import Failure
-from services.cli.record_access import open_database_record
+from services.cli.record_access import open_database_record, run_option
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
 from services.cli.utc_time import UtcTime
@@ -97,7 +97,7 @@ def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
 
 @click.command(epilog="Example: claire why --since 2026-05-21")
 @on_option
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option("--since", type=UtcTime(), default=0, help="From this event time on (UTC).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> None:

@@ -12,13 +12,18 @@ import click
 from services.cli.divergence import divergence_lines
 from services.cli.failure import BadInput, Failure
 from services.cli.progress import rows_bar
-from services.cli.record_access import open_database_record, open_record, record_options
+from services.cli.record_access import (
+    open_database_record,
+    open_record,
+    record_options,
+    run_option,
+)
 from services.cli.target import Where, on_option
 from services.cli.utc_time import UtcTime
 from services.research.explanation.figures import counted
 from services.research.record import exported
 from services.research.record.reading import Record, RecordError, Span
-from services.research.record.runs import RecordedRun, choose_run, runs_of, spans_within
+from services.research.record.runs import RecordedRun, choose_run, runs_of, span_of, spans_within
 from services.research.validation import validation
 from services.research.validation.findings import KEPT, MEANINGS
 from services.research.validation.validation import Head, Validated
@@ -43,7 +48,7 @@ Examples:
 
 @click.command(epilog=VERIFY_EXAMPLES)
 @record_options
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option("--since", type=UtcTime(), help="Compare from this event time on (UTC).")
 @click.option("--until", type=UtcTime(), help="Stop at this event time (UTC).")
 @click.option(
@@ -160,7 +165,7 @@ class ChainHead(click.ParamType[Head]):
 
 @click.command(epilog="Example: claire validate --run last --json")
 @record_options
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option(
     "--head",
     type=ChainHead(),
@@ -183,7 +188,7 @@ def validate(
     """
     with open_record(where, file) as record:
         try:
-            span = choose_run(runs_of(record), run_id).span if run_id else record.whole()
+            span = span_of(record, run_id)
             with rows_bar("checking", span, quiet=as_json) as advance:
                 found = validation.validate(record, span, advance, head=head)
         except RecordError as error:
@@ -224,7 +229,7 @@ def _show_validation(found: Validated) -> None:
 
 @click.command(epilog="Example: claire export --run last --out yesterday.jsonl.gz")
 @on_option
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option(
     "--out",
     required=True,
@@ -236,7 +241,7 @@ def export(where: Where | None, run_id: str | None, out: Path, as_json: bool) ->
     """Write the record, its hash chain included, to a file that verify and validate read."""
     with open_database_record(where) as record:
         try:
-            span = choose_run(runs_of(record), run_id).span if run_id else record.whole()
+            span = span_of(record, run_id)
             rows = exported.export(record, span, out)
         except (RecordError, OSError) as error:
             raise Failure(f"{out}: {error}") from None

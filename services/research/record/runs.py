@@ -80,6 +80,15 @@ def choose_run(runs: list[RecordedRun], run_id: str) -> RecordedRun:
     raise RecordError(f"{problem} {run_id!r}; the last ones are {known}")
 
 
+def span_of(record: Record, run_id: str | None) -> Span:
+    """Where a run is recorded; the whole record without one.
+
+    Raises:
+        RecordError: There is no such run, or several.
+    """
+    return record.whole() if run_id is None else choose_run(runs_of(record), run_id).span
+
+
 def spans_within(runs: list[RecordedRun], since: int, until: int | None) -> list[Span]:
     """The parts of a record that reach into a time of the market, oldest first.
 
