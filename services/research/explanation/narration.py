@@ -16,6 +16,7 @@ from services.kernel.events import (
     PortfolioSnapshot,
     RiskDecision,
     RunStarted,
+    Side,
     Signal,
     TradingStateChanged,
 )
@@ -48,11 +49,15 @@ def place(event: AnyEvent) -> str:
 
 def trade_line(trade: Mapping[str, Any]) -> str:
     """What a closing fill earned, as table ``trades`` has it."""
-    entry, left = Decimal(str(trade["entry_price"])), Decimal(str(trade["exit_price"]))
+    quantity, entry, left, profit, fees = (
+        Decimal(str(trade[name]))
+        for name in ("quantity", "entry_price", "exit_price", "profit_loss", "fees")
+    )
+    held = "long" if trade["side"] == Side.BUY else "short"
     return (
-        f"closed {number(Decimal(str(trade['quantity'])))} of a {trade['side']} position opened"
-        f" at {number(entry)}, closed at {number(left)}: profit"
-        f" {money(Decimal(str(trade['profit_loss'])))} before fees"
+        f"closed {number(quantity)} of a {held} position: in at {number(entry)}, out at"
+        f" {number(left)}, profit {money(profit)}, less {money(fees)} for closing"
+        f" = {money(profit - fees)}"
     )
 
 
@@ -81,10 +86,14 @@ def _decision(decision: RiskDecision) -> Told:
     why = decision.reason or (f"by {decision.binding_limit}" if decision.binding_limit else "")
     what = f"{decision.side} {number(decision.quantity)} {decision.symbol}"
     title = f"risk: {decision.verdict} {what} {why}".rstrip()
+    lines = [f"equity {money(decision.equity)}, trading {decision.trading_state}"]
     if decision.origin != "signal":
         title = f"risk's own exit ({decision.origin}): {what}"
-    lines = [
-        f"equity {money(decision.equity)}, trading {decision.trading_state}",
+        if decision.stop_loss_price is not None and "mark_price" in decision.sizing:
+            source = decision.price_source or "mark"
+            now = number(decision.sizing["mark_price"])
+            lines.append(f"stop at {number(decision.stop_loss_price)}, {source} price {now}")
+    lines += [
         *sizing_lines(decision),
         *(
             f"layer {result.layer} {result.name}: {layer_line(result)}"
