@@ -9,6 +9,7 @@ from rich.tree import Tree
 
 from services.cli.event_line import describe
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.record_access import open_database_record, run_option
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
@@ -26,7 +27,7 @@ from services.research.record.runs import choose_run, runs_of
 @click.command(epilog="Example: claire explain 37218302898c7498c6327d7ece261b51")
 @click.argument("identity", metavar="ID")
 @on_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def explain(identity: str, where: Where | None, as_json: bool) -> None:
     """Tell the story of a signal, decision, order, trade, alert or event: why, and what came of it.
 
@@ -66,7 +67,7 @@ def _label(node: Node) -> Text:
 @click.command(epilog="Example: claire trace 37218302898c7498c6327d7ece261b51")
 @click.argument("correlation_id")
 @on_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
     """List everything that one signal led to, in order, with the time each step took."""
     with open_database_record(where) as record:
@@ -99,7 +100,7 @@ def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
 @on_option
 @run_option
 @click.option("--since", type=UtcTime(), default=0, help="From this event time on (UTC).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> None:
     """Say why there are trades or none: ticks, signals, decisions by reason, orders, results.
 

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import json_option
 from services.cli.progress import rows_bar
 from services.cli.record_access import open_record, record_options
 from services.cli.target import Where
@@ -54,7 +55,7 @@ Examples:
     help="What to compare with: the decisions as recorded (default for runs in lock-step), or the"
     " same re-run with the recorded settings.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def replay(
     where: Where | None,
     file: Path | None,

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
@@ -21,7 +22,7 @@ from services.research.trading_statistics import Statistics, TradeFigures
 @click.command(epilog="Example: claire stats --run last --json")
 @on_option
 @click.option("--run", "run_id", default="last", show_default=True, help="Which run.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def stats(where: Where | None, run_id: str, as_json: bool) -> None:
     """Show what a run earned and cost: trades by symbol, orders, slippage, drawdown, events."""
     with open_database_record(where) as record:

@@ -11,6 +11,7 @@ import click
 
 from services.cli.divergence import divergence_lines
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import json_option
 from services.cli.progress import rows_bar
 from services.cli.record_access import (
     open_database_record,
@@ -59,7 +60,7 @@ Examples:
     help="`stages`: each stage on its recorded input. `kernel`: all stages in one process on the"
     " recorded market, for runs in lock-step (`--speed max`).",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -172,7 +173,7 @@ class ChainHead(click.ParamType[Head]):
     help="SEQ:HASH as a log, `claire validate` or the writer's status page told it earlier; the"
     " record must still contain it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def validate(
     ctx: click.Context,
@@ -236,7 +237,7 @@ def _show_validation(found: Validated) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write; an existing one is replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def export(where: Where | None, run_id: str | None, out: Path, as_json: bool) -> None:
     """Write the record, its hash chain included, to a file that verify and validate read."""
     with open_database_record(where) as record:
