@@ -1,7 +1,7 @@
 """A divergence as a person reads it: the row, its cause, and both versions line by line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.kernel.codec import decode
@@ -19,22 +19,31 @@ def divergence_lines(first: Mapping[str, Any]) -> list[str]:
     Args:
         first: ``first_divergence`` of a report.
     """
-    cause = _event(first["cause"])
+    cause, recorded = _event(first["cause"]), _event(first["recorded"])
     lines = [f"{first['kind']}: {_meaning(first, cause)}", f"event {first['event_id']}"]
+    if first["kind"] == Kind.MISPLACED and recorded is not None:
+        return [*lines, narration.figures_of(recorded)[0]]  # as it was, in another place
     if cause is not None:
         title = narration.figures_of(cause)[0]
         lines.append(f"caused by {title} ({cause.event_id} at seq {cause.seq})")
-    differences = first["differences"]
-    if differences:
-        lines.append("fields that differ:")
-        width = max(len(row["field"]) for row in differences[:SHOWN_FIELDS])
-        for row in differences[:SHOWN_FIELDS]:
-            both = f"recorded {_value(row['recorded'])}, re-executed {_value(row['reexecuted'])}"
-            lines.append(f"  {row['field']:<{width}}  {both}")
-        if len(differences) > SHOWN_FIELDS:
-            lines.append(f"  and {len(differences) - SHOWN_FIELDS} more")
+    lines += _fields(first["differences"])
     lines.append("- recorded, + re-executed (the whole documents: --json)")
-    return lines + compared(_event(first["recorded"]), _event(first["reexecuted"]))
+    return lines + compared(recorded, _event(first["reexecuted"]))
+
+
+def _fields(differences: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the fields that differ, and both values."""
+    if not differences:
+        return []
+    shown = differences[:SHOWN_FIELDS]
+    width = max(len(row["field"]) for row in shown)
+    lines = ["fields that differ:"]
+    for row in shown:
+        both = f"recorded {_value(row['recorded'])}, re-executed {_value(row['reexecuted'])}"
+        lines.append(f"  {row['field']:<{width}}  {both}")
+    if len(differences) > len(shown):
+        lines.append(f"  and {len(differences) - len(shown)} more")
+    return lines
 
 
 def _meaning(first: Mapping[str, Any], cause: AnyEvent | None) -> str:

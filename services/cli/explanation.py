@@ -119,9 +119,7 @@ def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> N
     click.echo("what would have to change for more trades:")
     for line in remedies(found):
         click.echo(f"  {line}")
-    click.echo(
-        "nearest misses:" if found.nearest else "nearest misses: none failed at a limit alone"
-    )
+    click.echo("nearest misses:" if found.nearest else "nearest misses: no entry failed at a limit")
     for miss in found.nearest:
         click.echo(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")
 

@@ -137,7 +137,7 @@ def _fill_arithmetic(result: OrderResult) -> list[str]:
         sign, back = ("+", -1) if result.side.sign > 0 else ("-", 1)
         middle = fill["touch"] + back * fill["half_spread"]
         lines.append(
-            f"touch: {number(middle)} {sign} half spread {number(fill['half_spread'])}"
+            f"touch: middle {number(middle)} {sign} half spread {number(fill['half_spread'])}"
             f" = {number(fill['touch'])}"
         )
     if "touch" in fill and "impact_pct" in fill:

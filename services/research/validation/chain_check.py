@@ -103,7 +103,7 @@ class ChainCheck:
             return  # its first ticks lie before what is checked
         if count != batch.count or digest != batch.sha256:
             message = (
-                f"ticks {batch.first_seq} to {batch.seq} were changed, added or removed:"
+                f"ticks {batch.first_seq} to {batch.seq} were changed, moved, added or removed:"
                 f" {count} are there, {batch.count} were committed"
             )
             self._findings.add(Rule.TICKS, link.seq, link.event_id, message)
