@@ -1,6 +1,6 @@
 """A record without a database: what the stages make of a market, as the writer would keep it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -9,7 +9,7 @@ from services.kernel.events import AnyEvent, Event
 from services.kernel.pipeline import Pipeline
 from services.persistence.chain import GENESIS, TICK_BATCH
 from services.persistence.recorder import RecordCursor, Recorder
-from services.research.record.reading import ChainLink, Span
+from services.research.record.reading import ChainLink, Span, split_position
 from tests.unit.kernel.random_market import RandomMarket
 
 BATCH = 50
@@ -80,17 +80,20 @@ class MemoryRecord:
         return changed
 
 
-def record_of(events: Sequence[AnyEvent]) -> MemoryRecord:
+def record_of(
+    events: Sequence[AnyEvent], text: Callable[[AnyEvent], bytes] = published
+) -> MemoryRecord:
     """The rows that the writer makes of published events, in batches.
 
     Args:
         events: In total order, with their places.
+        text: What was published of each.
     """
     recorder = Recorder(RecordCursor())
     rows: list[ChainLink | bytes] = []
     for start in range(0, len(events), BATCH):
         batch = events[start : start + BATCH]
-        bodies = [published(event) for event in batch]
+        bodies = [text(event) for event in batch]
         made = recorder.prepare(batch, bodies, upto=batch[-1].seq, epoch="epoch")
         recorder.accept(made)
         links = [_link(row) for row in made.event_rows]
@@ -131,5 +134,4 @@ def _link(row: tuple[object, ...]) -> ChainLink:
 def _seq(row: ChainLink | bytes) -> int:
     if isinstance(row, ChainLink):
         return row.seq
-    seq: int = codec.decode(row).seq
-    return seq
+    return split_position(row)[1]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
+from services.cli.json_option import last_line_json_option
 from services.cli.terminal import wide_console
 from services.research import bench_feed, bench_kernel, bench_pipeline, bench_store
 from services.research.bench_feed import BenchError, FeedPlan
@@ -79,7 +80,7 @@ def bench() -> None:
 @click.option("--rate", type=click.IntRange(min=100), default=1_000, show_default=True,
     help="Ticks per second of the latency phases.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def pipeline(ticks: int, seconds: int, rate: int, as_json: bool) -> None:
     """Latency and highest sustained rate of the whole pipeline, and the floor they stand on.
 
@@ -104,7 +105,7 @@ def pipeline(ticks: int, seconds: int, rate: int, as_json: bool) -> None:
     "--decisions", type=click.IntRange(min=100), default=10_000, show_default=True,
     help="Entry signals into the risk stage.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def kernel(ticks: int, decisions: int, as_json: bool) -> None:
     """Ticks and decisions per second of the stages on one core, and their ten largest costs.
 
@@ -145,7 +146,7 @@ def _largest_costs(title: str, rows: list[dict[str, Any]]) -> Table:
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
     help="Of the phase with cdb_ws; 30 shows whether memory grows.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     """What one cdb_ws takes from the fake exchange on loopback, and the floor it stands on.
 
@@ -179,7 +180,7 @@ def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     "--behind", type=click.IntRange(min=0), default=1_000_000, show_default=True,
     help="Events on the record when services and servers are killed; 0 leaves that out.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def store(rows: int, events: int, seconds: int, behind: int, as_json: bool) -> None:
     """Speed of the record: verify, validate, explain on a large database, the writer, restarts.
 

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.run_options import read_settings
 from services.cli.terminal import wide_console
 from services.kernel.settings import ALL_SPECS, SettingError
@@ -22,7 +23,7 @@ _DEFAULTS = {spec.name: str(spec.default) for spec in ALL_SPECS}
     "--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"),
     show_default=True,
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def config(assignments: tuple[str, ...], env_file: Path, as_json: bool) -> None:
     """Show every setting: value (secrets hidden), source, range, meaning."""
     try:

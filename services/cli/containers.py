@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.runtime.secrets import EnvFileError, GeneratedEnv, generate_env
 
 COMPOSE_FILE = Path("docker-compose.yml")
@@ -18,7 +19,7 @@ COMPOSE_FILE = Path("docker-compose.yml")
     "--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"),
     show_default=True,
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def init(env_file: Path, as_json: bool) -> None:
     """Write .env with generated passwords; what is there already is kept."""
     made = _generate(env_file)

@@ -16,8 +16,9 @@ from services.cdb_ws.recording.store import FolderBusyError
 from services.cdb_ws.sources.data_error import DataError
 from services.cli.data_fetch import fetch_data
 from services.cli.data_import import import_data
-from services.cli.data_options import FOLDER, JSON, data_folder, recordings_folder
+from services.cli.data_options import FOLDER, data_folder, recordings_folder
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import last_line_json_option
 from services.cli.terminal import wide_console
 from services.research import data_check, data_coverage
 from services.research.data_check import Report
@@ -34,7 +35,7 @@ def data() -> None:
 
 @data.command("ls", epilog="Example: claire data ls .claire/recordings")
 @click.argument("folders", type=FOLDER, nargs=-1)
-@JSON
+@last_line_json_option
 def list_data(folders: tuple[Path, ...], as_json: bool) -> None:
     """What data is there, from when to when, and how many holes it has.
 
@@ -82,7 +83,7 @@ def _show_coverage(found: Iterable[Coverage]) -> None:
 @click.option(
     "--repair", is_flag=True, help="First pack what a killed recorder left; recordings only."
 )
-@JSON
+@last_line_json_option
 def check_data(paths: tuple[Path, ...], repair: bool, as_json: bool) -> None:
     """Content, order, duplicates, holes and impossible prices of recordings, data sets and files.
 

@@ -14,8 +14,9 @@ from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.file_names import split_symbol
 from services.cdb_ws.sources.mexc.network import InternetNetwork
 from services.cdb_ws.sources.mexc.rest import MexcRest, hosts_for
-from services.cli.data_options import JSON, TO, data_folder, progress_bar
+from services.cli.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import last_line_json_option
 from services.cli.target import environment_values
 from services.research.data_fetch import INTERVALS, Fetched, Fetcher, FetchError, Wanted
 
@@ -45,7 +46,7 @@ Examples:
 @click.option("--funding/--no-funding", default=True, help="Whether to fetch funding rates.")
 @TO
 @click.option("--rest-url", help="Instead of MEXC_REST_URL.")
-@JSON
+@last_line_json_option
 def fetch_data(
     symbols: tuple[str, ...],
     days: int | None,

@@ -17,8 +17,9 @@ from services.cdb_ws.sources.file_names import (
     describe,
     split_symbol,
 )
-from services.cli.data_options import JSON, TO, data_folder, progress_bar
+from services.cli.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import last_line_json_option
 from services.research.data_import import (
     SIDES,
     TIME_UNITS,
@@ -65,7 +66,7 @@ Examples:
 @click.option("--contract-size", help="Base currency, or money, of one contract.")
 @click.option("--sides", default="", metavar="THEIRS=buy,...", help="Words for the taker's side.")
 @TO
-@JSON
+@last_line_json_option
 def import_data(
     files: tuple[Path, ...],
     exchange: str | None,

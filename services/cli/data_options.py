@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.runtime.embedded.home import Home
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
 TO = click.option(
     "--to", "folder", type=FOLDER, help="Folder of data sets.  [default: in CLAIRE_HOME]"
 )

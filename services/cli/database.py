@@ -5,6 +5,7 @@ import json
 import click
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.record_access import record_database
 from services.cli.target import Where, on_option
 from services.kernel.settings import SettingError
@@ -21,7 +22,7 @@ def db() -> None:
 
 
 @db.command(epilog="Example: claire db migrate")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def migrate(as_json: bool) -> None:
     """Bring the database to this program's schema; safe to run twice and at the same time.
 
@@ -54,7 +55,7 @@ def migrate(as_json: bool) -> None:
 @db.command(epilog="Example: claire db rebuild --check")
 @on_option
 @click.option("--check", is_flag=True, help="Only compare; exit code 1 when a row differs.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def rebuild(ctx: click.Context, where: Where | None, check: bool, as_json: bool) -> None:
     """Make every table that follows from events and market_data again, and compare the rows.

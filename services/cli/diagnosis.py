@@ -19,6 +19,7 @@ from rich.table import Table
 
 from services import __version__
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.target import environment_values
 from services.cli.terminal import wide_console
 from services.kernel.settings import SettingError
@@ -59,7 +60,7 @@ class Finding:
 
 
 @click.command(epilog="Example: claire doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check Python, servers, Docker, ports, disk, clock and settings."""

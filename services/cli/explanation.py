@@ -1,20 +1,23 @@
 """Questions to the record: explain, trace, why."""
 
 import json
+from collections.abc import Mapping
 
 import click
 from rich.text import Text
 from rich.tree import Tree
 
+from services.cli.event_line import describe
 from services.cli.failure import Failure
-from services.cli.observation import describe
-from services.cli.record_access import open_database_record
+from services.cli.json_option import json_option
+from services.cli.record_access import open_database_record, run_option
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
 from services.cli.utc_time import UtcTime
+from services.research.answered import Answered
 from services.research.explanation.archive import Archive, UnknownIdError
 from services.research.explanation.figures import moment
-from services.research.explanation.funnel import Part, funnel
+from services.research.explanation.funnel import Funnel, Part, funnel
 from services.research.explanation.remedies import miss_line, remedies
 from services.research.explanation.story import Node, tell
 from services.research.record.reading import RecordError
@@ -24,7 +27,7 @@ from services.research.record.runs import choose_run, runs_of
 @click.command(epilog="Example: claire explain 37218302898c7498c6327d7ece261b51")
 @click.argument("identity", metavar="ID")
 @on_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def explain(identity: str, where: Where | None, as_json: bool) -> None:
     """Tell the story of a signal, decision, order, trade, alert or event: why, and what came of it.
 
@@ -64,7 +67,7 @@ def _label(node: Node) -> Text:
 @click.command(epilog="Example: claire trace 37218302898c7498c6327d7ece261b51")
 @click.argument("correlation_id")
 @on_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
     """List everything that one signal led to, in order, with the time each step took."""
     with open_database_record(where) as record:
@@ -95,9 +98,9 @@ def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
 
 @click.command(epilog="Example: claire why --since 2026-05-21")
 @on_option
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option("--since", type=UtcTime(), default=0, help="From this event time on (UTC).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> None:
     """Say why there are trades or none: ticks, signals, decisions by reason, orders, results.
 
@@ -112,31 +115,50 @@ def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(found.to_json() | {"what_would_change_it": remedies(found)}))
         return
-    rejected = ", ".join(f"{reason} {n}" for reason, n in found.rejected.items()) or "none"
-    click.echo(
-        f"ticks     {found.ticks:>9,}  of which trades the strategy acts on {found.trades_seen:,}"
-    )
-    entries = found.signals - found.exits
-    click.echo(f"signals   {found.signals:>9,}  entries {entries:,}, exits {found.exits:,}")
-    click.echo(
-        f"decisions {found.signals - found.undecided:>9,}  approved {found.approved:,}, trimmed"
-        f" {found.trimmed:,}, rejected {sum(found.rejected.values()):,} ({rejected});"
-        f" undecided {found.undecided:,}"
-    )
-    exits = ", ".join(f"{origin} {n}" for origin, n in found.own_exits.items()) or "none"
-    click.echo(
-        f"orders    {found.orders:>9,}  from signals {found.approved + found.trimmed:,}, risk's own"
-        f" exits {sum(found.own_exits.values()):,} ({exits}), by hand {found.outside:,}"
-    )
-    results = ", ".join(f"{status} {n:,}" for status, n in found.results.items()) or "none"
-    click.echo(f"results   {sum(found.results.values()):>9,}  {results}")
-    click.echo(
-        "the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`"
-    )
+    _show_funnel(found)
     click.echo("what would have to change for more trades:")
     for line in remedies(found):
         click.echo(f"  {line}")
-    if found.nearest:
-        click.echo("nearest misses:")
+    click.echo("nearest misses:" if found.nearest else "nearest misses: no entry failed at a limit")
     for miss in found.nearest:
         click.echo(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")
+
+
+def _show_funnel(found: Funnel) -> None:
+    if found.began is not None and found.ended is not None:
+        click.echo(f"the market of {moment(found.began)} to {moment(found.ended)}")
+    entries = found.signals - found.exits
+    own = sum(found.own_exits.values())
+    rows = [
+        ("ticks", found.ticks, f"of which trades the strategy acts on {found.trades_seen:,}"),
+        ("signals", found.signals, f"entries {entries:,}, exits {found.exits:,}"),
+        ("on entries", found.on_entries.total, _answers(found.on_entries)),
+        ("on exits", found.on_exits.total, _answers(found.on_exits)),
+        ("undecided", found.undecided, "signals without a decision"),
+        (
+            "orders",
+            found.orders,
+            f"from entries {found.on_entries.passed:,}, from exits {found.on_exits.passed:,},"
+            f" risk's own exits {own:,}{_by_name(found.own_exits)}, by hand {found.outside:,}",
+        ),
+        ("results", sum(found.results.values()), _listed(found.results) or "none"),
+    ]
+    for name, count, told in rows:
+        if name != "undecided" or count:
+            click.echo(f"{name:<10} {count:>10,}  {told}")
+    click.echo(
+        "the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`"
+    )
+
+
+def _answers(answered: Answered) -> str:
+    rejected = f"rejected {answered.rejected.total():,}{_by_name(answered.rejected)}"
+    return f"approved {answered.approved:,}, trimmed {answered.trimmed:,}, {rejected}"
+
+
+def _by_name(counts: Mapping[str, int]) -> str:
+    return f" ({_listed(counts)})" if counts else ""
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())

@@ -6,6 +6,7 @@ import os
 import click
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.operator_channel import Answer, NoAnswerError, OperatorChannel
 from services.cli.run_options import control_message
 from services.cli.target import (
@@ -19,8 +20,6 @@ from services.kernel import topics
 from services.runtime.embedded.home import Home, HomeError
 from services.runtime.embedded.session import EmbeddedSession, SessionError
 from services.runtime.redis_address import RedisAddress
-
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 @click.command(epilog='Example: claire halt --reason "exchange maintenance"')

@@ -22,9 +22,10 @@ from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.mexc.engine_config import EngineConfig
 from services.cdb_ws.sources.mexc.network import InternetNetwork
 from services.cdb_ws.sources.mexc.rest import hosts_for
-from services.cli.data_options import FOLDER, JSON, recordings_folder
+from services.cli.data_options import FOLDER, recordings_folder
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
+from services.cli.json_option import last_line_json_option
 from services.cli.run_options import Duration
 from services.cli.target import environment_values
 from services.kernel.events import Alert
@@ -50,7 +51,7 @@ Examples:
 @click.option("--duration", type=Duration(), help="How long: 90s, 15m, 24h; else until Ctrl-C.")
 @click.option("--to", "folder", type=FOLDER, help="The recording.  [default: in CLAIRE_HOME]")
 @click.option("--frames/--no-frames", default=True, help="Whether raw frames are kept as well.")
-@JSON
+@last_line_json_option
 def record(
     symbols: str | None,
     top_n: int | None,

@@ -30,6 +30,12 @@ READER: Final = "claire_grafana"
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
+run_option = click.option(
+    "--run", "run_id", help="One run: its id, the beginning of it, or `last`."
+)
+"""For every command that may be asked about one run of a record."""
+
+
 def record_options(command: Command) -> Command:
     """For every command that reads a record: ``--on`` and ``--file``."""
     command = click.option(

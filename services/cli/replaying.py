@@ -1,6 +1,9 @@
 """What would have happened: replay."""
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +11,30 @@ import click
 from rich.table import Table
 
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import json_option
 from services.cli.progress import rows_bar
 from services.cli.record_access import open_record, record_options
 from services.cli.target import Where
 from services.cli.terminal import wide_console
+from services.kernel.codec import decode
+from services.kernel.events import RiskDecision
 from services.kernel.settings import SettingError
 from services.research.explanation import narration
-from services.research.explanation.figures import moment
+from services.research.explanation.figures import moment, money, percent
+from services.research.explanation.two_versions import compared
 from services.research.record.reading import Record, RecordError
 from services.research.record.runs import RecordedRun, choose_run, runs_of
 from services.research.verification.report import find_event
-from services.research.what_if.difference import Compared, Difference, compare, summary
+from services.research.what_if.difference import (
+    KEPT,
+    MEANINGS,
+    Change,
+    Compared,
+    Difference,
+    compare,
+)
 from services.research.what_if.rerun import Decided, parse_changes, recorded, rerun
+from services.research.what_if.tally import Tally, tally
 
 SHOWN = 20
 EXAMPLES = """\b
@@ -40,7 +55,7 @@ Examples:
     help="What to compare with: the decisions as recorded (default for runs in lock-step), or the"
     " same re-run with the recorded settings.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def replay(
     where: Where | None,
     file: Path | None,
@@ -66,10 +81,10 @@ def replay(
         except RecordError as error:
             raise Failure(str(error)) from None
     if as_json:
-        body = _to_json(before, after, found, cause) | {"run_id": run.run_id}
+        body = _to_json(tally(before), tally(after), found, cause) | {"run_id": run.run_id}
         click.echo(json.dumps(body | {"baseline": baseline, "set": settings}))
     else:
-        _show(before, after, found, cause, baseline)
+        _show(tally(before), tally(after), found, cause, baseline)
 
 
 def _before(record: Record, run: RecordedRun, baseline: str, *, quiet: bool) -> Decided:
@@ -79,29 +94,26 @@ def _before(record: Record, run: RecordedRun, baseline: str, *, quiet: bool) -> 
 
 
 def _cause(record: Record, run: RecordedRun, found: Compared) -> bytes | None:
-    if not found.differences:
+    if found.first is None:
         return None
-    return find_event(record, run.span, found.differences[0].decision.causation_id)
+    return find_event(record, run.span, found.first.decision.causation_id)
 
 
-def _to_json(
-    before: Decided, after: Decided, found: Compared, cause: bytes | None
-) -> dict[str, Any]:
-    first = found.differences[0] if found.differences else None
+def _to_json(before: Tally, after: Tally, found: Compared, cause: bytes | None) -> dict[str, Any]:
     return {
-        "before": summary(before),
-        "after": summary(after),
+        "before": before.to_json(),
+        "after": after.to_json(),
         "same": found.same,
         "differ": found.differ,
         "by_change": {str(change): n for change, n in found.by_change.items()},
-        "first_difference": None if first is None else _explained(first, cause),
+        "first_difference": None if found.first is None else _explained(found.first, cause),
         "differences": [
             {
                 "change": str(difference.change),
                 "timestamp": difference.decision.timestamp,
                 "symbol": difference.decision.symbol,
-                "before": _line(difference, "before"),
-                "after": _line(difference, "after"),
+                "before": _title(difference.before),
+                "after": _title(difference.after),
             }
             for difference in found.differences
         ],
@@ -109,8 +121,7 @@ def _to_json(
 
 
 def _explained(first: Difference, cause: bytes | None) -> dict[str, Any]:
-    def told(side: str) -> list[str] | None:
-        decision = getattr(first, side)
+    def told(decision: RiskDecision | None) -> list[str] | None:
         if decision is None:
             return None
         title, lines = narration.narrate(decision)
@@ -119,49 +130,89 @@ def _explained(first: Difference, cause: bytes | None) -> dict[str, Any]:
     return {
         "change": str(first.change),
         "cause": json.loads(cause) if cause else None,
-        "before": told("before"),
-        "after": told("after"),
+        "before": told(first.before),
+        "after": told(first.after),
     }
 
 
-def _line(difference: Difference, side: str) -> str:
-    decision = getattr(difference, side)
-    return narration.narrate(decision)[0] if decision else "no decision"
+def _title(decision: RiskDecision | None) -> str:
+    return narration.figures_of(decision)[0] if decision else "no decision"
 
 
-def _show(
-    before: Decided, after: Decided, found: Compared, cause: bytes | None, baseline: str
-) -> None:
-    console = wide_console()
-    table = Table("", f"before ({baseline})", "after", title="figures", title_justify="left")
-    ours, theirs = summary(before), summary(after)
-    for name, value in ours.items():
-        table.add_row(name, _cell(value), _cell(theirs[name]))
-    console.print(table)
-    kinds = ", ".join(f"{change} {n}" for change, n in found.by_change.most_common())
-    click.echo(f"decisions: {found.same:,} the same, {found.differ:,} differ ({kinds or 'none'})")
-    if not found.differences:
+def _show(before: Tally, after: Tally, found: Compared, cause: bytes | None, baseline: str) -> None:
+    wide_console().print(_figures(before, after, baseline))
+    click.echo(f"decisions: {found.same:,} the same, {found.differ:,} differ")
+    for change, times in found.by_change.most_common():
+        click.echo(f"  {times:>7,} {change}: {MEANINGS[change]}")
+    if found.first is not None:
+        _show_first(found.first, cause)
+        _show_list(found)
+
+
+def _figures(before: Tally, after: Tally, baseline: str) -> Table:
+    table = Table(title="decisions by what was asked for; money in quote", title_justify="left")
+    table.add_column("")
+    for heading in (f"before ({baseline})", "after"):
+        table.add_column(heading, justify="right")
+    for name, ours, theirs in _counts(before, after):
+        if ours or theirs:
+            table.add_row(name, f"{ours:,}", f"{theirs:,}")
+    table.add_row("equity", _told(before.equity, money), _told(after.equity, money))
+    table.add_row("fees", _told(before.fees, money), _told(after.fees, money))
+    drawdowns = (_told(side.max_drawdown_pct, percent) for side in (before, after))
+    table.add_row("largest drawdown", *drawdowns)
+    return table
+
+
+def _counts(before: Tally, after: Tally) -> Iterator[tuple[str, int, int]]:
+    """Every count with its name; those of a part add up to the line that is less indented."""
+    yield "signals", before.signals, after.signals
+    kinds = (("entries", before.entries, after.entries), ("exits", before.exits, after.exits))
+    for kind, ours, theirs in kinds:
+        yield f"  {kind} approved", ours.approved, theirs.approved
+        yield f"  {kind} trimmed", ours.trimmed, theirs.trimmed
+        yield f"  {kind} rejected", ours.rejected.total(), theirs.rejected.total()
+        yield from _by_name(ours.rejected, theirs.rejected)
+    yield "  undecided", before.undecided, after.undecided
+    yield "risk's own exits", before.own_exits.total(), after.own_exits.total()
+    yield from _by_name(before.own_exits, after.own_exits)
+    yield "orders", before.orders, after.orders
+    yield "fills", before.fills, after.fills
+
+
+def _by_name(ours: Counter[str], theirs: Counter[str]) -> Iterator[tuple[str, int, int]]:
+    for name, _ in (ours + theirs).most_common():
+        yield f"    {name}", ours[name], theirs[name]
+
+
+def _told(value: Decimal | None, told: Callable[[Decimal], str]) -> str:
+    return "-" if value is None else told(value)
+
+
+def _show_first(first: Difference, cause: bytes | None) -> None:
+    click.echo(f"the first that differs ({first.change}), at {moment(first.decision.timestamp)}:")
+    if cause:
+        event = decode(cause)
+        click.echo(f"    caused by {narration.figures_of(event)[0]} ({event.event_id})")
+    click.echo("    - before, + after")
+    for line in compared(first.before, first.after):
+        click.echo(f"    {line}")
+
+
+def _show_list(found: Compared) -> None:
+    """The first differences, without those that only have other figures."""
+    weighty = [d for d in found.differences if d.change is not Change.FIGURES]
+    if not weighty:
         return
-    click.echo("the first that differs:")
-    told = _explained(found.differences[0], cause)
-    if told["cause"]:
-        click.echo(f"  caused by {told['cause']['type']} {told['cause']['event_id']}")
-    for side in ("before", "after"):
-        click.echo(f"  {side}:")
-        for line in told[side] or ["no decision"]:
-            click.echo(f"    {line}")
     listing = Table("time (UTC)", "change", "before", "after", title="decisions that differ")
-    for difference in found.differences[:SHOWN]:
+    for difference in weighty[:SHOWN]:
         listing.add_row(
-            moment(difference.decision.timestamp),
+            moment(difference.decision.timestamp).removesuffix(" UTC"),
             difference.change,
-            _line(difference, "before"),
-            _line(difference, "after"),
+            _title(difference.before),
+            _title(difference.after),
         )
-    console.print(listing)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {n}" for name, n in value.items()) or "-"
-    return "-" if value is None else str(value)
+    wide_console().print(listing)
+    left = found.differ - found.by_change[Change.FIGURES] - len(weighty[:SHOWN])
+    if left > 0:
+        click.echo(f"and {left:,} more; --json lists the first {KEPT:,}")

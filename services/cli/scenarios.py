@@ -11,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from services.cli.failure import BadInput
+from services.cli.json_option import last_line_json_option
 from services.cli.terminal import wide_console
 from services.research.scenarios import runner
 from services.research.scenarios.runner import Outcome
@@ -23,7 +24,7 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 @click.argument(
     "places", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE.yaml | FOLDER]..."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def run_scenarios(places: tuple[Path, ...], as_json: bool) -> None:
     """Play market situations through the stages and compare with what is expected of each.
 

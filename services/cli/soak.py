@@ -11,6 +11,7 @@ from rich.table import Table
 
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
+from services.cli.json_option import last_line_json_option
 from services.cli.terminal import wide_console
 from services.research import soak_feed, soak_run
 from services.research.soak_feed import Outcome
@@ -28,7 +29,7 @@ def soak() -> None:
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Play this one only, and show its trace.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one for each core.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@last_line_json_option
 def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     """The market feed against a fake exchange that fails in every way it knows.
 

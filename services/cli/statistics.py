@@ -1,6 +1,7 @@
 """The figures of a run: stats."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
@@ -9,6 +10,7 @@ import click
 from rich.table import Table
 
 from services.cli.failure import Failure
+from services.cli.json_option import json_option
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
@@ -24,7 +26,7 @@ from services.research.trading_statistics import Statistics, TradeFigures
 @on_option
 @click.option("--run", "run_id", default="last", show_default=True, help="Which run.")
 @click.option("--days", "by_day", is_flag=True, help="Its UTC days instead, one row each.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None:
     """Show what a run earned and cost: trades by symbol, orders, slippage, drawdown, events."""
     with open_database_record(where) as record:
@@ -44,7 +46,8 @@ def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None
 
 def _show(found: Statistics) -> None:
     console = wide_console()
-    table = Table(title=f"closed trades of run {found.run_id[:12]}", title_justify="left")
+    title = f"closed trades of run {found.run_id[:12]}; money in quote, profit after all fees"
+    table = Table(title=title, title_justify="left")
     for heading in ("symbol", "trades", "won", "profit", "fees", "average win", "average loss"):
         table.add_column(heading, justify="left" if heading == "symbol" else "right")
     for heading in ("profit factor", "expectancy", "largest loss", "held (median)"):
@@ -52,22 +55,12 @@ def _show(found: Statistics) -> None:
     for row in (*found.symbols, found.total):
         table.add_row(*_cells(row))
     console.print(table)
-    account = found.account
-    if account["equity"] is not None:
-        click.echo(
-            f"equity {_money(account['equity'])}, realised {_money(account['realised_profit'])},"
-            f" unrealised {_money(account['unrealised_profit'])}, fees {_money(account['fees'])},"
-            f" funding {_money(account['funding'])}"
-        )
-        click.echo(
-            f"largest drawdown {percent(account['max_drawdown_pct'] or Decimal(0))}, worst day"
-            f" {percent(account['worst_day_pct'] or Decimal(0))}"
-        )
+    _show_account(found.account)
     click.echo("orders: " + (", ".join(f"{s} {n:,}" for s, n in found.orders.items()) or "none"))
     click.echo(
-        f"fills: slippage median {number(found.slippage_bps[0])} bp, 95 %"
+        f"fills: slippage median {number(found.slippage_bps[0])} bp, 95th percentile"
         f" {number(found.slippage_bps[1])} bp; latency median {number(found.latency_ms[0])} ms,"
-        f" 95 % {number(found.latency_ms[1])} ms"
+        f" 95th percentile {number(found.latency_ms[1])} ms"
     )
     click.echo("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
 
@@ -98,6 +91,23 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _show_account(account: Mapping[str, Decimal | None]) -> None:
+    began, equity = account["start_equity"], account["equity"]
+    if began is None or equity is None:
+        return
+    change = f" ({percent((equity - began) / began)})" if began > 0 else ""
+    click.echo(f"equity {_money(began)} -> {_money(equity)}{change}")
+    click.echo(
+        f"account: realised {_money(account['realised_profit'])}, unrealised"
+        f" {_money(account['unrealised_profit'])}, fees {_money(account['fees'])}, funding"
+        f" {_money(account['funding'])}"
+    )
+    click.echo(
+        f"largest drawdown {percent(account['max_drawdown_pct'] or Decimal(0))}, worst day"
+        f" {percent(account['worst_day_pct'] or Decimal(0))}"
+    )
 
 
 def _cells(row: TradeFigures) -> tuple[str, ...]:

@@ -16,9 +16,8 @@ from services.runtime.acl import OPERATOR
 from services.runtime.embedded.home import Home
 from services.runtime.http_ports import HTTP_PORTS
 from services.runtime.redis_address import RedisAddress
-from services.runtime.secrets import password_variable
+from services.runtime.secrets import FROM_FILES, password_variable
 from services.runtime.setting_layers import Layers
-from services.runtime.settings import SECRETS
 
 Where = Literal["embedded", "compose"]
 
@@ -112,7 +111,9 @@ def environment_values() -> Mapping[str, str]:
     """
     env_file = Path(os.environ.get("CDB_ENV_FILE") or ".env")
     try:
-        layers = Layers.read(environ=os.environ, env_file=env_file, overrides={}, secrets=SECRETS)
+        layers = Layers.read(
+            environ=os.environ, env_file=env_file, overrides={}, secrets=FROM_FILES
+        )
     except SettingError as error:
         raise Failure(str(error)) from None
     return layers.values

@@ -2,22 +2,31 @@
 
 import json
 import time
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import click
 
+from services.cli.divergence import divergence_lines
 from services.cli.failure import BadInput, Failure
+from services.cli.json_option import json_option
 from services.cli.progress import rows_bar
-from services.cli.record_access import open_database_record, open_record, record_options
+from services.cli.record_access import (
+    open_database_record,
+    open_record,
+    record_options,
+    run_option,
+)
 from services.cli.target import Where, on_option
 from services.cli.utc_time import UtcTime
-from services.research.explanation.figures import moment
+from services.research.explanation.figures import counted
 from services.research.record import exported
 from services.research.record.reading import Record, RecordError, Span
-from services.research.record.runs import RecordedRun, choose_run, runs_of
+from services.research.record.runs import RecordedRun, choose_run, runs_of, span_of, spans_within
 from services.research.validation import validation
-from services.research.validation.findings import MEANINGS
+from services.research.validation.findings import KEPT, MEANINGS
 from services.research.validation.validation import Head, Validated
 from services.research.verification import report
 from services.research.verification.reexecution import (
@@ -40,7 +49,7 @@ Examples:
 
 @click.command(epilog=VERIFY_EXAMPLES)
 @record_options
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option("--since", type=UtcTime(), help="Compare from this event time on (UTC).")
 @click.option("--until", type=UtcTime(), help="Stop at this event time (UTC).")
 @click.option(
@@ -51,7 +60,7 @@ Examples:
     help="`stages`: each stage on its recorded input. `kernel`: all stages in one process on the"
     " recorded market, for runs in lock-step (`--speed max`).",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -71,14 +80,15 @@ def verify(
         raise BadInput("--until is not later than --since; nothing lies between them")
     with open_record(where, file) as record:
         try:
-            runs = _chosen(runs_of(record), run_id, since, until)
+            runs = runs_of(record)
+            chosen = runs if run_id is None else [choose_run(runs, run_id)]
+            spans = spans_within(chosen, since or 0, until)
             if against == "kernel":
-                _check_lockstep(runs)
-            span = Span(runs[0].span.after, runs[-1].span.upto)
+                _check_lockstep(chosen, spans)
             began = time.monotonic()
-            found = _reexecute(record, span, Window(since or 0, until), against, quiet=as_json)
+            found = _reexecute(record, spans, Window(since or 0, until), against, quiet=as_json)
             seconds = time.monotonic() - began
-            figures = report.to_json(found, record, span)
+            figures = report.to_json(found, record, Span(spans[0].after, spans[-1].upto))
         except RecordError as error:
             raise Failure(str(error)) from None
     figures |= {
@@ -94,26 +104,10 @@ def verify(
     ctx.exit(1 if figures["divergences"] else 0)
 
 
-def _chosen(
-    runs: list[RecordedRun], run_id: str | None, since: int | None, until: int | None
-) -> list[RecordedRun]:
-    """The runs that are to be re-executed: whole ones, because a stage begins with its run."""
-    if run_id is not None:
-        return [choose_run(runs, run_id)]
-    chosen = [
-        number
-        for number, run in enumerate(runs)
-        if run.last_at >= (since or 0) and (until is None or run.first_at <= until)
-    ]
-    if not chosen:
-        times = f"{moment(runs[0].first_at)} to {moment(runs[-1].last_at)}"
-        raise RecordError(f"no run lies in that time; the record has the markets of {times}")
-    return runs[chosen[0] : chosen[-1] + 1]
-
-
-def _check_lockstep(runs: list[RecordedRun]) -> None:
+def _check_lockstep(runs: list[RecordedRun], spans: list[Span]) -> None:
     for run in runs:
-        if not run.lockstep:
+        wanted = any(span.after <= run.span.after < span.upto for span in spans)
+        if wanted and not run.lockstep:
             raise BadInput(
                 f"run {run.run_id[:12]} was not in lock-step: on the bus its events may stand in"
                 " another order than in one process; verify it without --against kernel"
@@ -121,37 +115,39 @@ def _check_lockstep(runs: list[RecordedRun]) -> None:
 
 
 def _reexecute(
-    record: Record, span: Span, window: Window, against: str, *, quiet: bool
+    record: Record, spans: list[Span], window: Window, against: str, *, quiet: bool
 ) -> Reexecuted:
     again = reexecute if against == "stages" else reexecute_in_kernel
-    with rows_bar("re-executing", span, quiet=quiet) as advance:
-        return again(record.bodies(span), window=window, progress=advance)
+    parts = []
+    for span in spans:
+        with rows_bar("re-executing", span, quiet=quiet) as advance:
+            parts.append(again(record.bodies(span), window=window, progress=advance))
+    return reduce(add, parts)
 
 
 def _show(figures: dict[str, Any]) -> None:
     stages = ", ".join(f"{n:,} by {name}" for name, n in figures["decisions_by_stage"].items())
     click.echo(
         f"{figures['events']:,} events re-executed in {figures['seconds']:.1f} s"
-        f" ({figures['events_per_s']:,}/s), {len(figures['runs'])} run(s)"
+        f" ({figures['events_per_s']:,}/s), {counted(len(figures['runs']), 'run')}"
     )
     click.echo(f"{figures['decisions']:,} outputs compared: {stages or 'none'}")
     if figures["pending"]:
-        click.echo(f"{figures['pending']:,} outputs of the run in progress are not recorded yet")
+        click.echo(
+            f"{figures['pending']:,} of them are not in the record, which has no end of that run:"
+            " it goes on, or was stopped"
+        )
     if figures["lost_and_named"]:
         click.echo(f"{figures['lost_and_named']:,} outputs lie in a part that is recorded as lost")
     others = sorted({v for v in figures["runs"].values() if v != figures["code_version"]})
     if others:
         click.echo(f"recorded by code {', '.join(others)}; this is {figures['code_version']}")
-    first = figures["first_divergence"]
-    if first is None:
+    if figures["first_divergence"] is None:
         click.echo("divergences: 0. The record is what this code decides on this data.")
-        return
-    click.echo(f"divergences: {figures['divergences']:,}. The first:")
-    click.echo(f"  {first['kind']} {first['stage']}, event {first['event_id']} at {first['seq']}")
-    if first["fields"]:
-        click.echo(f"  fields that differ: {', '.join(first['fields'])}")
-    for name in ("cause", "recorded", "reexecuted"):
-        click.echo(f"  {name}: {json.dumps(first[name], indent=2) if first[name] else 'nothing'}")
+    else:
+        click.echo(f"divergences: {figures['divergences']:,}. The first:")
+        for line in divergence_lines(figures["first_divergence"]):
+            click.echo(f"  {line}")
 
 
 class ChainHead(click.ParamType[Head]):
@@ -170,14 +166,14 @@ class ChainHead(click.ParamType[Head]):
 
 @click.command(epilog="Example: claire validate --run last --json")
 @record_options
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option(
     "--head",
     type=ChainHead(),
     help="SEQ:HASH as a log, `claire validate` or the writer's status page told it earlier; the"
     " record must still contain it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 @click.pass_context
 def validate(
     ctx: click.Context,
@@ -193,7 +189,7 @@ def validate(
     """
     with open_record(where, file) as record:
         try:
-            span = choose_run(runs_of(record), run_id).span if run_id else record.whole()
+            span = span_of(record, run_id)
             with rows_bar("checking", span, quiet=as_json) as advance:
                 found = validation.validate(record, span, advance, head=head)
         except RecordError as error:
@@ -210,32 +206,43 @@ def _show_validation(found: Validated) -> None:
     click.echo(f"{found.rows:,} rows, seq {found.span.after + 1} to {found.span.upto}: {counts}")
     click.echo(f"chain head {found.span.upto}:{found.chain_head}")
     if found.pending:
-        click.echo(f"{found.pending:,} not answered yet by the run in progress")
+        click.echo(
+            f"{found.pending:,} not answered yet by a run without a recorded end: it goes on, or"
+            " was stopped"
+        )
     if found.excused:
         click.echo(f"{found.excused:,} lie in a part that is recorded as lost")
     for rule, meaning in MEANINGS.items():
         broken = found.findings.by_rule[rule]
-        click.echo(f"  {'ok' if not broken else f'{broken:,} x':<8} {rule:<18} {meaning}")
+        click.echo(f"  {'ok' if not broken else f'{broken:,} broken':<10} {rule:<18} {meaning}")
+    total = found.findings.total
+    if not total:
+        click.echo("every rule holds: the record can be true")
+        return
+    click.echo(f"the record is not true: {counted(total, 'finding')}, as they were met")
     for finding in found.findings.first[:SHOWN_FINDINGS]:
-        where = f"row {finding.seq}" if finding.seq else "missing"
-        click.echo(f"{finding.rule} {where}, event {finding.event_id}: {finding.message}")
+        where = f"row {finding.seq}" if finding.seq else "no row"
+        event = f", event {finding.event_id}" if finding.event_id else ""
+        click.echo(f"  {finding.rule} {where}{event}: {finding.message}")
+    if total > SHOWN_FINDINGS:
+        click.echo(f"  and {total - SHOWN_FINDINGS:,} more; --json lists the first {KEPT:,}")
 
 
 @click.command(epilog="Example: claire export --run last --out yesterday.jsonl.gz")
 @on_option
-@click.option("--run", "run_id", help="One run: its id, the beginning of it, or `last`.")
+@run_option
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write; an existing one is replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def export(where: Where | None, run_id: str | None, out: Path, as_json: bool) -> None:
     """Write the record, its hash chain included, to a file that verify and validate read."""
     with open_database_record(where) as record:
         try:
-            span = choose_run(runs_of(record), run_id).span if run_id else record.whole()
+            span = span_of(record, run_id)
             rows = exported.export(record, span, out)
         except (RecordError, OSError) as error:
             raise Failure(f"{out}: {error}") from None

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, Final
+from statistics import median
+from typing import Any, Final, NamedTuple
 
+from services.kernel.codec import decode
+from services.kernel.events import OrderResult
+from services.research.explanation.figures import number
+from services.research.opening_fees import OpeningFees
 from services.runtime.database import Connection
 
 ZERO: Final = Decimal(0)
@@ -12,9 +17,11 @@ ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class TradeFigures:
-    """Closed trades of one symbol, or of all. Money in quote currency, after fees.
+    """Closed trades of one symbol, or of all. Money in quote currency.
 
     Attributes:
+        profit: After the fees of opening and closing; funding is the account's.
+        fees: Of opening and closing.
         wins: Trades that earned more than nothing.
         profit_factor: What the winners earned over what the others lost; None without losers.
         expectancy: Average profit of a trade.
@@ -42,7 +49,7 @@ class Statistics:
         total: Over all symbols.
         orders: By status.
         slippage_bps, latency_ms: Median and 95th percentile over all fills.
-        account: Equity at the end, drawdowns, fees, funding.
+        account: Equity at the beginning and end, drawdowns, fees, funding.
         events: Recorded rows by type; ticks by kind.
     """
 
@@ -72,36 +79,76 @@ def compute(connection: Connection, run_id: str) -> Statistics:
     def rows(statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement, {"run": run_id}).fetchall()
 
-    figures = [_figures(row) for row in rows(_TRADES)]
+    trades = _trades(rows(_TRADES), rows(_FILLS))
     execution = rows(_EXECUTION)[0]
-    account = rows(_ACCOUNT)
+    account = rows(_ACCOUNT) or [(None,) * len(_ACCOUNT_NAMES)]
     return Statistics(
         run_id=run_id,
-        total=next(row for row in figures if not row.symbol),
-        symbols=tuple(row for row in figures if row.symbol),
+        total=_figures("", trades),
+        symbols=tuple(
+            _figures(symbol, [trade for trade in trades if trade.symbol == symbol])
+            for symbol in sorted({trade.symbol for trade in trades})
+        ),
         orders={str(status): int(count) for status, count in rows(_ORDERS)},
         slippage_bps=(execution[0], execution[1]),
         latency_ms=(execution[2], execution[3]),
-        account=dict(zip(_ACCOUNT_NAMES, account[0] if account else [None] * 7, strict=True)),
+        account=dict(
+            zip(
+                _ACCOUNT_NAMES, account[0] if account else [None] * len(_ACCOUNT_NAMES), strict=True
+            )
+        ),
         events={str(kind): int(count) for kind, count in rows(_EVENTS)},
     )
 
 
-def _figures(row: tuple[Any, ...]) -> TradeFigures:
-    symbol, trades, wins, profit, fees, won, lost, worst, held = row
-    losers = trades - wins
+class _Trade(NamedTuple):
+    """A closed trade.
+
+    Attributes:
+        net: Profit after ``fees``.
+        fees: Of opening and closing.
+        held_s: How long it was open, in seconds.
+    """
+
+    symbol: str
+    net: Decimal
+    fees: Decimal
+    held_s: Decimal
+
+
+def _trades(rows: list[tuple[Any, ...]], fills: list[tuple[Any, ...]]) -> list[_Trade]:
+    """The closed trades, each with its part of the fees that opened it."""
+    opening, opened_for = OpeningFees(), {}
+    for (body,) in fills:
+        fill = decode(body.encode())
+        assert isinstance(fill, OrderResult)
+        if fill.filled_quantity > 0:
+            opened_for[fill.event_id] = opening.closed_by(fill)
+    found = []
+    for trade_id, symbol, gross, closing, held_s in rows:
+        fees = closing + opened_for[trade_id]
+        found.append(_Trade(symbol, gross - fees, fees, held_s))
+    return found
+
+
+def _figures(symbol: str, trades: list[_Trade]) -> TradeFigures:
+    won = [trade.net for trade in trades if trade.net > 0]
+    lost = [trade.net for trade in trades if trade.net <= 0]
+    profit = sum((trade.net for trade in trades), ZERO)
+    losses = sum(lost, ZERO)
+    held = median(trade.held_s for trade in trades) if trades else None
     return TradeFigures(
-        symbol=symbol or "",
-        trades=trades,
-        wins=wins,
+        symbol=symbol,
+        trades=len(trades),
+        wins=len(won),
         profit=profit,
-        fees=fees,
-        average_win=_mean(won, wins),
-        average_loss=_mean(lost, losers),
-        profit_factor=_quotient(won, -lost) if lost else None,
-        expectancy=_mean(profit, trades),
-        largest_loss=worst if worst is not None and worst < 0 else None,
-        held_seconds=held,
+        fees=sum((trade.fees for trade in trades), ZERO),
+        average_win=_mean(sum(won, ZERO), len(won)),
+        average_loss=_mean(losses, len(lost)),
+        profit_factor=_quotient(sum(won, ZERO), -losses) if losses else None,
+        expectancy=_mean(profit, len(trades)),
+        largest_loss=min(lost, default=None),
+        held_seconds=None if held is None else held.quantize(Decimal("0.001")),
     )
 
 
@@ -115,7 +162,7 @@ def _quotient(value: Decimal, by: Decimal) -> Decimal:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return number(value)
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -124,16 +171,11 @@ def _plain(value: Any) -> Any:
 
 
 _TRADES: Final = """
-    WITH closed AS (
-        SELECT symbol, profit_loss - fees AS net, fees,
-               extract(epoch FROM closed_at - opened_at) AS held
-        FROM trades WHERE run_id = %(run)s
-    )
-    SELECT symbol, count(*), count(*) FILTER (WHERE net > 0), coalesce(sum(net), 0),
-           coalesce(sum(fees), 0), coalesce(sum(net) FILTER (WHERE net > 0), 0),
-           coalesce(sum(net) FILTER (WHERE net <= 0), 0), min(net),
-           round((percentile_cont(0.5) WITHIN GROUP (ORDER BY held))::numeric, 3)
-    FROM closed GROUP BY GROUPING SETS ((symbol), ()) ORDER BY symbol NULLS FIRST
+    SELECT trade_id, symbol, profit_loss, fees, extract(epoch FROM closed_at - opened_at)
+    FROM trades WHERE run_id = %(run)s ORDER BY seq
+"""
+_FILLS: Final = """
+    SELECT body::text FROM events WHERE run_id = %(run)s AND type = 'order_result' ORDER BY seq
 """
 _ORDERS: Final = """
     SELECT status, count(*) FROM orders WHERE run_id = %(run)s GROUP BY status ORDER BY status
@@ -146,11 +188,12 @@ _EXECUTION: Final = """
     FROM orders WHERE run_id = %(run)s AND filled_quantity > 0
 """
 _ACCOUNT_NAMES: Final = (
-    *("equity", "realised_profit", "unrealised_profit", "fees", "funding"),
+    *("start_equity", "equity", "realised_profit", "unrealised_profit", "fees", "funding"),
     *("max_drawdown_pct", "worst_day_pct"),
 )
 _ACCOUNT: Final = """
-    SELECT equity, realised_profit, unrealised_profit, fees, funding, max_drawdown_pct,
+    SELECT (SELECT equity FROM portfolio_snapshots WHERE run_id = %(run)s ORDER BY seq LIMIT 1),
+           equity, realised_profit, unrealised_profit, fees, funding, max_drawdown_pct,
            worst_day_pct
     FROM portfolio_snapshots WHERE run_id = %(run)s ORDER BY seq DESC LIMIT 1
 """

@@ -34,6 +34,9 @@ GENERATED: Final = (
 )
 """Variables that are passwords; no default exists for any of them."""
 
+FROM_FILES: Final = (*GENERATED, "MEXC_API_KEY", "MEXC_API_SECRET")
+"""Variables that may be given as a file, ``NAME_FILE``, instead."""
+
 ACL_FILE: Final = "redis_users.acl"
 EXAMPLE: Final = Path(__file__).parents[2] / ".env.example"
 

@@ -22,6 +22,16 @@ def money(value: Decimal) -> str:
     return f"{value:,.2f}"
 
 
+def counted(number: int, what: str) -> str:
+    """How many there are of something."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def times(number: int) -> str:
+    """How often."""
+    return "once" if number == 1 else f"{number:,} times"
+
+
 def percent(fraction: Decimal) -> str:
     """A fraction as per cent."""
     return f"{number((fraction * _HUNDRED).quantize(Decimal('0.0001')))} %"

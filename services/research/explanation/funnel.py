@@ -1,12 +1,18 @@
 """Where signals went: a sum that always adds up, and what came nearest to a trade."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from services.kernel.events import LayerVerdict
 from services.persistence.tables import time_of
+from services.research.answered import Answered
+from services.research.explanation.limits import LIMITS
 from services.runtime.database import Connection
 
 NEAREST: Final = 5
@@ -52,22 +58,25 @@ class Funnel:
 
     Attributes:
         trades_seen: Ticks of kind ``trade`` that were not backfilled.
+        began, ended: Event time of the first and last tick, Unix ms; None without one.
+        signals, exits: All signals, and those that only reduce.
         undecided: Signals without a decision yet, of a run in progress.
-        rejected: Signals by reason.
+        on_entries, on_exits: How signals that open, and that only reduce, were decided.
         own_exits: Orders that risk made itself, by origin.
         outside: Orders posted by hand.
         results: Orders by their status and reason; ``PENDING`` ones have not ended.
-        nearest: The rejected entries that came nearest to passing.
+        nearest: The rejected entries that came nearest to passing a limit.
     """
 
+    began: int | None
+    ended: int | None
     ticks: int
     trades_seen: int
     signals: int
     exits: int
     undecided: int
-    approved: int
-    trimmed: int
-    rejected: Mapping[str, int]
+    on_entries: Answered
+    on_exits: Answered
     own_exits: Mapping[str, int]
     outside: int
     orders: int
@@ -75,28 +84,37 @@ class Funnel:
     nearest: tuple[Miss, ...]
 
     @property
+    def rejected(self) -> Counter[str]:
+        """All signals that were rejected, by reason."""
+        return self.on_entries.rejected + self.on_exits.rejected
+
+    @property
     def adds_up(self) -> bool:
         """Whether every signal and every order is accounted for."""
-        decided = self.approved + self.trimmed + sum(self.rejected.values())
-        ordered = self.approved + self.trimmed + sum(self.own_exits.values()) + self.outside
+        decided = self.on_entries.total + self.on_exits.total
+        passed = self.on_entries.passed + self.on_exits.passed
         ended = sum(self.results.values())
         return (
             self.signals == decided + self.undecided
-            and self.orders == ordered
+            and self.orders == passed + sum(self.own_exits.values()) + self.outside
             and self.orders == ended
         )
 
     def to_json(self) -> dict[str, Any]:
         """The funnel as JSON values; decimals as text."""
         return {
+            "from": self.began,
+            "to": self.ended,
             "ticks": self.ticks,
             "trades_seen": self.trades_seen,
             "signals": self.signals,
             "of_which_exits": self.exits,
             "undecided": self.undecided,
-            "approved": self.approved,
-            "trimmed": self.trimmed,
-            "rejected": dict(self.rejected),
+            "approved": self.on_entries.approved + self.on_exits.approved,
+            "trimmed": self.on_entries.trimmed + self.on_exits.trimmed,
+            "rejected": dict(self.rejected.most_common()),
+            "entries": msgspec.to_builtins(self.on_entries),
+            "exits": msgspec.to_builtins(self.on_exits),
             "own_exits": dict(self.own_exits),
             "orders_by_hand": self.outside,
             "orders": self.orders,
@@ -122,18 +140,21 @@ def funnel(connection: Connection, part: Part) -> Funnel:
         part: Which part of it.
     """
     ask = _Asker(connection, part)
-    ticks, trades_seen = ask.row(_TICKS)
+    ticks, trades_seen, began, ended = ask.row(_TICKS)
     signals, exits, undecided = ask.row(_SIGNALS)
-    verdicts = ask.counts(_VERDICTS)
+    on_entries, on_exits = Answered(), Answered()
+    for reduce_only, verdict, reason, times in ask.rows(_VERDICTS):
+        (on_exits if reduce_only else on_entries).add(verdict, reason, times)
     return Funnel(
+        began=_unix_ms(began),
+        ended=_unix_ms(ended),
         ticks=ticks,
         trades_seen=trades_seen,
         signals=signals,
         exits=exits,
         undecided=undecided,
-        approved=verdicts.get("APPROVED", 0),
-        trimmed=verdicts.get("TRIMMED", 0),
-        rejected=ask.counts(_REJECTED),
+        on_entries=on_entries,
+        on_exits=on_exits,
         own_exits=ask.counts(_OWN_EXITS),
         outside=ask.row(_OUTSIDE)[0],
         orders=ask.row(_ORDERS)[0],
@@ -150,6 +171,7 @@ class _Asker:
             "since": time_of(part.since),
             "fail": LayerVerdict.FAIL.value,
             "nearest": NEAREST,
+            "limits": list(LIMITS),
         }
 
     def rows(self, statement: str) -> list[Any]:
@@ -160,6 +182,10 @@ class _Asker:
 
     def counts(self, statement: str) -> dict[str, int]:
         return {str(name): int(number) for name, number in self.rows(statement)}
+
+
+def _unix_ms(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp() * 1000)
 
 
 def _miss(row: tuple[Any, ...]) -> Miss:
@@ -173,7 +199,8 @@ def _miss(row: tuple[Any, ...]) -> Miss:
 _PART: Final = '(%(run)s::text IS NULL OR run_id = %(run)s) AND "timestamp" >= %(since)s'
 _TICKS: Final = f"""
     SELECT count(*) FILTER (WHERE kind <> 'clock'),
-           count(*) FILTER (WHERE kind = 'trade' AND NOT backfill)
+           count(*) FILTER (WHERE kind = 'trade' AND NOT backfill),
+           min("timestamp"), max("timestamp")
     FROM market_data WHERE {_PART}
 """  # noqa: S608 - a constant
 _SIGNALS: Final = f"""
@@ -182,14 +209,11 @@ _SIGNALS: Final = f"""
                SELECT 1 FROM risk_decisions AS d WHERE d.signal_id = s.signal_id))
     FROM signals AS s WHERE {_PART}
 """  # noqa: S608
-_SIGNAL_DECISIONS: Final = f"""
-    FROM risk_decisions WHERE {_PART} AND signal_id IN (SELECT signal_id FROM signals WHERE {_PART})
+_VERDICTS: Final = f"""
+    SELECT reduce_only, verdict, reason, count(*) FROM risk_decisions
+    WHERE {_PART} AND signal_id IN (SELECT signal_id FROM signals WHERE {_PART})
+    GROUP BY reduce_only, verdict, reason ORDER BY count(*) DESC, reason
 """  # noqa: S608
-_VERDICTS: Final = f"SELECT verdict, count(*) {_SIGNAL_DECISIONS} GROUP BY verdict"
-_REJECTED: Final = f"""
-    SELECT reason, count(*) {_SIGNAL_DECISIONS} AND verdict = 'REJECTED'
-    GROUP BY reason ORDER BY count(*) DESC, reason
-"""
 _SUBMITTED: Final = "(%(run)s::text IS NULL OR run_id = %(run)s) AND submitted_at >= %(since)s"
 _OWN_EXITS: Final = f"""
     SELECT origin, count(*) FROM orders WHERE {_SUBMITTED} AND NOT external AND origin <> 'signal'
@@ -211,6 +235,7 @@ _NEAREST: Final = f"""
                count(*) OVER (PARTITION BY d.event_id) AS failures
         FROM (SELECT * FROM risk_decisions
               WHERE {_PART} AND verdict = 'REJECTED' AND NOT reduce_only
+              AND reason = ANY(%(limits)s)
               ORDER BY seq DESC LIMIT 20000) AS d
         CROSS JOIN LATERAL jsonb_array_elements(d.layers) AS l
         WHERE l->>'verdict' = %(fail)s

@@ -16,37 +16,49 @@ from services.kernel.events import (
     PortfolioSnapshot,
     RiskDecision,
     RunStarted,
+    Side,
     Signal,
     TradingStateChanged,
-    Verdict,
 )
 from services.research.explanation.figures import layer_line, moment, money, number, percent
+from services.research.explanation.sizing_arithmetic import sizing_lines
 
 Told = tuple[str, list[str]]
 
 
 def narrate(event: AnyEvent) -> Told:
+    """Title and lines of an event, its place at the end."""
+    title, lines = figures_of(event)
+    return title, [*lines, place(event)]
+
+
+def figures_of(event: AnyEvent) -> Told:
     """Title and lines of an event."""
     teller = _TELLERS.get(type(event))
     if teller is not None:
         told: Told = teller(event)
         return told
     reason = getattr(event, "reason", "")
-    return f"{event.__struct_config__.tag} {reason}".strip(), [_place(event)]
+    return f"{event.__struct_config__.tag} {reason}".strip(), []
+
+
+def place(event: AnyEvent) -> str:
+    """Id, seq and time of an event."""
+    return f"{event.event_id} at seq {event.seq}, {moment(event.timestamp)}"
 
 
 def trade_line(trade: Mapping[str, Any]) -> str:
     """What a closing fill earned, as table ``trades`` has it."""
-    entry, left = Decimal(str(trade["entry_price"])), Decimal(str(trade["exit_price"]))
-    return (
-        f"closed {number(Decimal(str(trade['quantity'])))} of a {trade['side']} position opened"
-        f" at {number(entry)}, closed at {number(left)}: profit"
-        f" {money(Decimal(str(trade['profit_loss'])))} before fees"
+    quantity, entry, left, profit, fees = (
+        Decimal(str(trade[name]))
+        for name in ("quantity", "entry_price", "exit_price", "profit_loss", "fees")
     )
-
-
-def _place(event: AnyEvent) -> str:
-    return f"{event.event_id} at seq {event.seq}, {moment(event.timestamp)}"
+    held = "long" if trade["side"] == Side.BUY else "short"
+    return (
+        f"closed {number(quantity)} of a {held} position: in at {number(entry)}, out at"
+        f" {number(left)}, profit {money(profit)}, less {money(fees)} for closing"
+        f" = {money(profit - fees)}"
+    )
 
 
 def _tick(tick: MarketData) -> Told:
@@ -57,7 +69,7 @@ def _tick(tick: MarketData) -> Told:
         value = getattr(tick, name)
         if value is not None:
             kept.append(f"{name.replace('_', ' ')} {number(value)}")
-    return "tick: " + ", ".join(kept), [f"from {tick.source}", _place(tick)]
+    return "tick: " + ", ".join(kept), [f"from {tick.source}"]
 
 
 def _signal(signal: Signal) -> Told:
@@ -67,7 +79,6 @@ def _signal(signal: Signal) -> Told:
     return title, [
         f"{signal.strategy_id}: {signal.reason}",
         f"indicators: {indicators or 'none'}; strength {number(signal.strength)}",
-        _place(signal),
     ]
 
 
@@ -75,41 +86,21 @@ def _decision(decision: RiskDecision) -> Told:
     why = decision.reason or (f"by {decision.binding_limit}" if decision.binding_limit else "")
     what = f"{decision.side} {number(decision.quantity)} {decision.symbol}"
     title = f"risk: {decision.verdict} {what} {why}".rstrip()
+    lines = [f"equity {money(decision.equity)}, trading {decision.trading_state}"]
     if decision.origin != "signal":
         title = f"risk's own exit ({decision.origin}): {what}"
-    lines = [
-        f"equity {money(decision.equity)}, trading {decision.trading_state}",
-        *_sizing(decision),
+        if decision.stop_loss_price is not None and "mark_price" in decision.sizing:
+            source = decision.price_source or "mark"
+            now = number(decision.sizing["mark_price"])
+            lines.append(f"stop at {number(decision.stop_loss_price)}, {source} price {now}")
+    lines += [
+        *sizing_lines(decision),
         *(
             f"layer {result.layer} {result.name}: {layer_line(result)}"
             for result in decision.layers
         ),
-        _place(decision),
     ]
     return title, lines
-
-
-def _sizing(decision: RiskDecision) -> list[str]:
-    """The arithmetic of the candidate; figures that it does not use follow as they are."""
-    figures = dict(decision.sizing)
-    if not figures:
-        return []
-    lines = []
-    terms = [figures.get(name) for name in ("equity", "risk_pct", "price", "stop_pct")]
-    if None not in terms:
-        equity, risk, price, stop = (term for term in terms if term is not None)
-        if price and stop:
-            lines.append(
-                f"sizing: {number(equity)} x {number(risk)} / ({number(price)} x {number(stop)})"
-                f" = {number((equity * risk / (price * stop)).quantize(Decimal('1E-8')))} asked"
-            )
-    asked, given = decision.requested_quantity, decision.quantity
-    if decision.verdict is Verdict.TRIMMED:
-        lines.append(f"trimmed from {number(asked)} to {number(given)} by {decision.binding_limit}")
-    elif decision.verdict is Verdict.REJECTED and decision.binding_limit:
-        lines.append(f"of {number(asked)} asked, {decision.binding_limit} leaves {number(given)}")
-    told = ", ".join(f"{name} {number(value)}" for name, value in figures.items())
-    return [*lines, f"with {told}"]
 
 
 def _order(order: Order) -> Told:
@@ -122,12 +113,12 @@ def _order(order: Order) -> Told:
     if order.stop_loss_price is not None:
         away = abs(order.price - order.stop_loss_price) / order.price
         lines.append(f"stop-loss at {number(order.stop_loss_price)}, {percent(away)} away")
-    return title, [*lines, _place(order)]
+    return title, lines
 
 
 def _result(result: OrderResult) -> Told:
     if result.filled_price is None or result.filled_quantity <= 0:
-        return f"result: {result.status} {result.reason or ''}".rstrip(), [_place(result)]
+        return f"result: {result.status} {result.reason or ''}".rstrip(), []
     title = (
         f"result: {result.status} {result.side} {number(result.filled_quantity)} {result.symbol}"
         f" at {number(result.filled_price)}"
@@ -135,13 +126,20 @@ def _result(result: OrderResult) -> Told:
     lines = _fill_arithmetic(result)
     if result.latency_ms is not None:
         lines.append(f"{result.latency_ms} ms after the order, as {result.liquidity}")
-    return title, [*lines, _place(result)]
+    return title, lines
 
 
 def _fill_arithmetic(result: OrderResult) -> list[str]:
     fill, price = result.fill, result.filled_price
     assert price is not None
     lines = []
+    if "touch" in fill and "half_spread" in fill:
+        sign, back = ("+", -1) if result.side.sign > 0 else ("-", 1)
+        middle = fill["touch"] + back * fill["half_spread"]
+        lines.append(
+            f"touch: middle {number(middle)} {sign} half spread {number(fill['half_spread'])}"
+            f" = {number(fill['touch'])}"
+        )
     if "touch" in fill and "impact_pct" in fill:
         sign = "+" if result.side.sign > 0 else "-"
         impact = number(fill["impact_pct"])
@@ -159,38 +157,41 @@ def _fill_arithmetic(result: OrderResult) -> list[str]:
     if result.slippage_bps is not None:
         lines.append(f"slippage {number(result.slippage_bps)} bp against the price decided at")
     others = {
-        name: v for name, v in fill.items() if name not in ("touch", "impact_pct", "fee_rate")
+        name: v
+        for name, v in fill.items()
+        if name not in ("touch", "half_spread", "impact_pct", "fee_rate")
     }
     if others:
-        lines.append("with " + ", ".join(f"{name} {number(v)}" for name, v in others.items()))
+        told = (f"{name.replace('_', ' ')} {number(v)}" for name, v in others.items())
+        lines.append("with " + ", ".join(told))
     return lines
 
 
 def _clock(clock: Clock) -> Told:
-    return f"clock {moment(clock.timestamp)}", [_place(clock)]
+    return f"clock {moment(clock.timestamp)}", []
 
 
 def _state(change: TradingStateChanged) -> Told:
     whom = change.symbol or "account"
-    return f"{whom}: {change.previous} -> {change.state}", [change.message, _place(change)]
+    return f"{whom}: {change.previous} -> {change.state}", [change.message]
 
 
 def _alert(alert: Alert) -> Told:
     title = f"alert {alert.level} {alert.code} {alert.phase}"
-    return title, [alert.message, _place(alert)]
+    return title, [alert.message]
 
 
 def _condition(condition: Condition) -> Told:
     title = f"condition {condition.name} {condition.phase}"
-    return title, [condition.detail, _place(condition)]
+    return title, [condition.detail]
 
 
 def _snapshot(snapshot: PortfolioSnapshot) -> Told:
-    return f"portfolio snapshot, equity {money(snapshot.equity)}", [_place(snapshot)]
+    return f"portfolio snapshot, equity {money(snapshot.equity)}", []
 
 
 def _run(run: RunStarted) -> Told:
-    return f"run started: {run.source}, code {run.code_version}", [_place(run)]
+    return f"run started: {run.source}, code {run.code_version}", []
 
 
 _TELLERS: Final[Mapping[type, Callable[[Any], Told]]] = {

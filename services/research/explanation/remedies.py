@@ -4,24 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.kernel.risk.reasons import REASONS, Reason
-from services.research.explanation.figures import measured, number
+from services.research.explanation.figures import measured, number, times
 from services.research.explanation.funnel import Funnel, Miss
-
-LIMITS: Final[Mapping[str, str]] = {
-    Reason.DAILY_DRAWDOWN: "MAX_DAILY_DRAWDOWN_PCT",
-    Reason.EQUITY_DRAWDOWN: "CIRCUIT_BREAKER_THRESHOLD_PCT",
-    Reason.SPREAD_ANOMALY: "MAX_SPREAD_MULTIPLIER",
-    Reason.PRICE_JUMP: "MAX_PRICE_JUMP_PCT",
-    Reason.SLIPPAGE_SEEN: "MAX_SLIPPAGE_PCT",
-    Reason.DATA_STALE: "DATA_STALE_TIMEOUT_SEC",
-    Reason.SIGNAL_TOO_OLD: "MAX_SIGNAL_AGE_SEC",
-    Reason.SLIPPAGE_EXPECTED: "MAX_SLIPPAGE_PCT",
-    Reason.EXPOSURE_LIMIT: "MAX_TOTAL_EXPOSURE_PCT",
-    Reason.CORRELATED_EXPOSURE: "MAX_CORRELATED_EXPOSURE_PCT",
-    Reason.POSITION_LIMIT: "MAX_POSITION_PCT",
-    Reason.TRADE_FREQUENCY: "MAX_TRADES_PER_HOUR",
-}
-"""The setting that is a reason's limit: at the measured value or above, the layer passes."""
+from services.research.explanation.limits import LIMITS
 
 OTHERWISE: Final[Mapping[str, str]] = {
     Reason.HALTED: 'a person looks at the halt and gives `claire reset --reason "..."`',
@@ -33,14 +18,17 @@ OTHERWISE: Final[Mapping[str, str]] = {
     Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
     Reason.NOT_IN_UNIVERSE: "SYMBOL_WHITELIST names it, or it is one of the TOP_N movers again",
     Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
-    Reason.LOSS_COOLDOWN: "the rest after losses ends by itself; LOSS_COOLDOWN_SEC is its length",
+    Reason.LOSS_COOLDOWN: "the rest ends by itself; MAX_CONSECUTIVE_LOSSES begins it, and"
+    " LOSS_COOLDOWN_SEC is its length",
     Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",
-    Reason.NOTHING_TO_REDUCE: "nothing: the strategy wanted out, and no position was open",
 }
 
 
 def remedies(found: Funnel) -> list[str]:
-    """One sentence for each thing that keeps signals from becoming trades, the weightiest first."""
+    """One sentence for each thing that keeps signals from becoming trades, the weightiest first.
+
+    An exit for which no position was open is none: it would have been no trade.
+    """
     if not found.trades_seen:
         return ["no live trade reached the strategy: look at the feed with `claire status`"]
     if not found.signals:
@@ -48,8 +36,10 @@ def remedies(found: Funnel) -> list[str]:
             "no signal: the price has not moved by SIGNAL_THRESHOLD_PCT within LOOKBACK_MINUTES, or"
             " there is less data than that"
         ]
-    lines = [_remedy(reason, number, found) for reason, number in found.rejected.items()]
-    return lines or ["nothing: every signal became an order"]
+    reasons = found.rejected
+    del reasons[Reason.NOTHING_TO_REDUCE]
+    lines = [_remedy(reason, number, found) for reason, number in reasons.most_common()]
+    return lines or ["nothing: every signal that could became an order"]
 
 
 def miss_line(miss: Miss) -> str:
@@ -64,9 +54,9 @@ def _enough(name: str, miss: Miss) -> str:
     return f"{name}={number(miss.value)} or more would have let it pass"
 
 
-def _remedy(reason: str, times: int, found: Funnel) -> str:
+def _remedy(reason: str, count: int, found: Funnel) -> str:
     meaning = REASONS[Reason(reason)].meaning if reason in Reason.__members__ else "not known here"
-    told = f"{reason}, {times:,} times ({meaning})"
+    told = f"{reason}, {times(count)} ({meaning})"
     if reason in OTHERWISE:
         return f"{told}: {OTHERWISE[reason]}"
     name = LIMITS.get(reason)

@@ -118,11 +118,11 @@ class _Teller:
         return node
 
     def _node(self, event: AnyEvent) -> Node:
-        title, lines = narration.narrate(event)
+        title, lines = narration.figures_of(event)
         if isinstance(event, OrderResult) and event.filled_quantity > 0:
             lines = [*lines, *self._effect(event)]
         subject = event.event_id == self._subject.event_id
-        return Node(title, lines, event, subject=subject)
+        return Node(title, [*lines, narration.place(event)], event, subject=subject)
 
     def _effect(self, result: OrderResult) -> list[str]:
         """What a fill did to the portfolio."""

@@ -80,6 +80,49 @@ def choose_run(runs: list[RecordedRun], run_id: str) -> RecordedRun:
     raise RecordError(f"{problem} {run_id!r}; the last ones are {known}")
 
 
+def span_of(record: Record, run_id: str | None) -> Span:
+    """Where a run is recorded; the whole record without one.
+
+    Raises:
+        RecordError: There is no such run, or several.
+    """
+    return record.whole() if run_id is None else choose_run(runs_of(record), run_id).span
+
+
+def spans_within(runs: list[RecordedRun], since: int, until: int | None) -> list[Span]:
+    """The parts of a record that reach into a time of the market, oldest first.
+
+    A part is whole runs, one behind the other; time may go back from run to run, because each has
+    the time of its market. One that lies outside, or is only wanted to its middle, ends the part:
+    what the next run takes over from it is not known then.
+
+    Args:
+        runs: Of one record, in order.
+        since: Unix ms.
+        until: Unix ms; None for no end.
+
+    Raises:
+        RecordError: None reaches into that time.
+    """
+    spans: list[Span] = []
+    goes_on = False
+    for run in runs:
+        if run.last_at < since or (until is not None and run.first_at > until):
+            goes_on = False
+            continue
+        if goes_on:
+            spans[-1] = Span(spans[-1].after, run.span.upto)
+        else:
+            spans.append(run.span)
+        goes_on = until is None or run.last_at <= until
+    if not spans:
+        first, last = min(run.first_at for run in runs), max(run.last_at for run in runs)
+        raise RecordError(
+            f"no run lies in that time; the record has the markets of {_utc(first)} to {_utc(last)}"
+        )
+    return spans
+
+
 def _run(seq: int, body: bytes, upto: int) -> RecordedRun:
     started = _event(seq, body)
     assert isinstance(started, RunStarted)

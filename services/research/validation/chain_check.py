@@ -53,8 +53,8 @@ class ChainCheck:
         expected = chain.link(self.head, link.seq, link.body)
         if expected != link.chain_hash:
             message = (
-                f"row {link.seq} ({link.kind}) was changed, or a row before it was removed, added"
-                f" or moved: its chain hash is {link.chain_hash.hex()[:16]}..., and should be"
+                f"this {link.kind} was changed, or a row before it was removed, added or moved:"
+                f" its chain hash is {link.chain_hash.hex()[:16]}..., and should be"
                 f" {expected.hex()[:16]}..."
             )
             self._findings.add(Rule.CHAIN, link.seq, link.event_id, message)
@@ -103,7 +103,7 @@ class ChainCheck:
             return  # its first ticks lie before what is checked
         if count != batch.count or digest != batch.sha256:
             message = (
-                f"ticks {batch.first_seq} to {batch.seq} were changed, added or removed:"
+                f"ticks {batch.first_seq} to {batch.seq} were changed, moved, added or removed:"
                 f" {count} are there, {batch.count} were committed"
             )
             self._findings.add(Rule.TICKS, link.seq, link.event_id, message)

@@ -22,6 +22,7 @@ class EnvelopeCheck:
         self._needed = needed
         self._findings = findings
         self._seq = 0
+        self._hole = range(0)
         self._topic_seqs: dict[str, int] = dict.fromkeys(topics.TOPICS, 0) if from_beginning else {}
         self._unexplained: list[tuple[str, int, str]] = []
 
@@ -30,6 +31,8 @@ class EnvelopeCheck:
         if event.seq <= self._seq:
             message = f"seq {event.seq} follows {self._seq}: a row was moved or its text changed"
             self._findings.add(Rule.ORDER, event.seq, event.event_id, message)
+        elif event.seq > self._seq + 1 and self._seq:
+            self._hole = range(self._seq + 1, event.seq)
         self._seq = event.seq
         self._see_topic(event)
         event_id = event.event_id
@@ -61,7 +64,16 @@ class EnvelopeCheck:
         if last is not None and event.topic_seq != last + 1:
             message = (
                 f"{event.TOPIC} goes from number {last} to {event.topic_seq}:"
-                " rows are missing, or came twice"
+                f" rows are missing, were moved, or came twice{self._told_hole()}"
             )
             self._findings.add(Rule.COMPLETE, event.seq, event.event_id, message)
         self._topic_seqs[event.TOPIC] = event.topic_seq
+
+    def _told_hole(self) -> str:
+        """The last seqs that were passed over, once."""
+        hole, self._hole = self._hole, range(0)
+        if not hole:
+            return ""
+        if len(hole) == 1:
+            return f"; row {hole[0]} is not in its place"
+        return f"; rows {hole[0]} to {hole[-1]} are not in their places"

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     DIFFERS = "DIFFERS"
     NOT_RECORDED = "NOT_RECORDED"
     NOT_MADE = "NOT_MADE"
+    MISPLACED = "MISPLACED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,15 @@ class Divergence:
     """One output on which record and re-execution do not agree.
 
     Attributes:
-        kind: ``NOT_RECORDED``: made now, missing in the record; ``NOT_MADE``: the other way round.
-        stage: The service whose output it is.
-        event_id: The output's id.
+        kind: ``NOT_RECORDED``: made now, missing in the record; ``NOT_MADE``: the other way round;
+            ``MISPLACED``: its seq says that it stands elsewhere, whatever it led to.
+        stage: The service whose event it is.
+        event_id: The event's id.
         cause_id: Id of the event that caused it.
-        seq: Of the recorded output; None where there is none.
+        seq: Of the recorded event; None where there is none.
         recorded: Its text without the position; None where it is missing.
         made: The same of what was made now.
+        behind: Seq of the row before a misplaced one.
     """
 
     kind: Kind
@@ -44,6 +47,7 @@ class Divergence:
     seq: int | None
     recorded: bytes | None
     made: bytes | None
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,15 @@ class Comparison:
         self._wanted = wanted
         self._waiting: dict[str, deque[_Made]] = {name: deque() for name in STAGE_NAMES}
 
+    def __add__(self, later: "Comparison") -> "Comparison":
+        """What was found in two parts of a record."""
+        both = Comparison()
+        both.compared = self.compared + later.compared
+        both.divergences = self.divergences + later.divergences
+        both.first = self.first or later.first
+        both.excused = self.excused + later.excused
+        return both
+
     def expect(self, stage: str, made: Iterable[Event]) -> None:
         """Take what a stage made now."""
         waiting = self._waiting[stage]
@@ -115,6 +128,11 @@ class Comparison:
             if index >= LOOK_AHEAD:
                 break
         self._note(_divergence(Kind.NOT_MADE, stage, event, text, None))
+
+    def misplaced(self, event: Event, text: bytes, behind: int) -> None:
+        """A recorded event, stage-made or not, stands behind one of a later seq."""
+        divergence = _divergence(Kind.MISPLACED, event.producer, event, text, None)
+        self._note(replace(divergence, behind=behind))
 
     def excuse(self) -> None:
         """The record says itself that a part of it is lost: what waits may lie in it."""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from services.kernel import topics
-from services.kernel.codec import decode
+from services.kernel.codec import decode, encode
 from services.kernel.events import (
     SCHEMA_VERSION,
     AnyEvent,
@@ -45,7 +45,7 @@ class Window:
 
     Attributes:
         since: Outputs with an earlier timestamp are not compared; Unix ms.
-        until: Re-execution ends behind this clock; Unix ms, None for the end of the record.
+        until: Re-execution ends behind this clock; Unix ms, None for the end of the part.
     """
 
     since: int = 0
@@ -69,6 +69,16 @@ class Reexecuted:
     runs: Mapping[str, str]
     comparison: Comparison
     pending: int
+
+    def __add__(self, later: "Reexecuted") -> "Reexecuted":
+        """This part of a record and a later one that was re-executed by itself."""
+        return Reexecuted(
+            events=self.events + later.events,
+            last_seq=later.last_seq,
+            runs={**self.runs, **later.runs},
+            comparison=self.comparison + later.comparison,
+            pending=self.pending + later.pending,
+        )
 
 
 def reexecute(
@@ -153,13 +163,16 @@ class _Walk:
         self._open = False
 
     def through(self, bodies: Iterable[bytes]) -> Reexecuted:
-        count, last_seq = 0, 0
+        count, last_seq, cut = 0, 0, False
         until = self._window.until
         for body in bodies:
             event = _decoded(body)
             if until is not None and type(event) is Clock and event.timestamp > until:
+                cut = True
                 break
             count += 1
+            if event.seq <= last_seq:
+                self._comparison.misplaced(event, split_position(body)[0], last_seq)
             last_seq = event.seq
             if event.TOPIC not in _PLAIN:
                 self._look_at(event, body)
@@ -168,7 +181,7 @@ class _Walk:
                 self._progress(count)
         self._progress(count)
         pending = self._comparison.pending()
-        if not self._open and until is None:
+        if not self._open and not cut:
             self._comparison.finish()
             pending = 0
         return Reexecuted(count, last_seq, self._runs, self._comparison, pending)
@@ -188,7 +201,7 @@ class _Walk:
         elif isinstance(event, Recovered):
             self._comparison.excuse()
         if is_stage_made(event):
-            self._comparison.see(event, split_position(body)[0])
+            self._comparison.see(event, _handed_over(event, body))
 
     def _is_compared(self, event: Event) -> bool:
         # What the first run_started ended of the run before it is not known here.
@@ -196,6 +209,7 @@ class _Walk:
 
 
 _PLAIN: Final = frozenset({topics.MARKET_DATA, topics.CLOCK})
+_PRESENT_SCHEMA: Final = f'"schema_version":{SCHEMA_VERSION},'.encode()
 
 
 def _decoded(body: bytes) -> AnyEvent:
@@ -203,3 +217,11 @@ def _decoded(body: bytes) -> AnyEvent:
         return decode(body)
     except msgspec.DecodeError as error:
         raise RecordError(f"an event of the record cannot be read ({error}): {body!r}") from None
+
+
+def _handed_over(event: AnyEvent, body: bytes) -> bytes:
+    """The text that a stage handed over; of an older schema, as it would hand it over today."""
+    text = split_position(body)[0]
+    if _PRESENT_SCHEMA in text:
+        return text
+    return encode(msgspec.structs.replace(event, seq=0, topic_seq=0))

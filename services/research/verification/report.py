@@ -1,10 +1,11 @@
 """What a verification found, as JSON and as text that a person can check."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from services.research.record.reading import Record, Span, split_position
+from services.research.record.reading import Record, Span
 from services.research.verification.comparison import Divergence
 from services.research.verification.reexecution import Reexecuted
 
@@ -39,7 +40,12 @@ def _divergence(first: Divergence | None, record: Record, span: Span) -> dict[st
         "stage": first.stage,
         "event_id": first.event_id,
         "seq": first.seq,
+        "behind": first.behind,
         "fields": differing_fields(first),
+        "differences": [
+            {"field": name, "recorded": recorded, "reexecuted": made}
+            for name, recorded, made in _differences(_parsed(first.recorded), _parsed(first.made))
+        ],
         "recorded": _parsed(first.recorded),
         "reexecuted": _parsed(first.made),
         "cause": _parsed(find_event(record, span, first.cause_id)),
@@ -55,14 +61,29 @@ def differing_fields(divergence: Divergence) -> list[str]:
     return sorted(name for name in names if recorded.get(name) != made.get(name))
 
 
+def _differences(recorded: Any, made: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON documents differ: the innermost names, and both values."""
+    if recorded == made:
+        return
+    if isinstance(recorded, dict) and isinstance(made, dict):
+        for key in dict.fromkeys([*recorded, *made]):
+            inner = f"{name}.{key}" if name else str(key)
+            yield from _differences(recorded.get(key), made.get(key), inner)
+    elif isinstance(recorded, list) and isinstance(made, list) and len(recorded) == len(made):
+        for index, (ours, theirs) in enumerate(zip(recorded, made, strict=True)):
+            yield from _differences(ours, theirs, f"{name}[{index}]")
+    elif name:
+        yield name, recorded, made
+
+
 def find_event(record: Record, span: Span, event_id: str | None) -> bytes | None:
-    """The recorded event with this id; None when there is none."""
+    """The recorded event with this id, as it was published; None when there is none."""
     if event_id is None:
         return None
     sought = f'"event_id":"{event_id}"'.encode()
     for body in record.bodies(span):
         if sought in body:
-            return split_position(body)[0]
+            return body
     return None
 
 

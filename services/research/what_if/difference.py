@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Final
 
 import msgspec
 
 from services.kernel.codec import encode
-from services.kernel.events import RiskDecision, Verdict
+from services.kernel.events import RiskDecision
 from services.research.what_if.rerun import Decided
 
 KEPT = 1000
@@ -22,6 +22,15 @@ class Change(StrEnum):
     VERDICT = "VERDICT"
     QUANTITY = "QUANTITY"
     FIGURES = "FIGURES"
+
+
+MEANINGS: Final = {
+    Change.VERDICT: "another verdict or reason",
+    Change.QUANTITY: "another quantity",
+    Change.FIGURES: "the same verdict and quantity from other figures",
+    Change.ONLY_BEFORE: "decided before and not after",
+    Change.ONLY_AFTER: "decided after and not before",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +61,13 @@ class Compared:
         same: Decisions that are equal, byte for byte.
         by_change: Differences by kind.
         differences: The first ones, in the order of time.
+        first: The first that is more than other figures; else the first of all.
     """
 
     same: int
     by_change: Counter[Change]
     differences: list[Difference]
+    first: Difference | None
 
     @property
     def differ(self) -> int:
@@ -77,28 +88,9 @@ def compare(before: Decided, after: Decided) -> Compared:
             by_change[change] += 1
             differences.append(Difference(change, ours, theirs))
     differences.sort(key=lambda d: (d.decision.timestamp, d.decision.event_id))
-    return Compared(same, by_change, differences[:KEPT])
-
-
-def summary(decided: Decided) -> dict[str, Any]:
-    """The figures of one side."""
-    verdicts = Counter(decision.verdict for decision in decided.decisions.values())
-    rejected = Counter(
-        str(decision.reason)
-        for decision in decided.decisions.values()
-        if decision.verdict is Verdict.REJECTED
-    )
-    last = decided.last
-    return {
-        "signals": len(decided.signals),
-        "approved": verdicts[Verdict.APPROVED],
-        "trimmed": verdicts[Verdict.TRIMMED],
-        "rejected": dict(rejected.most_common()),
-        "fills": decided.fills,
-        "equity": str(last.equity) if last else None,
-        "fees": str(last.fees) if last else None,
-        "max_drawdown_pct": str(last.max_drawdown_pct) if last else None,
-    }
+    weighty = (d for d in differences if d.change is not Change.FIGURES)
+    first = next(weighty, differences[0] if differences else None)
+    return Compared(same, by_change, differences[:KEPT], first)
 
 
 def _change(before: RiskDecision | None, after: RiskDecision | None) -> Change | None:

@@ -58,7 +58,51 @@ def test_verify_and_validate_name_a_row_that_was_changed(recorded: Recorded) -> 
         seq,
     )
     assert "divergences: 1. The first:" in shown
-    assert "quantity" in shown
+    assert f"row {seq} is not what cdb_risk decides" in shown
+    assert f"quantity  recorded 1000000, re-executed {quantity}" in shown
+
+
+def test_verify_and_validate_name_a_row_that_was_deleted(recorded: Recorded) -> None:
+    ((seq, event_id, cause),) = recorded.query(
+        "SELECT seq, event_id, causation_id FROM events WHERE type = 'risk_decision'"
+        " ORDER BY seq LIMIT 1"
+    )
+    recorded.change(f"CREATE TABLE kept AS SELECT * FROM events WHERE seq = {seq}")  # noqa: S608
+    recorded.change("DELETE FROM events WHERE seq = %s", seq)
+    try:
+        verified = recorded.result("verify", code=1)
+        validated = recorded.result("validate", code=1)
+    finally:
+        recorded.change("INSERT INTO events SELECT * FROM kept")
+
+    first = verified["first_divergence"]
+    assert (first["kind"], first["event_id"]) == ("NOT_RECORDED", event_id)
+    assert first["cause"]["event_id"] == cause
+    assert first["cause"]["seq"] < seq
+    assert {"CHAIN", "COMPLETE", "ONE_DECISION"} <= validated["by_rule"].keys()
+    told = " ".join(finding["message"] for finding in validated["first_findings"])
+    assert f"row {seq} is not in its place" in told
+
+
+def test_verify_and_validate_name_a_pair_of_ticks_that_was_swapped(recorded: Recorded) -> None:
+    early, late = recorded.query(
+        "SELECT seq, body::text FROM market_data WHERE kind = 'trade' ORDER BY seq LIMIT 2"
+    )
+    put = "UPDATE market_data SET body = %s WHERE seq = %s"
+    recorded.change(put, late[1], early[0])
+    recorded.change(put, early[1], late[0])
+    try:
+        verified = recorded.result("verify", code=1)
+        validated = recorded.result("validate", code=1)
+    finally:
+        recorded.change(put, early[1], early[0])
+        recorded.change(put, late[1], late[0])
+
+    first = verified["first_divergence"]
+    assert (first["kind"], first["behind"]) == ("MISPLACED", late[0])
+    assert {"TICKS", "ORDER"} <= validated["by_rule"].keys()
+    assert {early[0], late[0]} <= {finding["seq"] for finding in validated["first_findings"]}
+    assert recorded.result("validate")["findings"] == 0
 
 
 # -- replay ---------------------------------------------------------------------------------------
@@ -82,8 +126,24 @@ def test_a_replay_with_another_limit_lists_what_would_have_been_decided(recorded
     assert first["before"] != first["after"]
     assert first["cause"]["event_id"]
     text = recorded.text("replay", "--set", setting)
-    assert "the first that differs:" in text
+    assert f"the first that differs ({first['change']})" in text
     assert f"{found['differ']:,} differ" in text
+
+
+def test_the_counts_of_a_replay_add_up_and_are_those_of_the_run(recorded: Recorded) -> None:
+    before = recorded.result("replay")["before"]
+    totals = {
+        kind: before[kind]["approved"]
+        + before[kind]["trimmed"]
+        + sum(before[kind]["rejected"].values())
+        for kind in ("entries", "exits")
+    }
+    own = sum(before["own_exits"].values())
+    assert before["signals"] == sum(totals.values()) == recorded.run["signals"]
+    assert before["decisions"] == sum(totals.values()) + own
+    assert before["orders"] == recorded.run["orders"]
+    why = recorded.result("why")
+    assert (why["entries"], why["exits"]) == (before["entries"], before["exits"])
 
 
 # -- explain, trace, why, stats -------------------------------------------------------------------

@@ -19,6 +19,7 @@ from services.kernel.events import (
 from services.research import trading_statistics
 from services.research.explanation.archive import Archive, UnknownIdError
 from services.research.explanation.funnel import Part, funnel
+from services.research.explanation.limits import LIMITS
 from services.research.explanation.remedies import miss_line, remedies
 from services.research.explanation.story import Node, tell
 from services.research.record.database import DatabaseRecord
@@ -160,7 +161,11 @@ def test_the_funnel_adds_up_and_is_what_the_events_say(
     assert found.adds_up
     assert found.signals == len(signals)
     assert found.exits == sum(signal.reduce_only for signal in signals)
-    assert sum(found.rejected.values()) == len(rejected)
+    assert found.rejected.total() == len(rejected)
+    for answered, reduce_only in ((found.on_entries, False), (found.on_exits, True)):
+        alike = [e for e in decisions if e.reduce_only is reduce_only]
+        assert answered.total == len(alike)
+        assert answered.passed == sum(e.verdict is not Verdict.REJECTED for e in alike)
     assert sum(found.results.values()) == found.orders
     assert found.orders == sum(isinstance(e, Order) for e in recorded_events)
 
@@ -172,8 +177,9 @@ def test_the_nearest_misses_come_first_and_name_what_would_have_let_them_pass(
     short = [miss.short_by for miss in found.nearest]
     assert short == sorted(short)
     assert all("against" in miss_line(miss) for miss in found.nearest)
-    assert len(remedies(found)) == len(found.rejected)
-    assert all(reason in " ".join(remedies(found)) for reason in found.rejected)
+    assert all(miss.reason in LIMITS for miss in found.nearest)
+    told = " ".join(remedies(found))
+    assert all(reason in told for reason in found.on_entries.rejected)
 
 
 def test_the_funnel_of_a_later_part_is_smaller(
@@ -193,8 +199,14 @@ def test_the_statistics_sum_the_trades(
 ) -> None:
     run_id = recorded_events[0].run_id
     found = trading_statistics.compute(record.connection, run_id)
-    trades = record.connection.execute("SELECT profit_loss - fees FROM trades").fetchall()
-    assert found.total.trades == len(trades) == sum(row.trades for row in found.symbols)
-    assert found.total.profit == sum((row[0] for row in trades), Decimal(0))
+    ((gross, count),) = record.connection.execute("SELECT sum(profit_loss), count(*) FROM trades")
+    assert found.total.trades == count == sum(row.trades for row in found.symbols)
+    assert found.total.profit == gross - found.total.fees
+    assert found.total.profit == sum((row.profit for row in found.symbols), Decimal(0))
     assert found.events["signal"] == sum(isinstance(e, Signal) for e in recorded_events)
-    assert found.to_json()["total"]["trades"] == len(trades)
+    assert found.to_json()["total"]["trades"] == count
+    account = found.account
+    assert not recorded_events[-1].positions, "all is closed: what trades earned is all there is"
+    earned = account["equity"] - account["start_equity"] - account["funding"]
+    assert round(found.total.profit, 8) == round(earned, 8)
+    assert round(found.total.fees, 8) == round(account["fees"], 8)

@@ -1,6 +1,9 @@
 """Every command explains itself, and says in one line what is missing."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +13,8 @@ from click.testing import CliRunner
 from services.cli.main import claire
 
 pytestmark = pytest.mark.unit
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -160,3 +165,32 @@ def test_doctor_fails_on_settings_that_exclude_each_other(tmp_path: Path) -> Non
 
     found = [f for f in json.loads(done.output)["findings"] if f["check"] == "settings"]
     assert any(f["verdict"] == "failed" and "no service starts" in f["found"] for f in found), found
+
+
+def test_the_help_lists_every_command_whole_and_imports_none() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "services.cli.main", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert isinstance(claire, click.Group)
+    for name in claire.list_commands(click.Context(claire)):
+        [line] = [line for line in listed.stdout.splitlines() if line.split()[:1] == [name]]
+        assert line.endswith(".")
+    assert "services.kernel" not in listed.stderr
+
+
+@pytest.mark.parametrize("verb", ["explain", "trace", "why"])
+def test_a_question_to_the_record_loads_neither_the_settings_nor_a_bus_client(verb: str) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "services.cli.main", verb, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
+    assert "services.research.explanation" in loaded
+    assert not loaded & {"pydantic", "pydantic_settings", "redis", "websockets", "numpy"}

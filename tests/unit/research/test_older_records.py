@@ -1,11 +1,13 @@
 """What an older version wrote is read for ever; what a newer one wrote is not guessed at."""
 
 from collections import Counter
+from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from services.kernel import codec
+from services.kernel import codec, upcasts
 from services.kernel.events import (
     SCHEMA_VERSION,
     AnyEvent,
@@ -15,11 +17,12 @@ from services.kernel.events import (
     TradingStateChanged,
     Verdict,
 )
+from services.kernel.upcasts import Document
 from services.persistence.orders import TOPICS as ORDER_TOPICS
 from services.persistence.orders import OrderProjector, OrderRows
 from services.persistence.projector import Projections, Projector
 from services.research.explanation.narration import narrate
-from services.research.record.exported import ExportedRecord
+from services.research.record.exported import ExportedRecord, export
 from services.research.record.reading import RecordError
 from services.research.record.runs import runs_of
 from services.research.validation.findings import Rule
@@ -43,11 +46,16 @@ def events_of(version: int) -> list[AnyEvent]:
     return [codec.decode(body) for body in record.bodies(record.whole())]
 
 
+def documents_of(version: int) -> list[Document]:
+    record = record_written_by(version)
+    return [msgspec.json.decode(body) for body in record.bodies(record.whole())]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_has_left_a_record_with_much_in_it(version: int) -> None:
     events = events_of(version)
     kinds = Counter(type(event) for event in events)
-    assert {event.schema_version for event in events} == {version}
+    assert {document["schema_version"] for document in documents_of(version)} == {version}
     assert min(kinds[Signal], kinds[RiskDecision], kinds[OrderResult]) > 10
     assert kinds[TradingStateChanged] > 0
     verdicts = {event.verdict for event in events if isinstance(event, RiskDecision)}
@@ -119,3 +127,90 @@ def test_an_event_of_a_newer_schema_is_found_and_not_read_by_halves() -> None:
 
     with pytest.raises(RecordError, match=rf"at {newer[index].seq} is of schema"):
         reexecute(published(event) for event in newer)
+
+
+# -- a change that no default can express ---------------------------------------------------------
+
+
+def of_schema_0(document: Document) -> Document:
+    """As an earlier schema might have had it: other names, other units, two fields in one."""
+    older = {**document, "schema_version": 0}
+    if document["type"] == "risk_decision":
+        older["equity_cents"] = str(Decimal(older.pop("equity")).scaleb(2))
+    if document["type"] == "signal":
+        older["asked"] = f"{older.pop('direction')} {older.pop('symbol')}"
+    return older
+
+
+def from_schema_0(document: Document) -> Document:
+    newer = dict(document)
+    if document["type"] == "risk_decision":
+        newer["equity"] = str(Decimal(newer.pop("equity_cents")).scaleb(-2))
+    if document["type"] == "signal":
+        newer["direction"], newer["symbol"] = newer.pop("asked").split()
+    return newer
+
+
+def text_of_schema_0(event: AnyEvent) -> bytes:
+    """As it was published then; what the bus adds stands at the end."""
+    document = of_schema_0(msgspec.json.decode(published(event)))
+    places = {name: document.pop(name) for name in ("seq", "topic_seq")}
+    return msgspec.json.encode(document | places)
+
+
+@pytest.fixture
+def a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upcasts, "UPCASTS", {0: from_schema_0})
+
+
+@pytest.mark.usefixtures("a_step")
+def test_a_record_with_changed_fields_is_read_as_it_would_be_written_today() -> None:
+    events = lively_events(steps=120)
+    record = record_of(events, text_of_schema_0)
+    read = [codec.decode(body) for body in record.bodies(record.whole())]
+    assert read == events
+    assert any(isinstance(event, RiskDecision) for event in events)
+
+
+@pytest.mark.usefixtures("a_step")
+def test_it_validates_re_executes_and_runs_again_like_one_of_today(tmp_path: Path) -> None:
+    events = lively_events(steps=120)
+    memory = record_of(events, text_of_schema_0)
+    export(memory, memory.whole(), tmp_path / "older.jsonl.gz")
+    record = ExportedRecord(tmp_path / "older.jsonl.gz")
+
+    assert validate(record, record.whole()).findings.first == []
+    bodies = list(record.bodies(record.whole()))
+    found = reexecute(bodies).comparison
+    assert found.divergences == 0
+    assert found.compared["cdb_risk"] > 10
+    assert recorded(bodies).decisions == rerun(bodies, {}).decisions
+
+
+def test_without_its_step_an_older_event_is_refused_and_never_read_by_halves() -> None:
+    events = lively_events(steps=40)
+    record = record_of(events, text_of_schema_0)
+    found = validate(record, record.whole()).findings
+    assert "no step leads on from schema 0" in found.first[0].message
+    assert found.by_rule[Rule.SCHEMA] == len(events)
+    with pytest.raises(RecordError, match="no step leads on from schema 0"):
+        reexecute(record.bodies(record.whole()))
+
+
+def test_steps_are_taken_in_order_and_leave_the_document_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = SCHEMA_VERSION - 2, SCHEMA_VERSION - 1
+    steps = {
+        first: lambda document: {**document, "way": [*document["way"], "first"]},
+        second: lambda document: {**document, "way": [*document["way"], "second"]},
+    }
+    monkeypatch.setattr(upcasts, "UPCASTS", steps)
+    oldest = {"schema_version": first, "way": []}
+    newest = upcasts.upcast(oldest)
+    assert newest == {"schema_version": SCHEMA_VERSION, "way": ["first", "second"]}
+    assert oldest == {"schema_version": first, "way": []}
+
+
+def test_every_version_left_behind_has_its_step() -> None:
+    assert set(upcasts.UPCASTS) == set(range(1, SCHEMA_VERSION))

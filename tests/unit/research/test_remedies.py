@@ -1,23 +1,30 @@
 """What would have to change: a sentence for every reason that can reject a signal."""
 
+from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from services.kernel.settings import SETTING_SPECS
+from services.research.answered import Answered
 from services.research.explanation.funnel import Funnel, Miss
-from services.research.explanation.remedies import LIMITS, miss_line, remedies
+from services.research.explanation.limits import LIMITS
+from services.research.explanation.remedies import miss_line, remedies
 
 pytestmark = pytest.mark.unit
 
 
 def funnel(**fields: object) -> Funnel:
     empty: dict[str, object] = {
-        "ticks": 10, "trades_seen": 10, "signals": 1, "exits": 0, "undecided": 0, "approved": 0,
-        "trimmed": 0, "rejected": {}, "own_exits": {}, "outside": 0, "orders": 0, "results": {},
-        "nearest": (),
+        "began": 0, "ended": 1, "ticks": 10, "trades_seen": 10, "signals": 1, "exits": 0,
+        "undecided": 0, "on_entries": Answered(), "on_exits": Answered(), "own_exits": {},
+        "outside": 0, "orders": 0, "results": {}, "nearest": (),
     }  # fmt: skip
     return Funnel(**(empty | fields))  # type: ignore[arg-type]
+
+
+def rejected(**reasons: int) -> Answered:
+    return Answered(rejected=Counter(reasons))
 
 
 def miss(reason: str, value: str, limit: str, unit: str = "fraction") -> Miss:
@@ -38,15 +45,21 @@ def test_without_data_the_feed_is_named_and_without_signals_the_threshold() -> N
 def test_a_near_miss_names_the_value_that_would_have_been_enough() -> None:
     near = miss("POSITION_LIMIT", "0.12", "0.10")
     assert miss_line(near).endswith("MAX_POSITION_PCT=0.12 or more would have let it pass")
-    found = funnel(rejected={"POSITION_LIMIT": 3}, nearest=(near,))
+    found = funnel(on_entries=rejected(POSITION_LIMIT=3), nearest=(near,))
     assert remedies(found)[0].endswith("MAX_POSITION_PCT=0.12 or more would have let it pass")
 
 
 def test_what_only_a_person_can_end_is_said_so() -> None:
-    found = remedies(funnel(rejected={"HALTED": 2, "NO_SUCH_REASON": 1}))
+    found = remedies(funnel(on_entries=rejected(HALTED=2), on_exits=rejected(NO_SUCH_REASON=1)))
     assert "claire reset --reason" in found[0]
-    assert "NO_SUCH_REASON, 1 times" in found[1]
+    assert "NO_SUCH_REASON, once" in found[1]
 
 
 def test_when_every_signal_became_an_order_there_is_nothing_to_change() -> None:
-    assert remedies(funnel(approved=1, orders=1)) == ["nothing: every signal became an order"]
+    told = remedies(funnel(on_entries=Answered(approved=1), orders=1))
+    assert told == ["nothing: every signal that could became an order"]
+
+
+def test_an_exit_without_a_position_is_no_missed_trade() -> None:
+    told = remedies(funnel(on_exits=rejected(NOTHING_TO_REDUCE=5), signals=5, exits=5))
+    assert told == ["nothing: every signal that could became an order"]

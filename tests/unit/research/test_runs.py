@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from services.kernel.events import AnyEvent, Clock, Event, RunEnded, RunStarted
-from services.research.record.reading import RecordError
-from services.research.record.runs import choose_run, runs_of
+from services.research.record.reading import RecordError, Span
+from services.research.record.runs import RecordedRun, choose_run, runs_of, spans_within
 from tests.recorded import lively_events, record_of, renumbered
 
 pytestmark = pytest.mark.unit
@@ -72,3 +72,37 @@ def test_a_run_is_chosen_by_the_beginning_of_its_id() -> None:
 def test_a_record_without_a_run_says_how_to_start_one() -> None:
     with pytest.raises(RecordError, match="claire run-paper"):
         runs_of(record_of(renumbered(replayed(1, "a" * 32)[1:])))
+
+
+# -- a part by time, where time goes back from run to run -----------------------------------------
+
+
+def run(number: int, first_at: int, last_at: int) -> RecordedRun:
+    span = Span((number - 1) * 100, number * 100)
+    return RecordedRun(f"run{number}", span, TODAY, first_at, last_at, "code", True, True)
+
+
+MAY, APRIL, LATE_MAY = run(1, 500, 600), run(2, 400, 450), run(3, 550, 700)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "parts"),
+    [
+        (0, None, [(0, 300)]),
+        (460, None, [(0, 100), (200, 300)]),
+        (0, 450, [(100, 200)]),
+        (0, 600, [(0, 300)]),
+        (0, 550, [(0, 100), (100, 300)]),
+        (660, None, [(200, 300)]),
+        (460, 520, [(0, 100)]),
+    ],
+)
+def test_the_runs_of_a_time_are_found_even_behind_one_of_a_later_market(
+    since: int, until: int | None, parts: list[tuple[int, int]]
+) -> None:
+    assert spans_within([MAY, APRIL, LATE_MAY], since, until) == parts
+
+
+def test_a_time_without_a_run_is_told_with_the_times_there_are() -> None:
+    with pytest.raises(RecordError, match=r"no run lies in that time; .* 1970-01-01 00:00 UTC to"):
+        spans_within([MAY, APRIL], 800, None)

@@ -79,7 +79,11 @@ def test_a_changed_decision_is_named_with_its_field_and_its_cause() -> None:
     assert told["fields"] == ["quantity"]
     assert told["recorded"]["quantity"] == "999"
     assert told["reexecuted"]["quantity"] == str(decision.quantity)
+    assert told["differences"] == [
+        {"field": "quantity", "recorded": "999", "reexecuted": str(decision.quantity)}
+    ]
     assert told["cause"]["event_id"] == decision.causation_id
+    assert told["cause"]["seq"] < decision.seq
 
 
 def test_a_removed_output_is_missing_in_the_record() -> None:
@@ -168,6 +172,41 @@ def test_re_execution_stops_behind_the_window() -> None:
     found = again(events, window=Window(until=middle))
     assert found.comparison.divergences == 0
     assert 0 < found.events < len(events)
+
+
+def test_parts_are_re_executed_by_themselves_and_told_together() -> None:
+    one, two = lively_events(3), lively_events(4)
+    two[first_of(two, RiskDecision)] = msgspec.structs.replace(
+        two[first_of(two, RiskDecision)], equity=Decimal(1)
+    )
+    events = renumbered([*one, *two])
+    first, second = again(events[: len(one)]), again(events[len(one) :])
+    both = first + second
+    assert both.events == len(events)
+    assert both.last_seq == len(events)
+    assert both.comparison.compared == first.comparison.compared + second.comparison.compared
+    assert (first.comparison.divergences, both.comparison.divergences) == (0, 1)
+    assert both.comparison.first is second.comparison.first
+
+
+def test_a_window_that_ends_behind_a_finished_run_leaves_nothing_out() -> None:
+    events = lively_events()
+    end = max(event.timestamp for event in events if isinstance(event, Clock))
+    answers = [e for e in events[first_of(events, RunEnded) + 1 :] if e.causation_id is not None]
+    cut = events[: first_of(events, RunEnded) + 1]
+    found = again(cut, window=Window(until=end))
+    assert (found.pending, found.comparison.divergences) == (0, len(answers))
+
+
+def test_a_pair_of_ticks_that_was_swapped_is_named_though_every_decision_is_the_same() -> None:
+    events = lively_events()
+    early, late = (first_of(events, Clock, number) for number in (3, 4))
+    events[early], events[late] = events[late], events[early]
+    found = again(events)
+    first = found.comparison.first
+    assert first is not None
+    assert (first.kind, first.seq) == (Kind.MISPLACED, events[early + 1].seq)
+    assert first.behind == events[early].seq
 
 
 def test_a_record_may_begin_with_any_run() -> None:

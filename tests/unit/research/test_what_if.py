@@ -1,5 +1,7 @@
 """What would have been decided under other settings: the same as if they had been the settings."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
@@ -7,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.kernel.events import Verdict
 from services.kernel.pipeline import Pipeline
 from services.kernel.settings import SettingError
 from services.research.record.reading import RecordError
-from services.research.what_if.difference import KEPT, Change, Compared, compare, summary
+from services.research.what_if.difference import KEPT, Change, Compared, compare
 from services.research.what_if.rerun import Decided, parse_changes, recorded, rerun
+from services.research.what_if.tally import tally
 from tests.recorded import published
 from tests.unit.kernel.random_market import LIVELY, RandomMarket
 
@@ -61,7 +65,7 @@ def test_without_a_change_nothing_differs_from_the_record(seed: int) -> None:
     before, after = recorded(bodies), rerun(bodies, {})
     assert before.decisions, "a market in which something is decided"
     assert differing(before, after).differ == 0
-    assert summary(before) == summary(after)
+    assert tally(before) == tally(after)
     assert list(before.signals) == list(after.signals)
 
 
@@ -73,7 +77,7 @@ def test_a_rerun_decides_what_a_run_with_these_settings_would_have(
     imagined = rerun(record_of_market(seed), parse_changes(f"{n}={v}" for n, v in changed.items()))
     real = recorded(with_settings(seed, changed))
     assert differing(real, imagined).differ == 0
-    assert summary(real) == summary(imagined)
+    assert tally(real) == tally(imagined)
 
 
 @few
@@ -89,12 +93,36 @@ def test_the_comparison_has_no_favourite_side(seed: int, changed: dict[str, str]
 @given(seed=seeds, changed=changes)
 def test_every_decision_of_a_side_is_in_its_figures(seed: int, changed: dict[str, str]) -> None:
     decided = rerun(record_of_market(seed), changed)
-    figures = summary(decided)
-    answered = figures["approved"] + figures["trimmed"] + sum(figures["rejected"].values())
-    assert answered == len(decided.decisions)
-    own = sum(1 for decision in decided.decisions.values() if not decision.signal_id)
-    # Signals by hand are decided too, and are no stage's.
-    assert figures["signals"] <= answered - own
+    found = tally(decided)
+    own = sum(found.own_exits.values())
+    assert found.signals == found.entries.total + found.exits.total + found.undecided
+    assert found.decisions == found.entries.total + found.exits.total + own
+    assert found.decisions == len(decided.decisions)
+    assert found.orders == found.entries.passed + found.exits.passed + own
+    assert found.signals >= len(decided.signals), "those by hand are decided too"
+
+
+def test_the_figures_of_a_side_are_json() -> None:
+    told = tally(recorded(record_of_market(1))).to_json()
+    assert json.loads(json.dumps(told)) == told
+    rejected = sum(told["entries"]["rejected"].values())
+    assert told["entries"]["approved"] + told["entries"]["trimmed"] + rejected > 0
+
+
+def test_risks_own_exits_are_not_approved_signals() -> None:
+    bodies = [body for seed in range(6) for body in record_of_market(seed)]
+    decided = recorded(bodies)
+    found = tally(decided)
+    decisions = decided.decisions.values()
+    assert sum(found.own_exits.values()) > 0, "a market with stops that were reached"
+    assert found.own_exits == Counter(d.origin.value for d in decisions if d.signal_id is None)
+    assert found.entries.approved == sum(
+        not d.reduce_only and d.verdict is Verdict.APPROVED for d in decisions
+    )
+    assert found.exits.approved == sum(
+        d.reduce_only and d.signal_id is not None and d.verdict is Verdict.APPROVED
+        for d in decisions
+    )
 
 
 def test_a_tighter_limit_shows_in_the_kind_of_change() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from services.runtime.secrets import ACL_FILE, GENERATED, EnvFileError, generate_env
+from services.runtime.secrets import ACL_FILE, FROM_FILES, GENERATED, EnvFileError, generate_env
+from services.runtime.settings import SECRETS
 
 pytestmark = pytest.mark.unit
 
@@ -115,3 +116,7 @@ def test_what_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
 
     with pytest.raises(EnvFileError, match=r"file.*choose a folder"):
         generate_env(tmp_path / "file" / ".env")
+
+
+def test_every_secret_setting_may_come_from_a_file() -> None:
+    assert set(SECRETS) <= set(FROM_FILES)
