@@ -1,5 +1,6 @@
 """The portfolio fold against a plain ledger, and the figures that losses are limited by."""
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -105,7 +106,7 @@ def test_a_flip_closes_the_old_position_and_opens_the_new_one_at_the_fill() -> N
 def test_of_two_stops_the_one_that_is_hit_first_stays(
     side: Side, stops: tuple[int | None, ...], kept: int | None
 ) -> None:
-    portfolio = opened(*(builders.result(BTC, side, 1, 100, stop=stop) for stop in stops))
+    portfolio = opened(*(builders.result(BTC, side, "0.1", 100, stop=stop) for stop in stops))
 
     assert portfolio.state.positions[BTC].stop_loss_price == kept
 
@@ -115,6 +116,8 @@ def test_of_two_stops_the_one_that_is_hit_first_stays(
     [
         sold(1, None, status=OrderStatus.REJECTED),
         sold(1, None, status=OrderStatus.CANCELLED),
+        sold(0, 100, status=OrderStatus.CANCELLED),
+        builders.result(ETH, Side.BUY, 0, 100, status=OrderStatus.CANCELLED),
         builders.order(),
         builders.signal(),
         builders.quote(),
@@ -368,6 +371,7 @@ def test_equal_folds_share_a_checksum_and_views_are_in_order() -> None:
     one, two = opened(*events), opened(*reversed(events))
 
     assert one.checksum() == two.checksum()
+    assert re.fullmatch("[0-9a-f]{32}", one.checksum())
     assert [view.symbol for view in views.positions(one)] == [BTC, ETH]
     assert views.positions(one)[1].notional == 100
     assert one.checksum() != opened(bought(1)).checksum()
