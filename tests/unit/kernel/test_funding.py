@@ -152,6 +152,17 @@ def test_settlements_during_an_outage_are_made_up_for_each_once() -> None:
     ]
 
 
+def test_settlements_made_up_for_while_flat_are_over_for_what_is_opened_later() -> None:
+    late = MIDNIGHT + 25 * HOUR_MS
+    account = Account()
+    account.portfolio.apply(builders.result(BTC, Side.SELL, 10, 100, MIDNIGHT))
+    account.apply(announce(), builders.clock(late))
+
+    account.apply(builders.result(BTC, Side.BUY, 10, 100, late), builders.clock(late + 1000))
+
+    assert account.paid == []
+
+
 @pytest.mark.parametrize("hours", [1, 4])
 def test_the_interval_is_the_contract_s(hours: int) -> None:
     account = Account().apply(
@@ -257,9 +268,21 @@ def test_a_settlement_between_two_runs_is_neither_lost_nor_paid_twice() -> None:
     account = Account().apply(announce("0.0001", EIGHT), builders.clock(EIGHT - 1000))
 
     next_run(account, EIGHT + 5_000).apply(builders.clock(EIGHT + 6_000))
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
     next_run(account, EIGHT + 7_000).apply(
         announce("0.0001", EIGHT, at=EIGHT - 500),  # late
         builders.clock(EIGHT + 8_000),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
+
+
+def test_what_was_settled_as_the_next_run_began_is_over() -> None:
+    account = Account().apply(announce("0.0001", EIGHT), builders.clock(EIGHT))
+
+    next_run(account, EIGHT).apply(
+        announce("0.0001", EIGHT, at=EIGHT - 500),  # late
+        builders.clock(EIGHT + 1_000),
     )
 
     assert account.settled == [(EIGHT, Decimal("-0.1"))]

@@ -207,6 +207,16 @@ def test_the_two_kinds_differ_in_what_a_unit_is_worth() -> None:
     assert inverse.round_down_to_lot(Decimal("99.9")) == 99
 
 
+def test_a_contract_without_details_says_so_and_trades_the_smallest_lots() -> None:
+    linear = generic_instrument("BTC_USDT", Decimal("0.5"))
+    inverse = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+    assert linear.generic
+    assert inverse.generic
+    assert linear.round_down_to_lot(Decimal("0.123456789")) == Decimal("0.12345678")
+    assert inverse.round_down_to_lot(Decimal("1.9")) == 1
+
+
 @pytest.mark.parametrize("contracts", ["1", "7", "123456"])
 @pytest.mark.parametrize("price", ["0.05", "3", "8131.5"])
 def test_volume_in_contracts_survives_the_way_to_base_and_back(contracts: str, price: str) -> None:
