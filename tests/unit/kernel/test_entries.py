@@ -146,6 +146,19 @@ def test_exposure_is_shared_by_all_symbols() -> None:
     assert (rejected.verdict, rejected.reason) == (Verdict.REJECTED, Reason.EXPOSURE_LIMIT)
 
 
+def test_a_position_without_contract_details_counts_at_its_mark_price() -> None:
+    position = builders.opening_position(ETH, 100, 250)
+    desk = Desk(
+        contracts=[builders.instrument(BTC)], opening=builders.account(positions=[position])
+    )
+    desk.trade(100)
+
+    decision = desk.signal(100)
+
+    assert (decision.verdict, decision.quantity) == (Verdict.TRIMMED, 50)
+    assert decision.binding_limit == "4 total_exposure"
+
+
 def test_an_order_that_is_not_filled_yet_counts_as_filled() -> None:
     desk = Desk()
     desk.trade(100)
