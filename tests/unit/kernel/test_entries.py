@@ -12,6 +12,7 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
+from services.kernel.instruments import MarginTier
 from services.kernel.risk.reasons import Reason
 from services.kernel.stages import RiskStage
 from tests import builders
@@ -157,6 +158,55 @@ def test_a_position_without_contract_details_counts_at_its_mark_price() -> None:
 
     assert (decision.verdict, decision.quantity) == (Verdict.TRIMMED, 50)
     assert decision.binding_limit == "4 total_exposure"
+
+
+@pytest.mark.parametrize(("quantity", "leverage"), [("10", 3), ("10.001", 2)])
+def test_the_leverage_is_that_of_the_tier_of_the_position_after_the_trade(
+    quantity: str, leverage: int
+) -> None:
+    tiers = tuple(
+        MarginTier(
+            max_quantity=Decimal(size),
+            maintenance_margin_rate=Decimal("0.005"),
+            max_leverage=Decimal(most),
+        )
+        for size, most in ((90, 10), (1_000, 2))
+    )
+    position = builders.opening_position(BTC, 80, 100)
+    desk = Desk(
+        contracts=[builders.instrument(BTC, tiers=tiers)],
+        opening=builders.account(positions=[position]),
+    )
+    desk.trade(100)
+
+    decision = desk.signal(100, quantity=quantity)
+
+    assert (decision.verdict, decision.leverage) == (Verdict.APPROVED, leverage)
+    assert desk.orders[-1].leverage == leverage
+
+
+@pytest.mark.parametrize(("fair", "source"), [(True, "mark"), (False, "last")])
+def test_the_sixth_layer_says_which_price_the_stop_will_work_on(fair: bool, source: str) -> None:
+    desk = Desk()
+    desk.trade(100)
+    if fair:
+        desk.feed(builders.mark(BTC, 101, desk.now))
+
+    detail = desk.signal(100).layers[5].detail
+
+    assert f"works on the {source} price {101 if fair else 100}" in detail
+
+
+def test_a_limit_that_would_trim_is_not_named_where_something_else_refuses() -> None:
+    desk = Desk({"MAX_POSITION_PCT": "0.05"})
+    desk.trade(100)
+    desk.feed(builders.pause(BTC, at=desk.now))
+
+    refused = desk.signal(100)
+    assert (refused.reason, refused.quantity, refused.binding_limit) == (Reason.PAUSED, 50, None)
+
+    desk.feed(builders.resume(BTC, at=desk.now))
+    assert desk.signal(100).binding_limit == "5 position"
 
 
 def test_an_order_that_is_not_filled_yet_counts_as_filled() -> None:
