@@ -121,6 +121,29 @@ def test_a_position_is_filled_up_to_its_limit_and_the_limit_named() -> None:
     assert decision.layers[4].verdict is LayerVerdict.PASS
 
 
+def test_what_a_signal_asks_at_most_is_kept_beside_what_it_was_sized_by() -> None:
+    desk = Desk()
+    desk.trade(100)
+
+    assert "asked_at_most" not in desk.signal(100, symbol=BTC, side=Side.SELL).sizing
+    assert desk.signal(100, quantity=7).sizing["asked_at_most"] == 7
+
+
+def test_an_alert_about_a_limit_says_whether_it_trims_or_blocks() -> None:
+    desk = Desk({"MAX_POSITION_PCT": "0.05"})
+    desk.enter(100)
+    desk.wait(59)
+    desk.trade(100)
+
+    desk.signal(100)
+
+    told = [alert.message for alert in desk.alerts_of("RISK_LIMIT") if alert.layer == 5]
+    assert told == [
+        f"{BTC}: layer 5 binds (trimmed)",
+        f"{BTC}: layer 5 binds ({Reason.POSITION_LIMIT})",
+    ]
+
+
 def test_a_full_position_takes_nothing_more() -> None:
     desk = Desk()
     desk.enter(100)
