@@ -12,7 +12,6 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
-from services.kernel.instruments import MarginTier
 from services.kernel.risk.reasons import Reason
 from services.kernel.stages import RiskStage
 from tests import builders
@@ -121,29 +120,6 @@ def test_a_position_is_filled_up_to_its_limit_and_the_limit_named() -> None:
     assert decision.layers[4].verdict is LayerVerdict.PASS
 
 
-def test_what_a_signal_asks_at_most_is_kept_beside_what_it_was_sized_by() -> None:
-    desk = Desk()
-    desk.trade(100)
-
-    assert "asked_at_most" not in desk.signal(100, symbol=BTC, side=Side.SELL).sizing
-    assert desk.signal(100, quantity=7).sizing["asked_at_most"] == 7
-
-
-def test_an_alert_about_a_limit_says_whether_it_trims_or_blocks() -> None:
-    desk = Desk({"MAX_POSITION_PCT": "0.05"})
-    desk.enter(100)
-    desk.wait(59)
-    desk.trade(100)
-
-    desk.signal(100)
-
-    told = [alert.message for alert in desk.alerts_of("RISK_LIMIT") if alert.layer == 5]
-    assert told == [
-        f"{BTC}: layer 5 binds (trimmed)",
-        f"{BTC}: layer 5 binds ({Reason.POSITION_LIMIT})",
-    ]
-
-
 def test_a_full_position_takes_nothing_more() -> None:
     desk = Desk()
     desk.enter(100)
@@ -168,68 +144,6 @@ def test_exposure_is_shared_by_all_symbols() -> None:
     assert (trimmed.verdict, trimmed.binding_limit) == (Verdict.TRIMMED, "4 total_exposure")
     assert trimmed.quantity == pytest.approx(Decimal(50), abs=Decimal(1))
     assert (rejected.verdict, rejected.reason) == (Verdict.REJECTED, Reason.EXPOSURE_LIMIT)
-
-
-def test_a_position_without_contract_details_counts_at_its_mark_price() -> None:
-    position = builders.opening_position(ETH, 100, 250)
-    desk = Desk(
-        contracts=[builders.instrument(BTC)], opening=builders.account(positions=[position])
-    )
-    desk.trade(100)
-
-    decision = desk.signal(100)
-
-    assert (decision.verdict, decision.quantity) == (Verdict.TRIMMED, 50)
-    assert decision.binding_limit == "4 total_exposure"
-
-
-@pytest.mark.parametrize(("quantity", "leverage"), [("10", 3), ("10.001", 2)])
-def test_the_leverage_is_that_of_the_tier_of_the_position_after_the_trade(
-    quantity: str, leverage: int
-) -> None:
-    tiers = tuple(
-        MarginTier(
-            max_quantity=Decimal(size),
-            maintenance_margin_rate=Decimal("0.005"),
-            max_leverage=Decimal(most),
-        )
-        for size, most in ((90, 10), (1_000, 2))
-    )
-    position = builders.opening_position(BTC, 80, 100)
-    desk = Desk(
-        contracts=[builders.instrument(BTC, tiers=tiers)],
-        opening=builders.account(positions=[position]),
-    )
-    desk.trade(100)
-
-    decision = desk.signal(100, quantity=quantity)
-
-    assert (decision.verdict, decision.leverage) == (Verdict.APPROVED, leverage)
-    assert desk.orders[-1].leverage == leverage
-
-
-@pytest.mark.parametrize(("fair", "source"), [(True, "mark"), (False, "last")])
-def test_the_sixth_layer_says_which_price_the_stop_will_work_on(fair: bool, source: str) -> None:
-    desk = Desk()
-    desk.trade(100)
-    if fair:
-        desk.feed(builders.mark(BTC, 101, desk.now))
-
-    detail = desk.signal(100).layers[5].detail
-
-    assert f"works on the {source} price {101 if fair else 100}" in detail
-
-
-def test_a_limit_that_would_trim_is_not_named_where_something_else_refuses() -> None:
-    desk = Desk({"MAX_POSITION_PCT": "0.05"})
-    desk.trade(100)
-    desk.feed(builders.pause(BTC, at=desk.now))
-
-    refused = desk.signal(100)
-    assert (refused.reason, refused.quantity, refused.binding_limit) == (Reason.PAUSED, 50, None)
-
-    desk.feed(builders.resume(BTC, at=desk.now))
-    assert desk.signal(100).binding_limit == "5 position"
 
 
 def test_an_order_that_is_not_filled_yet_counts_as_filled() -> None:

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.kernel.events import LayerResult, LayerVerdict, Side, TradingState
-from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.cooldown import LossStreak
-from services.kernel.risk.exposure import Elsewhere
+from services.kernel.book import Book
+from services.kernel.events import LayerVerdict, Side, TradingState
+from services.kernel.instruments import generic_instrument
 from services.kernel.risk.layers import (
     LAYERS,
     judge,
@@ -17,61 +16,12 @@ from services.kernel.risk.layers import (
 )
 from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
-from services.kernel.settings import TradingSettings
-from tests import builders
-from tests.builders import ETH, NOON
+from tests.builders import NOON
+from tests.unit.kernel.candidates import candidate, layer, market, settings
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
 PASS, FAIL, NOT_APPLICABLE = LayerVerdict
-
-
-def settings(**values: str) -> TradingSettings:
-    return TradingSettings.parse(values)[0]
-
-
-def market(**fields: Any) -> SymbolMarket:
-    return SymbolMarket(**{"seen_at": NOON, **fields})
-
-
-def candidate(**fields: Any) -> EntryContext:
-    """A long entry of 100 at 100 into a calm market, from a flat account of 100,000."""
-    given = {
-        "settings": settings(),
-        "instrument": builders.instrument(),
-        "contract_known": True,
-        "market": market(),
-        "side": Side.BUY,
-        "quantity": 100,
-        "price": 100,
-        "stop_loss_price": 98,
-        "leverage": 3,
-        "equity": 100_000,
-        "daily_drawdown_pct": 0,
-        "drawdown_pct": 0,
-        "account_state": TradingState.ACTIVE,
-        "position": 0,
-        "elsewhere": 0,
-        "correlated": 0,
-        "streak": LossStreak(),
-        "entries_last_hour": 0,
-        "doubts": (),
-        "now": NOON,
-        "signal_age_ms": 0,
-    } | fields
-    given = {"order_price": given["price"], "mark_price": given["price"]} | given
-    exact = {"now", "signal_age_ms", "entries_last_hour"}
-    for name, value in given.items():
-        if isinstance(value, int | str) and not isinstance(value, bool | Side | TradingState):
-            given[name] = value if name in exact else Decimal(value)
-    gross, correlated = given.pop("elsewhere"), given.pop("correlated")
-    alike = {ETH: Decimal("0.9")} if correlated else {}
-    given["others"] = Elsewhere(gross=gross, correlated=correlated, alike=alike)  # type: ignore[arg-type]
-    return EntryContext(**given)  # type: ignore[arg-type]
-
-
-def layer(number: int, **fields: Any) -> LayerResult:
-    return judge(candidate(**fields)).results[number - 1]
 
 
 def test_a_calm_entry_passes_all_seven() -> None:
@@ -155,6 +105,8 @@ def test_1_the_loss_from_the_peak_counts_where_it_is_nearer_to_its_limit() -> No
     over = judge(candidate(daily_drawdown_pct="0.01", drawdown_pct="0.10"))
 
     assert (near.value, near.limit, near.verdict) == (Decimal("0.099"), Decimal("0.10"), PASS)
+    assert near.detail == "loss from the peak; account ACTIVE"
+    assert layer(1).detail == "loss of the day; account ACTIVE"
     assert over.reason is Reason.EQUITY_DRAWDOWN
 
 
@@ -184,6 +136,7 @@ def test_2_the_spread_may_be_a_multiple_of_its_normal(multiple: str, verdict: La
 
     assert (result.value, result.limit, result.unit) == (Decimal(multiple), Decimal(5), "times")
     assert result.headroom == 5 - Decimal(multiple)
+    assert result.detail == "spread over its normal"
     assert result.verdict is verdict
 
 
@@ -191,6 +144,7 @@ def test_2_without_quotes_it_does_not_apply_and_passes() -> None:
     result = layer(2)
 
     assert (result.verdict, result.value, result.headroom) == (NOT_APPLICABLE, None, None)
+    assert (result.limit, result.detail) == (5, "no quotes to compare")
     assert layer(2, market=spread("9", samples=20)).verdict is NOT_APPLICABLE
 
 
@@ -201,6 +155,44 @@ def test_2_an_anomaly_fails_it_by_its_name_and_quarantine_by_its_own(anomaly: Re
     assert judge(candidate(market=market(anomaly=anomaly))).reason is anomaly
     quarantined = market(anomaly=anomaly, quarantined=True)
     assert judge(candidate(market=quarantined)).reason is Reason.QUARANTINED
+
+
+def test_2_in_quarantine_the_spread_is_still_told() -> None:
+    known = spread("2")
+    known.quarantined = True
+
+    result = layer(2, market=known)
+
+    assert (result.value, result.limit, result.verdict) == (2, 5, FAIL)
+    assert result.detail == "waits for a person to release it"
+
+
+@pytest.mark.parametrize(("ask", "verdict"), [("102", PASS), ("102.01", FAIL)])
+def test_2_the_book_may_cost_as_much_as_is_allowed(ask: str, verdict: LayerVerdict) -> None:
+    quoted = market(book=Book(bid=Decimal(99), ask=Decimal(ask), time=NOON))
+
+    result = layer(2, market=quoted)
+
+    assert (result.value, result.limit) == ((Decimal(ask) - 100) / 100, Decimal("0.02"))
+    assert (result.verdict, result.unit) == (verdict, "fraction")
+    expected = {
+        PASS: "slippage that is expected",
+        FAIL: "slippage that the present book would cost",
+    }
+    assert result.detail == expected[verdict]
+
+
+def test_2_the_levels_of_an_inverse_contract_hold_coins_that_are_asked_for_in_dollars() -> None:
+    asks = ((Decimal(100), Decimal(5)), (Decimal(125), Decimal(50)))
+    known = market(
+        book=Book(bid=Decimal(99), ask=Decimal(100), time=NOON, asks=asks, depth_time=NOON)
+    )
+    contract = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+    result = layer(2, market=known, instrument=contract, quantity=1_000)
+
+    # 5 coins for 500 dollars and 4 for the other 500: 111.11 on average.
+    assert result.value == Decimal("0.11111111")
 
 
 # Layer 3
@@ -216,7 +208,12 @@ def test_3_data_may_not_be_older_than_the_timeout(age_ms: int, verdict: LayerVer
 
 @pytest.mark.parametrize(("age_ms", "verdict"), [(5000, PASS), (5001, FAIL)])
 def test_3_a_signal_may_not_be_older_than_its_limit(age_ms: int, verdict: LayerVerdict) -> None:
-    assert layer(3, signal_age_ms=age_ms).verdict is verdict
+    result = layer(3, signal_age_ms=age_ms)
+
+    assert result.verdict is verdict
+    if verdict is FAIL:
+        assert (result.value, result.limit) == (Decimal("5.001"), 5)
+        assert result.detail == "age of the signal"
 
 
 def test_3_says_what_kind_of_doubt_it_has() -> None:
@@ -224,6 +221,7 @@ def test_3_says_what_kind_of_doubt_it_has() -> None:
         return judge(candidate(**fields)).reason
 
     assert reason(market=SymbolMarket()) is Reason.NO_MARKET_DATA
+    assert layer(3, market=SymbolMarket()).limit == 60
     assert reason(contract_known=False) is Reason.NO_MARKET_DATA
     assert reason(doubts=("DATABASE_AWAY: not reachable",)) is Reason.IN_DOUBT
     assert reason(market=market(stale=True)) is Reason.DATA_STALE

@@ -264,18 +264,6 @@ def test_only_the_release_of_an_account_rebases(event: Event) -> None:
     assert portfolio.state.peak_equity == portfolio.state.day_start_equity == 100_000
 
 
-def test_the_worst_of_a_run_counts_from_the_peak_and_the_day_s_start_it_was_given() -> None:
-    portfolio = opened(day=NOON // DAY_MS, day_start=125_000, peak=160_000)
-    state = portfolio.state
-    assert (state.max_drawdown_pct, state.worst_day_pct) == (Decimal("0.375"), Decimal("0.2"))
-
-    portfolio.apply(bought(10, 100))
-    portfolio.apply(builders.mark(price=1_100))
-
-    assert (state.max_drawdown_pct, state.worst_day_pct) == (Decimal("0.375"), Decimal("0.2"))
-    assert portfolio.equity == 110_000
-
-
 def test_an_account_of_less_than_one_loses_as_any_other() -> None:
     portfolio = opened(sold("0.001", 100, fees="0.1"), cash="0.5")
 
@@ -287,34 +275,6 @@ def test_without_equity_there_is_no_percentage() -> None:
     portfolio.apply(sold(1, 100, fees=1))
 
     assert portfolio.drawdown_pct == 0
-
-
-# Carried over
-
-
-def test_a_carried_over_account_is_worth_what_it_was() -> None:
-    before = opened(bought(3, "333.33333333"), bought("0.00000007", "99.99999999"))
-    before.apply(builders.trade(price=300))
-    positions = [
-        builders.opening_position(
-            BTC, p.quantity, p.entry_price, price=p.mark_price, stop=p.stop_loss_price
-        )
-        for p in before.state.positions.values()
-    ]
-
-    after = opened(cash=before.cash, positions=positions)
-
-    assert after.equity == before.equity
-    assert after.state.positions[BTC].cost == before.state.positions[BTC].cost
-
-
-def test_a_carried_over_position_is_opened_with_the_run_and_has_lost_nothing_in_it() -> None:
-    position = builders.opening_position(BTC, 10, 100, price=90)
-    portfolio = opened(positions=[position])
-
-    (view,) = views.symbols(portfolio)
-    assert (view.profit, view.daily_drawdown, view.drawdown, view.max_drawdown) == (-100, 0, 0, 0)
-    assert closed(portfolio, sold(10, 90)).opened_at == NOON
 
 
 # Properties
