@@ -8,12 +8,7 @@ import pytest
 from services.kernel.book import Book
 from services.kernel.events import LayerVerdict, Side, TradingState
 from services.kernel.instruments import generic_instrument
-from services.kernel.risk.layers import (
-    LAYERS,
-    judge,
-    judge_exit,
-    not_measured,
-)
+from services.kernel.risk.layers import LAYERS, judge, judge_exit, not_measured
 from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
 from tests.builders import NOON
@@ -251,6 +246,29 @@ def test_4_everything_after_the_trade_counts(
     assert result.verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "correlated", "value", "verdict"),
+    [
+        (10_000, 10_000, "0.2", PASS),  # alike may take 0.2: nothing is left
+        (10_000, 10_001, "0.20001", FAIL),
+        (15_000, 4_000, "0.25", PASS),  # total may take 0.3: 0.05 is left, and alike 0.06
+        (15_000, 5_000, "0.25", PASS),  # as much is left of both
+        (15_000, 6_000, "0.16", PASS),
+    ],
+)
+def test_4_of_the_total_and_what_moves_alike_it_tells_the_one_nearer_its_limit(
+    elsewhere: int, correlated: int, value: str, verdict: LayerVerdict
+) -> None:
+    limits = settings(MAX_TOTAL_EXPOSURE_PCT="0.3", MAX_CORRELATED_EXPOSURE_PCT="0.2")
+
+    result = layer(4, settings=limits, elsewhere=elsewhere, correlated=correlated)
+
+    assert (result.value, result.verdict) == (Decimal(value), verdict)
+    assert result.limit == (Decimal("0.3") if value == "0.25" else Decimal("0.2"))
+    told = "gross notional after the trade over equity" if value == "0.25" else "ETH_USDT (0.9)"
+    assert told in result.detail
+
+
 def test_4_an_opposite_entry_nets_with_the_position() -> None:
     assert layer(4, position=-150, quantity=100).value == Decimal("0.05")
     assert layer(4, position=-150, quantity=250).value == Decimal("0.1")
@@ -319,6 +337,18 @@ def test_6_a_stop_that_the_mark_price_has_reached_already_is_none(
     mark: str, verdict: LayerVerdict
 ) -> None:
     assert layer(6, order_price=100, mark_price=mark).verdict is verdict
+
+
+def test_6_a_stop_at_the_price_is_none_wherever_the_mark_price_is() -> None:
+    assert layer(6, stop_loss_price=100, mark_price=103).verdict is FAIL
+
+
+@pytest.mark.parametrize(("stop", "verdict"), [("90.51", PASS), ("90.5", FAIL)])
+def test_6_a_stop_must_come_before_the_liquidation(stop: str, verdict: LayerVerdict) -> None:
+    wide = settings(STOP_LOSS_PCT="0.10", MAX_LEVERAGE="10")
+
+    # With 10x liquidation is 0.1 - 0.005 away.
+    assert layer(6, settings=wide, leverage=10, stop_loss_price=stop).verdict is verdict
 
 
 # Layer 7
