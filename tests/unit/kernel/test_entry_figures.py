@@ -1,8 +1,10 @@
 """What is kept of an entry's decision, and told of it, beside its size."""
 
+from decimal import Decimal
+
 import pytest
 
-from services.kernel.events import Side, Verdict
+from services.kernel.events import OrderType, Side, Verdict
 from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH
@@ -17,6 +19,15 @@ def test_what_a_signal_asks_at_most_is_kept_beside_what_it_was_sized_by() -> Non
 
     assert "asked_at_most" not in desk.signal(100, symbol=BTC, side=Side.SELL).sizing
     assert desk.signal(100, quantity=7).sizing["asked_at_most"] == 7
+
+
+def test_a_limit_off_its_tick_is_decided_at_the_price_it_is_ordered_at() -> None:
+    desk = Desk(contracts=[builders.instrument(BTC, tick_size=Decimal("0.5"))])
+    desk.trade(100)
+
+    decision = desk.signal(100, order_type=OrderType.LIMIT, limit_price="99.7")
+
+    assert decision.price == desk.orders[-1].price == Decimal("99.5")
 
 
 def test_an_alert_about_a_limit_says_whether_it_trims_or_blocks() -> None:

@@ -276,6 +276,7 @@ def test_4_an_opposite_entry_nets_with_the_position() -> None:
 
 def test_4_without_equity_nothing_passes() -> None:
     assert judge(candidate(equity=0)).reason is Reason.EXPOSURE_LIMIT
+    assert layer(4, equity="0.5").value == 20_000
 
 
 # Layer 5
