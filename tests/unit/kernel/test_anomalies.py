@@ -1,5 +1,7 @@
 """Layer 2 and 3 over time: anomalies, retries, quarantine, silence."""
 
+from decimal import Decimal
+
 import pytest
 
 from services.kernel.events import (
@@ -85,10 +87,10 @@ def test_a_blow_out_does_not_become_the_new_normal_at_once() -> None:
     for _ in range(5):
         desk.quote("90", "110")
 
-    normal = desk.risk.state.market(BTC).normal_spread
-    assert normal is not None
-    assert normal < 2 * (SymbolMarket(normal_spread=normal).normal_spread or normal)
-    assert desk.risk.state.market(BTC).anomaly is Reason.SPREAD_ANOMALY
+    # Each counts as five times the normal, weighted with 0.02: 0.0002 x 1.08 ** 5.
+    market = desk.risk.state.market(BTC)
+    assert market.normal_spread == pytest.approx(Decimal("0.000293866"), abs=Decimal("1E-9"))
+    assert market.anomaly is Reason.SPREAD_ANOMALY
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("0", "0"), ("0", "100"), (None, "100"), ("99", None)])
@@ -143,6 +145,7 @@ def test_after_a_minute_without_a_new_anomaly_the_symbol_trades_again() -> None:
     desk.wait(59)
     desk.trade(110)
     assert symbol_states(desk) == [TradingState.PAUSED]
+    assert [alert.phase for alert in desk.alerts] == [AlertPhase.BEGAN]
     desk.wait(1)
 
     assert symbol_states(desk) == [TradingState.PAUSED, TradingState.ACTIVE]
@@ -164,6 +167,20 @@ def test_a_retry_fails_while_the_last_quote_is_still_abnormal() -> None:
     desk.quote("99.99", "100.01")
     desk.wait(60)
     assert symbol_states(desk)[-1] is TradingState.ACTIVE
+
+
+@pytest.mark.parametrize(("spread", "passes"), [("0.0005", True), ("0.00050001", False)])
+def test_a_retry_passes_up_to_the_multiple_that_is_allowed(spread: str, passes: bool) -> None:
+    market = SymbolMarket(
+        spread=Decimal(spread), compared_with=Decimal("0.0001"), spread_samples=21
+    )
+    market.pause(Reason.SPREAD_ANOMALY, NOON)
+
+    assert not market.retry(NOON + 59_999, Decimal(5))
+    assert market.retry(NOON + 60_000, Decimal(5)) == passes
+
+    assert market.pauses == (not passes)
+    assert market.failed_retries == (0 if passes else 1)
 
 
 def jump_every_half_minute(desk: Desk, minutes: int) -> None:

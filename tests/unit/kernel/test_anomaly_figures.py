@@ -4,10 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from services.kernel.events import AlertLevel, TradingState
+from services.kernel.events import AlertLevel, MarketData, MarketDataKind, TradingState
+from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
+from services.kernel.settings import TradingSettings
 from tests import builders
-from tests.builders import BTC, ETH, SOL
+from tests.builders import BTC, ETH, NOON, SOL
 from tests.unit.kernel.desk import Desk
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
@@ -43,6 +45,45 @@ def test_slippage_that_was_seen_is_told_with_its_size_and_its_limit() -> None:
     assert layer.value == slipped / 10_000
     assert (layer.limit, layer.unit) == (Decimal("0.01"), "fraction")
     assert layer.detail == "pauses for SLIPPAGE_SEEN, 0 retries failed"
+
+
+@pytest.mark.parametrize("price", ["0", None])
+def test_a_trade_without_a_price_is_compared_with_nothing(price: str | None) -> None:
+    market, settings = SymbolMarket(), TradingSettings.parse({})[0]
+    market.observe(builders.trade(BTC, 100), settings)
+    unpriced = None if price is None else Decimal(price)
+
+    seen = market.observe(
+        builders.tick(MarketDataKind.TRADE, BTC, NOON + 9, price=unpriced), settings
+    )
+
+    assert (seen, market.last_trade, market.seen_at) == (None, 100, NOON + 9)
+    assert list(market.closes.prices.values()) == [100]
+
+
+def test_a_price_below_one_jumps_as_any_other() -> None:
+    desk = Desk()
+    desk.trade("0.50")
+
+    desk.trade("0.53")
+
+    assert desk.states[-1].reason == Reason.PRICE_JUMP
+    assert desk.signal("0.53").layers[1].value == Decimal("0.06")
+
+
+def test_a_side_that_is_no_longer_quoted_is_unknown_and_a_tick_without_quotes_changes_none() -> (
+    None
+):
+    market, settings = SymbolMarket(), TradingSettings.parse({})[0]
+
+    def quoted(tick: MarketData) -> tuple[Decimal | None, Decimal | None]:
+        market.observe(tick, settings)
+        return market.book.bid, market.book.ask
+
+    assert quoted(builders.quote(BTC, 99, 101)) == (99, 101)
+    assert quoted(builders.mark(BTC, 50)) == (99, 101)
+    assert quoted(builders.quote(BTC, None, 102)) == (None, 102)
+    assert quoted(builders.quote(BTC, 98, None)) == (98, None)
 
 
 def test_three_at_once_halt_with_one_alert_of_their_own() -> None:

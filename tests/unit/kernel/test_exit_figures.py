@@ -13,6 +13,8 @@ from services.kernel.events import (
     TimeInForce,
     TradingState,
 )
+from services.kernel.instruments import generic_instrument
+from services.kernel.risk.cooldown import LossStreak
 from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH
@@ -127,10 +129,57 @@ def test_an_exit_during_an_unconfirmed_jump_says_so() -> None:
     desk = Desk()
     desk.enter(100)
     desk.trade(110)
+    desk.feed(builders.resume(BTC, at=desk.now))  # what is left is the jump itself
 
     layer = desk.exit_signal(110).layers[1]
 
     assert (layer.verdict, layer.value) == (LayerVerdict.PASS, Decimal("0.1"))
+    assert "waits for the next trade" in layer.detail
+
+
+def test_an_exit_says_what_its_own_symbol_is_in_doubt_of_and_rests_for() -> None:
+    desk = Desk()
+    desk.enter(100)
+    desk.feed(builders.condition(ConditionName.DATA_GAP, symbol=BTC, at=desk.now))
+    desk.risk.state.streaks[BTC] = LossStreak(losses=4, until=desk.now + 9_000)
+
+    layers = desk.exit_signal(100).layers
+
+    assert "DATA_GAP: not reachable" in layers[2].detail
+    assert (layers[6].value, layers[6].unit) == (4, "positions")
+    assert "rests for 9 s" in layers[6].detail
+
+
+def test_a_part_of_an_inverse_position_is_left_at_its_face_value() -> None:
+    contract = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+    position = builders.opening_position("XBT_USD", 10_000, 10_000, inverse=True)
+    desk = Desk(contracts=[contract], opening=builders.account(positions=[position]))
+    desk.trade(10_000, "XBT_USD")
+
+    decision = desk.exit_signal(10_000, symbol="XBT_USD", quantity="4000.7")
+
+    assert decision.quantity == 4_000
+    assert [decision.layers[n].value for n in (3, 4)] == [Decimal("0.06")] * 2
+
+
+def test_the_limit_of_an_exit_is_on_a_tick_and_never_worse_than_asked() -> None:
+    desk = Desk(contracts=[builders.instrument(BTC, tick_size=Decimal("0.5"))])
+    desk.enter(100)
+
+    desk.exit_signal(100, order_type=OrderType.LIMIT, limit_price="101.3")
+
+    assert desk.orders[-1].price == Decimal("101.5")
+
+
+@pytest.mark.parametrize(
+    ("asked", "ordered"), [("0.0025", "0.0025"), ("0.003", "0.0025"), ("0.0024", "0.002")]
+)
+def test_what_is_less_than_a_lot_is_closed_with_the_rest_only(asked: str, ordered: str) -> None:
+    position = builders.opening_position(BTC, "0.0025", 100)
+    desk = Desk(opening=builders.account(positions=[position]))
+    desk.trade(100)
+
+    assert desk.exit_signal(100, quantity=asked).quantity == Decimal(ordered)
 
 
 def test_a_refused_exit_keeps_its_price_and_alerts_about_its_symbol() -> None:

@@ -15,7 +15,6 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
-from services.kernel.instruments import MarginTier
 from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, SOL
@@ -324,31 +323,6 @@ def test_a_short_is_liquidated_above_its_entry() -> None:
     assert stop_exits(desk) == []
     desk.trade("109.46")
     assert stop_exits(desk) == [Origin.LIQUIDATION]
-
-
-def test_a_large_position_is_reduced_tier_by_tier() -> None:
-    tiers = tuple(
-        MarginTier(
-            max_quantity=Decimal(size),
-            maintenance_margin_rate=Decimal(rate),
-            max_leverage=Decimal(20),
-        )
-        for size, rate in ((4, "0.005"), (20, "0.02"))
-    )
-    position = builders.opening_position(BTC, 10, 100, leverage=10)
-    desk = Desk(
-        contracts=[builders.instrument(BTC, tiers=tiers)],
-        opening=builders.account(positions=[position]),
-    )
-
-    desk.trade(92)  # the second tier's limit is 92.04, the first one's 90.54
-    desk.wait(1)
-    desk.trade(92)
-
-    assert [order.quantity for order in desk.orders] == [6]
-    assert desk.position() == 4
-    desk.trade(90)
-    assert [order.quantity for order in desk.orders] == [6, 4]
 
 
 def test_with_cross_margin_the_whole_equity_backs_a_position() -> None:

@@ -101,6 +101,17 @@ def test_the_next_rate_told_before_the_clock_does_not_replace_what_is_due() -> N
     assert account.settled[1:] == [(SIXTEEN, Decimal("-0.2"))]
 
 
+def test_the_next_rate_told_in_the_moment_of_a_settlement_is_not_its_rate() -> None:
+    account = Account().apply(
+        announce("0.0001", EIGHT),
+        announce("0.0002", SIXTEEN, at=EIGHT),
+        builders.clock(EIGHT),
+        builders.clock(SIXTEEN),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1")), (SIXTEEN, Decimal("-0.2"))]
+
+
 def test_a_next_rate_without_a_time_is_for_the_usual_interval() -> None:
     account = Account().apply(
         announce("0.0001", EIGHT),
@@ -141,13 +152,28 @@ def test_settlements_during_an_outage_are_made_up_for_each_once() -> None:
     ]
 
 
-def test_the_interval_is_the_contract_s() -> None:
+def test_settlements_made_up_for_while_flat_are_over_for_what_is_opened_later() -> None:
+    late = MIDNIGHT + 25 * HOUR_MS
+    account = Account()
+    account.portfolio.apply(builders.result(BTC, Side.SELL, 10, 100, MIDNIGHT))
+    account.apply(announce(), builders.clock(late))
+
+    account.apply(builders.result(BTC, Side.BUY, 10, 100, late), builders.clock(late + 1000))
+
+    assert account.paid == []
+
+
+@pytest.mark.parametrize("hours", [1, 4])
+def test_the_interval_is_the_contract_s(hours: int) -> None:
     account = Account().apply(
-        builders.instruments(builders.instrument(BTC, funding_interval_hours=4)),
+        builders.instruments(builders.instrument(BTC, funding_interval_hours=hours)),
         announce(),
         builders.clock(EIGHT),
-        builders.clock(EIGHT + 4 * HOUR_MS),
+        builders.clock(EIGHT + hours * HOUR_MS - 1),
     )
+    assert len(account.paid) == 1
+
+    account.apply(builders.clock(EIGHT + hours * HOUR_MS))
 
     assert len(account.paid) == 2
 
@@ -162,9 +188,16 @@ def test_an_interval_of_nothing_does_not_hang() -> None:
     assert len(account.paid) == 1
 
 
-def test_a_time_that_is_past_already_is_not_believed() -> None:
+@pytest.mark.parametrize(
+    "next_time",
+    [
+        MIDNIGHT // 1000,  # seconds, not milliseconds
+        MIDNIGHT,
+    ],
+)
+def test_a_time_that_is_past_already_is_not_believed(next_time: int) -> None:
     account = Account().apply(
-        announce(next_time=MIDNIGHT // 1000, at=MIDNIGHT),  # seconds, not milliseconds
+        announce(next_time=next_time, at=MIDNIGHT),
         builders.clock(MIDNIGHT + HOUR_MS),
     )
 
@@ -235,9 +268,21 @@ def test_a_settlement_between_two_runs_is_neither_lost_nor_paid_twice() -> None:
     account = Account().apply(announce("0.0001", EIGHT), builders.clock(EIGHT - 1000))
 
     next_run(account, EIGHT + 5_000).apply(builders.clock(EIGHT + 6_000))
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
     next_run(account, EIGHT + 7_000).apply(
         announce("0.0001", EIGHT, at=EIGHT - 500),  # late
         builders.clock(EIGHT + 8_000),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
+
+
+def test_what_was_settled_as_the_next_run_began_is_over() -> None:
+    account = Account().apply(announce("0.0001", EIGHT), builders.clock(EIGHT))
+
+    next_run(account, EIGHT).apply(
+        announce("0.0001", EIGHT, at=EIGHT - 500),  # late
+        builders.clock(EIGHT + 1_000),
     )
 
     assert account.settled == [(EIGHT, Decimal("-0.1"))]

@@ -79,6 +79,26 @@ def test_the_emergency_stop_halts_and_closes_positions() -> None:
     assert [alert.level for alert in desk.alerts_of("RISK_LIMIT")] == [AlertLevel.CRITICAL]
 
 
+def test_what_was_lost_over_several_days_is_an_emergency_on_a_good_day_too() -> None:
+    opening = builders.account(
+        day_start=99_000,
+        peak=110_500,
+        day=TODAY,
+        positions=[builders.opening_position(BTC, 100, 100, stop=1)],
+    )
+    desk = Desk(CALM, opening=opening)
+    desk.trade("94.51")
+    assert desk.states == []
+
+    desk.trade("94.50")  # 99,450 of 110,500: a loss of exactly a tenth
+
+    (change,) = desk.states
+    assert (change.state, change.layer) == (TradingState.HALTED, 1)
+    assert change.reason == Reason.EQUITY_DRAWDOWN
+    assert [alert.layer for alert in desk.alerts_of("RISK_LIMIT")] == [1]
+    assert desk.orders[-1].origin is Origin.EMERGENCY_STOP
+
+
 def test_a_day_already_lost_becomes_an_emergency_when_the_loss_goes_on() -> None:
     desk = losing_desk()
     desk.trade("97")

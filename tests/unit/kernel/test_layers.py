@@ -5,73 +5,18 @@ from typing import Any
 
 import pytest
 
-from services.kernel.events import LayerResult, LayerVerdict, Side, TradingState
-from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.cooldown import LossStreak
-from services.kernel.risk.exposure import Elsewhere
-from services.kernel.risk.layers import (
-    LAYERS,
-    judge,
-    judge_exit,
-    not_measured,
-)
+from services.kernel.book import Book
+from services.kernel.events import LayerVerdict, Side, TradingState
+from services.kernel.instruments import generic_instrument
+from services.kernel.risk.layers import LAYERS, judge, judge_exit, not_measured
 from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.reasons import Reason
-from services.kernel.settings import TradingSettings
-from tests import builders
-from tests.builders import ETH, NOON
+from tests.builders import NOON
+from tests.unit.kernel.candidates import candidate, layer, market, settings
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
 PASS, FAIL, NOT_APPLICABLE = LayerVerdict
-
-
-def settings(**values: str) -> TradingSettings:
-    return TradingSettings.parse(values)[0]
-
-
-def market(**fields: Any) -> SymbolMarket:
-    return SymbolMarket(**{"seen_at": NOON, **fields})
-
-
-def candidate(**fields: Any) -> EntryContext:
-    """A long entry of 100 at 100 into a calm market, from a flat account of 100,000."""
-    given = {
-        "settings": settings(),
-        "instrument": builders.instrument(),
-        "contract_known": True,
-        "market": market(),
-        "side": Side.BUY,
-        "quantity": 100,
-        "price": 100,
-        "stop_loss_price": 98,
-        "leverage": 3,
-        "equity": 100_000,
-        "daily_drawdown_pct": 0,
-        "drawdown_pct": 0,
-        "account_state": TradingState.ACTIVE,
-        "position": 0,
-        "elsewhere": 0,
-        "correlated": 0,
-        "streak": LossStreak(),
-        "entries_last_hour": 0,
-        "doubts": (),
-        "now": NOON,
-        "signal_age_ms": 0,
-    } | fields
-    given = {"order_price": given["price"], "mark_price": given["price"]} | given
-    exact = {"now", "signal_age_ms", "entries_last_hour"}
-    for name, value in given.items():
-        if isinstance(value, int | str) and not isinstance(value, bool | Side | TradingState):
-            given[name] = value if name in exact else Decimal(value)
-    gross, correlated = given.pop("elsewhere"), given.pop("correlated")
-    alike = {ETH: Decimal("0.9")} if correlated else {}
-    given["others"] = Elsewhere(gross=gross, correlated=correlated, alike=alike)  # type: ignore[arg-type]
-    return EntryContext(**given)  # type: ignore[arg-type]
-
-
-def layer(number: int, **fields: Any) -> LayerResult:
-    return judge(candidate(**fields)).results[number - 1]
 
 
 def test_a_calm_entry_passes_all_seven() -> None:
@@ -155,6 +100,8 @@ def test_1_the_loss_from_the_peak_counts_where_it_is_nearer_to_its_limit() -> No
     over = judge(candidate(daily_drawdown_pct="0.01", drawdown_pct="0.10"))
 
     assert (near.value, near.limit, near.verdict) == (Decimal("0.099"), Decimal("0.10"), PASS)
+    assert near.detail == "loss from the peak; account ACTIVE"
+    assert layer(1).detail == "loss of the day; account ACTIVE"
     assert over.reason is Reason.EQUITY_DRAWDOWN
 
 
@@ -184,6 +131,7 @@ def test_2_the_spread_may_be_a_multiple_of_its_normal(multiple: str, verdict: La
 
     assert (result.value, result.limit, result.unit) == (Decimal(multiple), Decimal(5), "times")
     assert result.headroom == 5 - Decimal(multiple)
+    assert result.detail == "spread over its normal"
     assert result.verdict is verdict
 
 
@@ -191,6 +139,7 @@ def test_2_without_quotes_it_does_not_apply_and_passes() -> None:
     result = layer(2)
 
     assert (result.verdict, result.value, result.headroom) == (NOT_APPLICABLE, None, None)
+    assert (result.limit, result.detail) == (5, "no quotes to compare")
     assert layer(2, market=spread("9", samples=20)).verdict is NOT_APPLICABLE
 
 
@@ -201,6 +150,44 @@ def test_2_an_anomaly_fails_it_by_its_name_and_quarantine_by_its_own(anomaly: Re
     assert judge(candidate(market=market(anomaly=anomaly))).reason is anomaly
     quarantined = market(anomaly=anomaly, quarantined=True)
     assert judge(candidate(market=quarantined)).reason is Reason.QUARANTINED
+
+
+def test_2_in_quarantine_the_spread_is_still_told() -> None:
+    known = spread("2")
+    known.quarantined = True
+
+    result = layer(2, market=known)
+
+    assert (result.value, result.limit, result.verdict) == (2, 5, FAIL)
+    assert result.detail == "waits for a person to release it"
+
+
+@pytest.mark.parametrize(("ask", "verdict"), [("102", PASS), ("102.01", FAIL)])
+def test_2_the_book_may_cost_as_much_as_is_allowed(ask: str, verdict: LayerVerdict) -> None:
+    quoted = market(book=Book(bid=Decimal(99), ask=Decimal(ask), time=NOON))
+
+    result = layer(2, market=quoted)
+
+    assert (result.value, result.limit) == ((Decimal(ask) - 100) / 100, Decimal("0.02"))
+    assert (result.verdict, result.unit) == (verdict, "fraction")
+    expected = {
+        PASS: "slippage that is expected",
+        FAIL: "slippage that the present book would cost",
+    }
+    assert result.detail == expected[verdict]
+
+
+def test_2_the_levels_of_an_inverse_contract_hold_coins_that_are_asked_for_in_dollars() -> None:
+    asks = ((Decimal(100), Decimal(5)), (Decimal(125), Decimal(50)))
+    known = market(
+        book=Book(bid=Decimal(99), ask=Decimal(100), time=NOON, asks=asks, depth_time=NOON)
+    )
+    contract = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+    result = layer(2, market=known, instrument=contract, quantity=1_000)
+
+    # 5 coins for 500 dollars and 4 for the other 500: 111.11 on average.
+    assert result.value == Decimal("0.11111111")
 
 
 # Layer 3
@@ -216,7 +203,12 @@ def test_3_data_may_not_be_older_than_the_timeout(age_ms: int, verdict: LayerVer
 
 @pytest.mark.parametrize(("age_ms", "verdict"), [(5000, PASS), (5001, FAIL)])
 def test_3_a_signal_may_not_be_older_than_its_limit(age_ms: int, verdict: LayerVerdict) -> None:
-    assert layer(3, signal_age_ms=age_ms).verdict is verdict
+    result = layer(3, signal_age_ms=age_ms)
+
+    assert result.verdict is verdict
+    if verdict is FAIL:
+        assert (result.value, result.limit) == (Decimal("5.001"), 5)
+        assert result.detail == "age of the signal"
 
 
 def test_3_says_what_kind_of_doubt_it_has() -> None:
@@ -224,6 +216,7 @@ def test_3_says_what_kind_of_doubt_it_has() -> None:
         return judge(candidate(**fields)).reason
 
     assert reason(market=SymbolMarket()) is Reason.NO_MARKET_DATA
+    assert layer(3, market=SymbolMarket()).limit == 60
     assert reason(contract_known=False) is Reason.NO_MARKET_DATA
     assert reason(doubts=("DATABASE_AWAY: not reachable",)) is Reason.IN_DOUBT
     assert reason(market=market(stale=True)) is Reason.DATA_STALE
@@ -253,6 +246,29 @@ def test_4_everything_after_the_trade_counts(
     assert result.verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "correlated", "value", "verdict"),
+    [
+        (10_000, 10_000, "0.2", PASS),  # alike may take 0.2: nothing is left
+        (10_000, 10_001, "0.20001", FAIL),
+        (15_000, 4_000, "0.25", PASS),  # total may take 0.3: 0.05 is left, and alike 0.06
+        (15_000, 5_000, "0.25", PASS),  # as much is left of both
+        (15_000, 6_000, "0.16", PASS),
+    ],
+)
+def test_4_of_the_total_and_what_moves_alike_it_tells_the_one_nearer_its_limit(
+    elsewhere: int, correlated: int, value: str, verdict: LayerVerdict
+) -> None:
+    limits = settings(MAX_TOTAL_EXPOSURE_PCT="0.3", MAX_CORRELATED_EXPOSURE_PCT="0.2")
+
+    result = layer(4, settings=limits, elsewhere=elsewhere, correlated=correlated)
+
+    assert (result.value, result.verdict) == (Decimal(value), verdict)
+    assert result.limit == (Decimal("0.3") if value == "0.25" else Decimal("0.2"))
+    told = "gross notional after the trade over equity" if value == "0.25" else "ETH_USDT (0.9)"
+    assert told in result.detail
+
+
 def test_4_an_opposite_entry_nets_with_the_position() -> None:
     assert layer(4, position=-150, quantity=100).value == Decimal("0.05")
     assert layer(4, position=-150, quantity=250).value == Decimal("0.1")
@@ -260,6 +276,7 @@ def test_4_an_opposite_entry_nets_with_the_position() -> None:
 
 def test_4_without_equity_nothing_passes() -> None:
     assert judge(candidate(equity=0)).reason is Reason.EXPOSURE_LIMIT
+    assert layer(4, equity="0.5").value == 20_000
 
 
 # Layer 5
@@ -321,6 +338,18 @@ def test_6_a_stop_that_the_mark_price_has_reached_already_is_none(
     mark: str, verdict: LayerVerdict
 ) -> None:
     assert layer(6, order_price=100, mark_price=mark).verdict is verdict
+
+
+def test_6_a_stop_at_the_price_is_none_wherever_the_mark_price_is() -> None:
+    assert layer(6, stop_loss_price=100, mark_price=103).verdict is FAIL
+
+
+@pytest.mark.parametrize(("stop", "verdict"), [("90.51", PASS), ("90.5", FAIL)])
+def test_6_a_stop_must_come_before_the_liquidation(stop: str, verdict: LayerVerdict) -> None:
+    wide = settings(STOP_LOSS_PCT="0.10", MAX_LEVERAGE="10")
+
+    # With 10x liquidation is 0.1 - 0.005 away.
+    assert layer(6, settings=wide, leverage=10, stop_loss_price=stop).verdict is verdict
 
 
 # Layer 7

@@ -100,6 +100,16 @@ def test_the_distance_of_liquidation_by_kind_and_side(
     assert found == pytest.approx(Decimal(distance), abs=Decimal("1e-6"))
 
 
+def test_the_liquidation_fee_shortens_the_distance_on_either_side() -> None:
+    terms = (Decimal(10), Decimal("0.005"))
+
+    long = perpetuals.liquidation_distance(*terms, liquidation_fee_rate=FEE)
+    short = perpetuals.liquidation_distance(*terms, long=False, liquidation_fee_rate=FEE)
+
+    assert long == 1 - Decimal("0.905") / (1 - FEE)
+    assert short == Decimal("1.095") / (1 + FEE) - 1
+
+
 def test_an_inverse_short_without_leverage_cannot_be_liquidated() -> None:
     # What it may lose, the coins it is worth, is what it has put down, less nothing.
     price = perpetuals.liquidation_price(
@@ -195,6 +205,16 @@ def test_the_two_kinds_differ_in_what_a_unit_is_worth() -> None:
     assert inverse.base_quantity(Decimal(2_000), price) == Decimal("0.25")
     assert (linear.settle_currency, inverse.settle_currency) == ("USDT", "XBT")
     assert inverse.round_down_to_lot(Decimal("99.9")) == 99
+
+
+def test_a_contract_without_details_says_so_and_trades_the_smallest_lots() -> None:
+    linear = generic_instrument("BTC_USDT", Decimal("0.5"))
+    inverse = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+    assert linear.generic
+    assert inverse.generic
+    assert linear.round_down_to_lot(Decimal("0.123456789")) == Decimal("0.12345678")
+    assert inverse.round_down_to_lot(Decimal("1.9")) == 1
 
 
 @pytest.mark.parametrize("contracts", ["1", "7", "123456"])

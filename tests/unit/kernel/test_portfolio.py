@@ -1,5 +1,6 @@
 """The portfolio fold against a plain ledger, and the figures that losses are limited by."""
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -105,7 +106,7 @@ def test_a_flip_closes_the_old_position_and_opens_the_new_one_at_the_fill() -> N
 def test_of_two_stops_the_one_that_is_hit_first_stays(
     side: Side, stops: tuple[int | None, ...], kept: int | None
 ) -> None:
-    portfolio = opened(*(builders.result(BTC, side, 1, 100, stop=stop) for stop in stops))
+    portfolio = opened(*(builders.result(BTC, side, "0.1", 100, stop=stop) for stop in stops))
 
     assert portfolio.state.positions[BTC].stop_loss_price == kept
 
@@ -115,6 +116,8 @@ def test_of_two_stops_the_one_that_is_hit_first_stays(
     [
         sold(1, None, status=OrderStatus.REJECTED),
         sold(1, None, status=OrderStatus.CANCELLED),
+        sold(0, 100, status=OrderStatus.CANCELLED),
+        builders.result(ETH, Side.BUY, 0, 100, status=OrderStatus.CANCELLED),
         builders.order(),
         builders.signal(),
         builders.quote(),
@@ -261,30 +264,17 @@ def test_only_the_release_of_an_account_rebases(event: Event) -> None:
     assert portfolio.state.peak_equity == portfolio.state.day_start_equity == 100_000
 
 
+def test_an_account_of_less_than_one_loses_as_any_other() -> None:
+    portfolio = opened(sold("0.001", 100, fees="0.1"), cash="0.5")
+
+    assert portfolio.drawdown_pct == portfolio.daily_drawdown_pct == Decimal("0.2")
+
+
 def test_without_equity_there_is_no_percentage() -> None:
     portfolio = opened(cash=0)
     portfolio.apply(sold(1, 100, fees=1))
 
     assert portfolio.drawdown_pct == 0
-
-
-# Carried over
-
-
-def test_a_carried_over_account_is_worth_what_it_was() -> None:
-    before = opened(bought(3, "333.33333333"), bought("0.00000007", "99.99999999"))
-    before.apply(builders.trade(price=300))
-    positions = [
-        builders.opening_position(
-            BTC, p.quantity, p.entry_price, price=p.mark_price, stop=p.stop_loss_price
-        )
-        for p in before.state.positions.values()
-    ]
-
-    after = opened(cash=before.cash, positions=positions)
-
-    assert after.equity == before.equity
-    assert after.state.positions[BTC].cost == before.state.positions[BTC].cost
 
 
 # Properties
@@ -368,6 +358,7 @@ def test_equal_folds_share_a_checksum_and_views_are_in_order() -> None:
     one, two = opened(*events), opened(*reversed(events))
 
     assert one.checksum() == two.checksum()
+    assert re.fullmatch("[0-9a-f]{32}", one.checksum())
     assert [view.symbol for view in views.positions(one)] == [BTC, ETH]
     assert views.positions(one)[1].notional == 100
     assert one.checksum() != opened(bought(1)).checksum()

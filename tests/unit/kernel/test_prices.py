@@ -4,7 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from services.kernel.events import MarketData, Origin, PriceSource, TradingState, Verdict
+from services.kernel.events import (
+    MarketData,
+    MarketDataKind,
+    Origin,
+    PriceSource,
+    TradingState,
+    Verdict,
+)
 from services.kernel.prices import CONFIRMED_AFTER_MS, Prices
 from services.kernel.risk.reasons import Reason
 from tests import builders
@@ -251,16 +258,32 @@ def backfilled(price: Number, after_ms: int) -> MarketData:
     return builders.trade(BTC, price, NOON + after_ms, backfill=True)
 
 
-def test_after_an_outage_the_next_trade_is_compared_with_what_was_backfilled() -> None:
-    desk = Desk(now=NOON)
-    desk.trade(100)
-    desk.ticks(backfilled(104, 1000), backfilled(109, 2000))
+@pytest.mark.parametrize("unit", [Decimal(1), Decimal("0.0001")])
+def test_after_an_outage_the_next_trade_is_compared_with_what_was_backfilled(unit: Decimal) -> None:
+    desk = Desk(now=NOON, contracts=[builders.instrument(BTC, tick_size=unit / 100)])
+    desk.trade(100 * unit)
+    desk.ticks(backfilled(104 * unit, 1000), backfilled(109 * unit, 2000))
     desk.wait(3)
 
-    desk.trade(110)
+    desk.trade(110 * unit)
 
     assert desk.states == []
-    assert desk.signal(110).verdict is Verdict.APPROVED
+    assert desk.portfolio.portfolio.unconfirmed_jump(BTC, desk.now) is None
+    assert desk.signal(110 * unit).verdict is Verdict.APPROVED
+
+
+@pytest.mark.parametrize("price", [0, None])
+def test_a_backfilled_trade_without_a_price_is_compared_with_nothing(price: int | None) -> None:
+    desk = Desk(now=NOON)
+    desk.trade(100)
+    unpriced = builders.tick(MarketDataKind.TRADE, BTC, NOON + 2000, backfill=True, price=price)
+    desk.ticks(backfilled(104, 1000), unpriced)
+    desk.wait(3)
+
+    desk.trade(109)
+
+    assert desk.states == []
+    assert desk.portfolio.portfolio.mark_price(BTC) == 109
 
 
 def test_a_jump_from_what_was_backfilled_is_one() -> None:

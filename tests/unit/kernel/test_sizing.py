@@ -80,7 +80,7 @@ def test_the_minimum_itself_can_be_traded() -> None:
 
 @pytest.mark.parametrize(
     ("price", "minimum", "expected"),
-    [("100", "5", "0.05"), ("99", "5", "0.051"), ("100", "0", "0.001"), ("100000", "5", "0.001")],
+    [("100", "5", "0.05"), ("98", "5", "0.052"), ("100", "0", "0.001"), ("100000", "5", "0.001")],
 )
 def test_the_smallest_tradable_is_whole_lots_and_at_least_one(
     price: str, minimum: str, expected: str
