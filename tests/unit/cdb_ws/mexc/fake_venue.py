@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from random import Random
 from typing import Any
 
+from services.cdb_ws.sources.mexc.commands import CHANNELS
 from services.cdb_ws.sources.mexc.engine import Engine
 from services.cdb_ws.sources.mexc.engine_config import EngineConfig
 from services.cdb_ws.sources.mexc.network import Answer, Connection, ConnectionLost
@@ -259,3 +260,27 @@ def play(
 
     virtual_time.run(stage(), limit_s=20)
     return heard
+
+
+async def until_subscribed(venue: FakeVenue, *symbols: str) -> None:
+    """Wait until all channels of some symbols were asked for on open connections."""
+
+    def missing() -> bool:
+        alive = [one for one in venue.connections if not one.closed]
+        return any(
+            not any(symbol in one.asked(channel) for one in alive)
+            for symbol in symbols or tuple(venue.details)
+            for channel in CHANNELS
+        )
+
+    async with asyncio.timeout(120):
+        while missing():
+            await asyncio.sleep(0.05)
+
+
+async def keep_speaking(venue: FakeVenue, *symbols: str, seconds: float) -> None:
+    """Let symbols say their fair price once a second."""
+    for _ in range(int(seconds)):
+        for symbol in symbols:
+            venue.mark(symbol)
+        await asyncio.sleep(1)

@@ -9,35 +9,18 @@ from msgspec.structs import replace
 from services.cdb_ws.sources.mexc.commands import CHANNELS
 from services.cdb_ws.sources.mexc.engine import MOST_WAITING
 from services.kernel.events import MarketDataKind
-from services.research.virtual_time import VirtualLoop
-from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play
+from tests.unit.cdb_ws.mexc.fake_venue import (
+    NOW,
+    FakeVenue,
+    Heard,
+    Scene,
+    keep_speaking,
+    play,
+    until_subscribed,
+)
 
 pytestmark = pytest.mark.unit
 SYMBOLS = ("BTC_USDT", "ETH_USDT", "SOL_USDT", "XRP_USDT")
-
-
-async def until_subscribed(venue: FakeVenue, *symbols: str) -> None:
-    """Wait until all channels of some symbols were asked for on open connections."""
-
-    def missing() -> bool:
-        alive = [one for one in venue.connections if not one.closed]
-        return any(
-            not any(symbol in one.asked(channel) for one in alive)
-            for symbol in symbols or tuple(venue.details)
-            for channel in CHANNELS
-        )
-
-    async with asyncio.timeout(120):
-        while missing():
-            await asyncio.sleep(0.05)
-
-
-async def keep_speaking(venue: FakeVenue, *symbols: str, seconds: float) -> None:
-    """Let symbols say their fair price once a second."""
-    for _ in range(int(seconds)):
-        for symbol in symbols:
-            venue.mark(symbol)
-        await asyncio.sleep(1)
 
 
 def test_symbols_are_spread_over_sockets_and_every_channel_is_asked_for_at_a_bounded_pace() -> None:
@@ -165,33 +148,6 @@ def test_one_sockets_loss_is_a_hole_of_its_symbols_only_filled_in_order() -> Non
     ]  # fmt: skip
     assert (gaps[1].lost_from, gaps[1].lost_to) == (None, None)
     assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
-
-
-@pytest.mark.parametrize("stalled", [False, True])
-def test_a_pause_is_suspicious_only_if_it_was_the_venues_and_not_our_own(stalled: bool) -> None:
-    async def program(scene: Scene) -> None:
-        venue = scene.venue
-        await until_subscribed(venue)
-        venue.trade("BTC_USDT")
-        await keep_speaking(venue, "BTC_USDT", "ETH_USDT", seconds=12)
-        asked = len(venue.asked)
-        if stalled:
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualLoop)
-            loop.stall(5)
-        else:
-            await asyncio.sleep(5)
-        # When data comes again, of one symbol at once and of the other a little later
-        venue.mark("BTC_USDT")
-        await asyncio.sleep(0.4)
-        venue.mark("ETH_USDT")
-        await asyncio.sleep(0.2)
-        suspected = {path for at, path in venue.asked[asked:] if path.startswith("deals/")}
-        # Then REST is asked about it only where nobody knows what the venue did meanwhile
-        suspects = {"deals/BTC_USDT?limit=100", "deals/ETH_USDT?limit=100"}
-        assert suspected & suspects == (set() if stalled else suspects)
-
-    play(program, FakeVenue(SYMBOLS[:2]))
 
 
 def test_a_hole_longer_than_a_window_has_its_bounds_on_the_record() -> None:
