@@ -51,4 +51,4 @@ def test_a_pause_is_suspicious_only_if_it_was_the_venues_and_not_our_own(stalled
         suspects = {"deals/BTC_USDT?limit=100", "deals/ETH_USDT?limit=100"}
         assert suspected & suspects == (set() if stalled else suspects)
 
-    play(program, FakeVenue(SYMBOLS[:2]))
+    play(program, FakeVenue(("BTC_USDT", "ETH_USDT")))
