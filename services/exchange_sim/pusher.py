@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -228,8 +229,6 @@ class Pusher:
             if board.on(FaultKind.SYMBOL_SILENT, symbol):
                 self._leave_out(made)
                 return
-            if made and any(session.muted for session in sessions):
-                self._leave_out(made)
             if board.strikes(FaultKind.MALFORMED, symbol):
                 self._leave_out(made)
                 text = mischief.cut_short(self._random, text)
@@ -239,12 +238,15 @@ class Pusher:
             elif board.strikes(FaultKind.UNKNOWN, symbol):
                 self._deliver(sessions, mischief.unknown_channel(symbol, self._server_ms()))
                 text = mischief.with_unknown_field(text)
-        self._deliver(sessions, text)
+        self._deliver(sessions, text, made)
 
-    def _deliver(self, sessions: Sequence[Session], text: str) -> None:
+    def _deliver(
+        self, sessions: Sequence[Session], text: str, made: Sequence[MadeDeal] = ()
+    ) -> None:
         frame = self._encoded(text)
+        on_lost = partial(self._leave_out, made) if made and self._left_out is not None else None
         for session in sessions:
-            session.push(frame)
+            session.push(frame, on_lost)
 
     def _encoded(self, text: str) -> str | bytes:
         return gzip.compress(text.encode(), 1) if self._compressed else text

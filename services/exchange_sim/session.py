@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +12,8 @@ MOST_WAITING_BYTES: Final = 64 << 20
 """A reader that is further behind is cut off."""
 
 GOING_AWAY: Final = 1001
+
+OnLost = Callable[[], None] | None
 
 
 class Session:
@@ -40,19 +43,19 @@ class Session:
         self.most_commands_per_s = 0
         self._commands: deque[float] = deque()
         self._peer = peer
-        self._outbox: deque[tuple[float, Frame]] = deque()
+        self._outbox: deque[tuple[float, Frame, OnLost]] = deque()
         self._waiting_bytes = 0
         self._ready = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._closing: int | None = None
 
-    def push(self, frame: Frame) -> None:
-        """Put a frame behind those that wait."""
+    def push(self, frame: Frame, on_lost: OnLost = None) -> None:
+        """Put a frame behind those that wait; ``on_lost`` is told if it is muted away."""
         if self.muted or self.dead:
-            self.lost += 1
+            self._lose(on_lost)
             return
         due = self._loop.time() + self.delay_s if self.delay_s else 0.0
-        self._outbox.append((due, frame))
+        self._outbox.append((due, frame, on_lost))
         self._waiting_bytes += len(frame)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             self.cut()
@@ -69,6 +72,11 @@ class Session:
         self._outbox.clear()
         self._waiting_bytes = 0
         self._peer.abort()
+
+    def _lose(self, on_lost: OnLost) -> None:
+        self.lost += 1
+        if on_lost is not None and not self.dead:
+            on_lost()
 
     def commanded(self) -> None:
         """Count a command, for the highest rate."""
@@ -91,12 +99,12 @@ class Session:
         with suppress(PeerGone):
             while True:
                 while self._outbox:
-                    due, frame = self._outbox.popleft()
+                    due, frame, on_lost = self._outbox.popleft()
                     self._waiting_bytes -= len(frame)
                     if due > self._loop.time():
                         await asyncio.sleep(due - self._loop.time())
                     if self.muted or self.dead:
-                        self.lost += 1
+                        self._lose(on_lost)
                         continue
                     await self._peer.send(frame)
                     self.sent += 1

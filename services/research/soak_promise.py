@@ -34,7 +34,8 @@ TOLD_MS: Final = 20_000
 """The same, after REST has told of the deal: the next comparison must find it."""
 
 RETURN_MS: Final = 20_000
-"""The same, after REST answers again: what is due for comparison is compared then."""
+"""The same, after REST answers again. Of what it never told the volume of the first minutes is not
+believed before one has agreed: that takes as long as at first."""
 
 NOTICE_MS: Final = 1_000
 """From the loss of a connection, as the client sees it, to the gap of each of its symbols."""
@@ -96,18 +97,18 @@ def _noticed_by(symbol: SymbolRecord, rest_away: Sequence[tuple[int, int]]) -> C
     """A function that says until when it must be noticed that a deal of a time has not come."""
     told_until = list(accumulate((told.newest_ms for told in symbol.told), max))
 
-    def within(at_ms: int, time_ms: int) -> int:
+    def within(at_ms: int, time_ms: int, again_ms: int) -> int:
         limit = at_ms + time_ms
         for start, end in sorted(rest_away):
             if start <= limit and end >= at_ms:
-                limit = max(limit, end + RETURN_MS)
+                limit = max(limit, end + again_ms)
         return limit
 
     def noticed_by(at_ms: int) -> int:
-        limit = within(at_ms, DOUBT_MS)
+        limit = within(at_ms, DOUBT_MS, DOUBT_MS)
         place = bisect_left(told_until, at_ms)
         if place < len(symbol.told) and symbol.told[place].oldest_ms < at_ms:
-            limit = min(limit, within(symbol.told[place].at_ms, TOLD_MS))
+            limit = min(limit, within(symbol.told[place].at_ms, TOLD_MS, RETURN_MS))
         return limit
 
     return noticed_by

@@ -387,10 +387,16 @@ def test_while_rest_does_not_answer_nothing_can_be_found() -> None:
     run.make(1, 2, 3)
     run.live(1, 3)
     run.backfill(2, at=2 + DOUBT_MS / 1000 + 1)
-    run.rest_away = [(ms(0), ms(DOUBT_MS / 1000))]
+    run.rest_away = [(ms(0), ms(30))]
     assert not run.faults()
-    run.rest_away = [(ms(0), ms((DOUBT_MS - RETURN_MS) / 1000))]
+    run.rest_away = [(ms(0), ms(1))]
     assert "in doubt" in run.faults()
+    # What it had told before must be found soon after it answers again
+    run.rest_tells(1, 3, at=3.5)
+    run.rest_away = [(ms(4), ms((DOUBT_MS - RETURN_MS) / 1000))]
+    assert "in doubt" in run.faults()
+    run.rest_away = [(ms(4), ms((DOUBT_MS - RETURN_MS) / 1000 + 4))]
+    assert not run.faults()
 
 
 def test_what_rest_told_must_be_noticed_soon() -> None:

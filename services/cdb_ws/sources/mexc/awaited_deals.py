@@ -25,6 +25,7 @@ class AwaitedDeals:
         self.told_ms = -1
         self._ahead: tuple[int, int] | None = None
         self._rows: list[tuple[Deal, int]] = []
+        self._since_ms = 0
         self._breaks: list[Span] = []
 
     def due(self, newest_ms: int, now_ms: int) -> int:
@@ -73,12 +74,23 @@ class AwaitedDeals:
             if one.lost_to >= heard_ms
         ]
 
-    def keep(self, rows: Sequence[Deal], memory: DealMemory, told_ms: int) -> None:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def expired(self, now_ms: int, memory: DealMemory) -> list[Deal]:
+        """Those that have not come although they were awaited long enough; REST need not answer."""
+        if not self._rows or now_ms - self._since_ms < GRACE_MS:
+            return []
+        found = self.overdue(self._rows[-1][0].timestamp, (), memory)
+        self._rows = []
+        return found
+
+    def keep(self, rows: Sequence[Deal], memory: DealMemory, told_ms: int, now_ms: int = 0) -> None:
         """Await these, oldest first, instead of the earlier ones.
 
         With each goes how often it is to be known when it has come: equal deals are counted.
         """
-        self.told_ms = told_ms
+        self.told_ms, self._since_ms = told_ms, now_ms
         until_ms = rows[0].timestamp if rows else told_ms + 1
         self._breaks = [one for one in self._breaks if one.lost_to >= until_ms]
         known = counted(memory.since(rows[0].timestamp)) if rows else Counter()

@@ -82,6 +82,8 @@ class Recoveries:
         self._lookback_ms = lookback_ms
         self.doubts = StreamDoubts()
         self._untold: dict[str, tuple[float, str]] = {}
+        self._early: dict[str, Sequence[Deal]] = {}
+        self._awaiting: dict[str, SymbolFeed] = {}
         self._running: dict[str, tuple[SymbolFeed, asyncio.Task[None]]] = {}
 
     # -- holes ----------------------------------------------------------------------------------
@@ -125,6 +127,7 @@ class Recoveries:
         """A symbol is no longer listened to; nothing of it is in doubt any more."""
         self._stop(feed)
         self.doubts.forget(feed.symbol)
+        self._awaiting.pop(feed.symbol, None)
         self._notices.gap_cleared(feed.symbol, None, "no longer listened to")
 
     @property
@@ -134,6 +137,7 @@ class Recoveries:
 
     def _stop(self, feed: SymbolFeed) -> None:
         self._untold.pop(feed.symbol, None)
+        self._early.pop(feed.symbol, None)
         running = self._running.pop(feed.symbol, None)
         if running is not None:
             running[1].cancel()
@@ -146,7 +150,9 @@ class Recoveries:
             asked_at = loop.time()
             rows = await self._rows(feed)
             # Without a deal behind it, a hole that came after the question is not in the answer.
-            early = self.doubts.torn_since(feed.symbol, asked_at) and not feed.tape.rejoined
+            early = (
+                self.doubts.torn_since(feed.symbol, asked_at) and feed.tape.held.current() is None
+            )
             if rows is not None and early:
                 self._polled(feed, rows, asked_at)
             elif rows is not None:
@@ -161,12 +167,13 @@ class Recoveries:
             await asyncio.sleep(ASK_AGAIN_S)
         self._running.pop(feed.symbol, None)
         self._untold.pop(feed.symbol, None)
+        self._early.pop(feed.symbol, None)
 
     def _recovered(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> Recovery:
         heard_ms, compared_ms = feed.tape.heard_ms, feed.tape.compared_ms
         recovery = feed.tape.recovered(rows, self._now_ms())
         if self._leaked(feed, rows, recovery, heard_ms):
-            self._doubt(feed, rows)
+            self._doubt(feed, rows[-1].timestamp)
             return _with_leak(compared_ms, rows, recovery)
         if recovery.done and rows:
             self.doubts.compared(feed, asked_at, rows[-1].timestamp)
@@ -174,7 +181,9 @@ class Recoveries:
 
     def _polled(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> None:
         """Publish what REST tells while a stream brings nothing that can be read."""
-        if not feed.tape.holds:
+        if feed.tape.held.beginning() is not None:
+            self._early[feed.symbol] = rows
+        else:
             feed.tape.lose()
             self._told(feed, self._recovered(feed, rows, asked_at), ())
             feed.tape.resume()
@@ -190,9 +199,9 @@ class Recoveries:
             for one in recovery.entries
         )
 
-    def _doubt(self, feed: SymbolFeed, rows: Sequence[Deal]) -> None:
+    def _doubt(self, feed: SymbolFeed, told_ms: int = -1) -> None:
         now = asyncio.get_running_loop().time()
-        self.doubts.leaks(feed, now, max(rows[-1].timestamp, feed.tape.newest_ms))
+        self.doubts.leaks(feed, now, max(told_ms, feed.tape.newest_ms))
         self._notices.gap_began(feed.symbol, LEAKS)
 
     async def _acknowledged(self, feed: SymbolFeed) -> None:
@@ -282,14 +291,25 @@ class Recoveries:
             for feed, _ in list(self._running.values()):
                 if feed.tape.overdue(now):
                     self._give_up(feed)
+            for feed in list(self._awaiting.values()):
+                self._expire(feed, now)
             for feed in self.doubts.over(passed):
                 if feed.tape.state is State.LIVE:
                     self._notices.gap_cleared(feed.symbol, None, "its stream is whole again")
 
+    def _expire(self, feed: SymbolFeed, now_ms: int) -> None:
+        """What REST told and the stream did not bring is published also when REST is away."""
+        recovery = feed.tape.expired(now_ms)
+        if recovery.entries:
+            self._doubt(feed)
+            self._told(feed, recovery, ())
+        if not feed.tape.awaited:
+            del self._awaiting[feed.symbol]
+
     def _give_up(self, feed: SymbolFeed) -> None:
         """Publish what is held; the hole has its bounds, and the stream has to prove itself."""
         self.counts["given_up"] += 1
-        recovery = feed.tape.give_up()
+        recovery = feed.tape.give_up(self._early.pop(feed.symbol, ()))
         self.doubts.name(feed.symbol, recovery.lost)
         if recovery.done:
             self.doubts.torn(feed, asyncio.get_running_loop().time())
@@ -327,6 +347,8 @@ class Recoveries:
     ) -> None:
         self.counts["audits"] += 1
         recovery = feed.tape.audit(rows, self._now_ms())
+        if feed.tape.awaited:
+            self._awaiting[feed.symbol] = feed
         if not self._left_out(feed, rows, recovery):
             if recovery.entries:
                 self._told(feed, recovery, ())
@@ -338,7 +360,7 @@ class Recoveries:
             "sequence_hole", symbol=feed.symbol, recovered=len(recovery.entries),
             lost=[_bounds(span) for span in recovery.lost],
         )  # fmt: skip
-        self._doubt(feed, rows)
+        self._doubt(feed, rows[-1].timestamp)
         self._told(feed, recovery, ())
         missed(feed)
 
@@ -369,13 +391,7 @@ def _bounds(span: Span) -> tuple[int, int]:
 
 
 def _with_leak(start: int, rows: Sequence[Deal], recovery: Recovery) -> Recovery:
-    """Of a stream that leaks, nobody knows what it left out between two windows that do not meet.
-
-    Args:
-        start: Until when it was compared before.
-        rows: The present window, oldest first.
-        recovery: What the window brought.
-    """
+    """Of a stream that leaks, what lies between the last comparison and this may be missing."""
     end = rows[0].timestamp
     if not 0 <= start < end or len(rows) < MOST_DEALS:
         return recovery

@@ -89,6 +89,8 @@ class Tape:
         state: See the module.
         newest_ms: Time of the newest published deal; before the first, the beginning or -1.
         heard_ms: Time of the newest deal that the socket brought and that was not held; -1 before.
+        held: What came after the last loss and waits.
+        awaited: What REST told at the last audit and the stream may still bring.
         compared_ms: Until when REST was compared with, and everything it told was published.
         behind_ms: How far the stream was behind REST at the last audit.
     """
@@ -102,7 +104,7 @@ class Tape:
         self._newest_id = -1
         self._overtaken_at = -1
         self._leak = (-1, -1)
-        self._awaited = AwaitedDeals()
+        self.awaited = AwaitedDeals()
         self._since = since_ms
         self._limit = limit
         self._begun = False
@@ -110,7 +112,7 @@ class Tape:
         self._too_old: Span | None = None
         self._told: Sequence[Deal] = ()
         self._memory = DealMemory()
-        self._held = HeldDeals()
+        self.held = HeldDeals()
 
     def remember(self, past: Iterable[Deal], since_ms: int) -> None:
         """Begin where an earlier process ended; the tape is ``LOST`` then.
@@ -145,7 +147,7 @@ class Tape:
             deals = [deal for deal in deals if deal.timestamp <= latest]
         if self.state is not State.LIVE:
             self.resume()
-            self.counts["duplicate"] += self._held.hold(deals, now_ms, self._memory.ids)
+            self.counts["duplicate"] += self.held.hold(deals, now_ms, self._memory.ids)
             return []
         entries: list[Entry] = []
         copies: dict[Key, int] = {}
@@ -174,28 +176,18 @@ class Tape:
     def lose(self) -> None:
         """The stream has ended: a hole may begin after the last deal."""
         self.state = State.LOST
-        self._told, self._awaited = (), AwaitedDeals()
-        self._held.end()
+        self._told, self.awaited = (), AwaitedDeals()
+        self.held.end()
 
     def resume(self) -> None:
         """The stream runs again, and nothing is missing from now on; ask REST after this."""
         if self.state is State.LOST:
             self.state = State.HOLDING
-            self._held.begin()
-
-    @property
-    def holds(self) -> bool:
-        """Whether a deal is held."""
-        return self._held.beginning() is not None
-
-    @property
-    def rejoined(self) -> bool:
-        """Whether a deal is held that came after the last loss."""
-        return self._held.current() is not None
+            self.held.begin()
 
     def overdue(self, now_ms: int) -> bool:
         """Whether held deals have waited too long, or are too many, and must be given up on."""
-        return self._held.overdue(now_ms)
+        return self.held.overdue(now_ms)
 
     def recovered(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
         """The newest deals as REST tells them, asked for after the loss.
@@ -209,8 +201,8 @@ class Tape:
         """
         if self.state is State.LIVE:
             return self.audit(rows, now_ms)
-        window, current = RestWindow(rows, self._limit), self._held.current()
-        if not self._begun and self._held.beginning() is None:
+        window, current = RestWindow(rows, self._limit), self.held.current()
+        if not self._begun and self.held.beginning() is None:
             return self._before_the_first(window)
         if not rows or (current is None and window.newest < self._newest_known()):
             return Recovery(done=False)  # REST has forgotten, or lags behind
@@ -218,7 +210,7 @@ class Tape:
         first = current.first if current is not None else None
         joined = first is None or window.reaches(first)
         lost = [] if first is None and rows == self._told else self._lost(window, joined=joined)
-        found = self._missing(window, self._memory.since(window.oldest) + self._held.deals())
+        found = self._missing(window, self._memory.since(window.oldest) + self.held.deals())
         if current is not None and first is not None and joined:
             found = window.not_on_their_way(found, first, current.newest_ms)
         self.counts["recovered"] += len(found)
@@ -229,16 +221,24 @@ class Tape:
             self.behind_ms = 0
         return recovery
 
-    def give_up(self) -> Recovery:
-        """REST has not answered in time: publish what is held, and say what may be missing.
+    def give_up(self, rows: Sequence[Deal] = ()) -> Recovery:
+        """What is held has waited too long: publish it, and say what may be missing.
 
         With nothing held the doubt remains; go on asking REST.
+
+        Args:
+            rows: What REST told last since the loss, though not up to the present; oldest first.
         """
-        if self._held.beginning() is None:
+        if self.held.beginning() is None:
             return Recovery(done=False)
         self._drop_known()
-        lost = self._lost(RestWindow([]), joined=True)
-        return self._release([], lost, with_current=self._held.current() is not None)
+        window, current = RestWindow(rows, self._limit), self.held.current()
+        lost, found = self._lost(window, joined=True), list[Deal]()
+        if rows:
+            found = self._missing(window, self._memory.since(window.oldest) + self.held.deals())
+        if current is not None and current.first is not None:
+            found = window.not_on_their_way(found, current.first, current.newest_ms)
+        return self._release(found, lost, with_current=current is not None)
 
     def audit(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
         """Compare a living stream with REST: deals that the socket should have brought, and lost.
@@ -250,20 +250,26 @@ class Tape:
         if self.state is not State.LIVE or not self._begun or not rows:
             return Recovery(done=self.state is State.LIVE)
         window = RestWindow(rows, self._limit)
-        due = max(self.heard_ms - OVERTAKEN_MS, self._awaited.due(window.newest, now_ms))
+        due = max(self.heard_ms - OVERTAKEN_MS, self.awaited.due(window.newest, now_ms))
         missing = self._missing(window, self._memory.since(window.oldest))
-        awaited = self._awaited.overdue(window.oldest, missing, self._memory)
+        awaited = self.awaited.overdue(window.oldest, missing, self._memory)
         found = awaited + [row for row in missing if row.timestamp <= due]
         on_their_way = [row for row in missing if row.timestamp > due]
         known_ms = max(self.compared_ms, -1 if self._since is None else self._since)
-        lost = self._awaited.breaks(window, known_ms, found, self.heard_ms, OVERTAKEN_MS)
+        lost = self.awaited.breaks(window, known_ms, found, self.heard_ms, OVERTAKEN_MS)
         entries = self._publish([(row, Origin.REST) for row in found])
-        self._awaited.keep(on_their_way, self._memory, window.newest)
+        self.awaited.keep(on_their_way, self._memory, window.newest, now_ms)
         until = min([window.newest, *(row.timestamp for row in on_their_way[:1])])
         self.behind_ms = window.newest - until
         self.compared_ms = max(self.compared_ms, min(until, self.newest_ms))
         self.counts["recovered"] += len(found)
         return Recovery(tuple(entries), tuple(lost))
+
+    def expired(self, now_ms: int) -> Recovery:
+        """Awaited deals that will not come any more."""
+        found = self.awaited.expired(now_ms, self._memory)
+        self.counts["recovered"] += len(found)
+        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])))
 
     def take_too_old(self) -> Span | None:
         """Of which times deals came so late that nobody knows whether they came before.
@@ -330,20 +336,20 @@ class Tape:
 
     def _overtakes(self) -> bool:
         """Whether frames overtake one another in these times."""
-        return self._held.overtaken or self._overtaken_at >= self.newest_ms - OVERTAKING_MS
+        return self.held.overtaken or self._overtaken_at >= self.newest_ms - OVERTAKING_MS
 
     def _lost(self, window: RestWindow, *, joined: bool) -> list[Span]:
         slack_ms = OVERTAKEN_MS if self._overtakes() else 0
-        return self._held.lost(self._end_ms(), window, joined=joined, slack_ms=slack_ms)
+        return self.held.lost(self._end_ms(), window, joined=joined, slack_ms=slack_ms)
 
     def _newest_known(self) -> int:
         """Time of the newest deal that REST must know too if it is up to date."""
-        return max(self._memory.newest_ms, self._held.newest_ms())
+        return max(self._memory.newest_ms, self.held.newest_ms())
 
     def _drop_known(self) -> None:
-        if self._since is None and (beginning := self._held.beginning()) is not None:
+        if self._since is None and (beginning := self.held.beginning()) is not None:
             self._since = self.newest_ms = beginning
-        self.counts["duplicate"] += self._held.drop_known(self._memory)
+        self.counts["duplicate"] += self.held.drop_known(self._memory)
 
     def _before_the_first(self, window: RestWindow) -> Recovery:
         """A window while the tape has no deal: without a beginning, all its rows are history."""
@@ -360,7 +366,7 @@ class Tape:
 
     def _release(self, rows: list[Deal], lost: list[Span], *, with_current: bool) -> Recovery:
         """Publish REST's rows and what is held, the present stream's only ``with_current``."""
-        earlier, present = self._held.release(with_current=with_current)
+        earlier, present = self.held.release(with_current=with_current)
         items = [(row, Origin.REST) for row in rows]
         items += [(deal, Origin.LATE) for deal in earlier]
         items += [(deal, Origin.LIVE) for deal in present]

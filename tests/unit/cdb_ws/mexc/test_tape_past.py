@@ -178,6 +178,39 @@ def test_twins_of_which_one_is_told_no_more_are_both_published() -> None:
     assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 20, 20, 30, 40]
 
 
+def test_what_rest_told_and_the_stream_does_not_bring_needs_no_second_answer() -> None:
+    market = Market()
+    market.push(market.make(10))
+    market.make(20)
+    coming = market.make(30)
+    market.audit()
+    market.push(coming)
+    assert market.tape.expired(market.now_ms + GRACE_MS - 1).entries == ()
+    recovery = market.take(market.tape.expired(market.now_ms + GRACE_MS))
+    assert [e.deal.timestamp - BEGINNING for e in recovery.entries] == [20]
+    assert market.tape.expired(market.now_ms + GRACE_MS).entries == ()
+    assert market.breaches() == []
+
+
+def test_what_is_given_up_is_filled_as_far_as_rest_had_told() -> None:
+    market = Market()
+    market.push(market.make(10))
+    market.tape.lose()
+    market.make(20)
+    market.tape.resume()
+    market.push(market.make(30))
+    rows = market.window()
+    market.tape.lose()
+    market.make(40)
+    market.tape.resume()
+    market.push(market.make(50))
+    recovery = market.take(market.tape.give_up(rows))
+    assert recovery.done
+    assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 20, 30, 50]
+    assert times(recovery.lost) == [(30, 50)]
+    assert market.breaches() == []
+
+
 def test_parts_of_an_aggregated_deal_are_not_missing() -> None:
     market = Market()
     market.push(deal(1, 10), deal(2, 30, contracts=5), deal(3, 90 + OVERTAKEN_MS))
