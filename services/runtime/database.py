@@ -28,6 +28,8 @@ Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_SEC = 5
 STATEMENT_TIMEOUT_SEC = 30
+# A vanished client's locks, such as that of the one writer, would stay for the system's two hours.
+_SERVER_SIDE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=4"
 
 
 def connect(address: DatabaseAddress, *, application: str) -> Connection:
@@ -55,7 +57,7 @@ def connect(address: DatabaseAddress, *, application: str) -> Connection:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=STATEMENT_TIMEOUT_SEC * 1000,
-            options=f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s -c timezone=UTC",
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s -c timezone=UTC {_SERVER_SIDE}",
         )
 
 

@@ -163,6 +163,18 @@ def test_the_writer_makes_partitions_that_it_does_not_own(postgres_server: Postg
         owner.execute("DELETE FROM market_data")
 
 
+def test_the_server_gives_up_a_client_that_vanished_and_with_it_the_writers_lock(
+    postgres_server: PostgresServer,
+) -> None:
+    with connect(postgres_server.role("cdb_db_writer"), application="test") as connection:
+        idle, interval, count = (
+            int(value[0])
+            for name in ("idle", "interval", "count")
+            if (value := connection.execute(f"SHOW tcp_keepalives_{name}").fetchone())
+        )
+    assert 0 < idle + interval * count <= 10
+
+
 def test_a_wrong_password_is_refused_with_a_remedy(postgres_server: PostgresServer) -> None:
     address = postgres_server.address.as_user("cdb_execution", "wrong")
 
