@@ -48,6 +48,7 @@ def test_after_three_losses_in_a_row_the_symbol_rests_for_half_an_hour() -> None
     assert wish(desk) == Reason.LOSS_COOLDOWN
     desk.wait(1)
     assert wish(desk) is None
+    assert desk.risk.state.streaks[BTC].until == 0
 
 
 def test_its_begin_and_end_are_told_once() -> None:

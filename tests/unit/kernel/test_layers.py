@@ -265,8 +265,9 @@ def test_4_of_the_total_and_what_moves_alike_it_tells_the_one_nearer_its_limit(
 
     assert (result.value, result.verdict) == (Decimal(value), verdict)
     assert result.limit == (Decimal("0.3") if value == "0.25" else Decimal("0.2"))
-    told = "gross notional after the trade over equity" if value == "0.25" else "ETH_USDT (0.9)"
-    assert told in result.detail
+    total = "gross notional after the trade over equity"
+    alike = "notional after the trade over equity, of what moves alike: ETH_USDT (0.9)"
+    assert result.detail == (total if value == "0.25" else alike)
 
 
 def test_4_an_opposite_entry_nets_with_the_position() -> None:

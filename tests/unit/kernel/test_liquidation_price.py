@@ -65,6 +65,29 @@ def test_every_fill_is_protected_by_the_contract_s_own_rates() -> None:
     assert portfolio.liquidation_price(BTC) == pytest.approx(Decimal("95.959596"), abs=NEAR)
 
 
+@pytest.mark.parametrize(("quantity", "at"), [(10, "90.5"), (-10, "109.5")])
+def test_an_isolated_position_is_liquidated_at_its_price_and_not_before(
+    quantity: int, at: str
+) -> None:
+    portfolio = account(100_000, builders.opening_position(BTC, quantity, 100, leverage=10))
+    free_of_fee = builders.instrument(BTC, liquidation_fee_rate=Decimal(0))
+    portfolio.apply(builders.instruments(free_of_fee))  # (1000 - 100 + 5) / 10
+
+    safe = NEAR if quantity > 0 else -NEAR
+    assert not liquidated(portfolio, BTC, Decimal(at) + safe)
+    assert liquidated(portfolio, BTC, Decimal(at))
+
+
+@pytest.mark.parametrize(("settings", "free"), [({}, 4_700), (CROSS, 4_720)])
+def test_profit_that_is_not_realised_backs_new_positions_with_cross_margin_only(
+    settings: dict[str, str], free: int
+) -> None:
+    long = builders.opening_position(BTC, 10, 100, price=103, leverage=5)
+    short = builders.opening_position(ETH, -10, 50, price=51, leverage=5)
+
+    assert account(5_000, long, short, settings=settings).available_margin == free
+
+
 @pytest.mark.parametrize("settings", [{}, CROSS])
 def test_without_a_position_there_is_no_price(settings: dict[str, str]) -> None:
     portfolio = account(100_000, builders.opening_position(BTC, 10, 100), settings=settings)

@@ -5,9 +5,11 @@ from decimal import Decimal
 import pytest
 
 from services.kernel import perpetuals
+from services.kernel.events import Side
 from services.kernel.instruments import MarginTier, generic_instrument
 from tests import builders
 from tests.builders import BTC
+from tests.unit.kernel.candidates import candidate
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
@@ -120,6 +122,18 @@ def test_an_inverse_short_without_leverage_cannot_be_liquidated() -> None:
     assert perpetuals.liquidation_distance(
         Decimal("0.5"), Decimal("0.005"), long=False, inverse=True
     ) == Decimal(1)
+
+
+@pytest.mark.parametrize("quantity", ["0.5", "100"])
+@pytest.mark.parametrize(("side", "distance"), [(Side.BUY, "0.247177"), (Side.SELL, "0.488834")])
+def test_a_small_position_is_as_far_from_liquidation_as_a_large_one(
+    quantity: str, side: Side, distance: str
+) -> None:
+    contract = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+    found = candidate(instrument=contract, side=side, quantity=quantity).liquidation_distance
+
+    assert found == pytest.approx(Decimal(distance), abs=Decimal("1e-6"))
 
 
 def test_a_long_with_more_margin_than_value_cannot_be_liquidated() -> None:

@@ -1,15 +1,17 @@
 """What a person sees of the account, figure by figure."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
-from services.kernel import views
-from services.kernel.events import Event, Side, TradingState
+from services.kernel import codec, views
+from services.kernel.events import Event, PortfolioSnapshot, Side, TradingState
 from services.kernel.instruments import generic_instrument
 from services.kernel.portfolio import Portfolio
 from tests import builders
 from tests.builders import BTC, ETH, MIDNIGHT, NOON
+from tests.unit.kernel.desk import Desk
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
@@ -93,6 +95,28 @@ def test_a_symbol_with_a_position_and_one_without() -> None:
     assert (eth.realised_profit, eth.fees, eth.funding) == (10, 4, 0)
     assert (eth.exposure, eth.margin) == (0, 0)
     assert (eth.round_trips, eth.wins) == (1, 1)
+
+
+def test_the_money_of_an_account_without_positions_is_written_as_text_like_any_other() -> None:
+    desk = Desk()
+
+    desk.wait(60)
+
+    told = json.loads(codec.encode(builders.of_type(desk.events, PortfolioSnapshot)[-1]))
+    figures = (
+        "equity",
+        "gross_exposure",
+        "initial_margin",
+        "maintenance_margin",
+        "available_margin",
+    )
+    assert {name: told[name] for name in figures} == {
+        "equity": "100000",
+        "gross_exposure": "0",
+        "initial_margin": "0",
+        "maintenance_margin": "0",
+        "available_margin": "100000",
+    }
 
 
 def test_what_a_symbol_lost_since_its_peak_and_since_midnight() -> None:
