@@ -171,5 +171,5 @@ def frequency(context: EntryContext) -> Finding:
         rest = Decimal(streak.until - context.now) / 1000
         value, limit = Decimal(streak.losses), Decimal(context.settings.max_consecutive_losses)
         detail = f"losses in a row: rests for {rest} s"
-        return Finding(value, limit, Reason.LOSS_COOLDOWN, detail, unit="positions")
+        return Finding(value, limit, Reason.LOSS_COOLDOWN, detail, unit="losses")
     return Finding(value, limit, reason, detail)

@@ -178,7 +178,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "layer 7", "too many entries within the hour", "entries", AlertLevel.INFO
     ),
     Reason.LOSS_COOLDOWN: ReasonInfo(
-        "layer 7", "the symbol rests after several losses in a row", "positions", AlertLevel.INFO
+        "layer 7", "the symbol rests after several losses in a row", "losses", AlertLevel.INFO
     ),
     Reason.INVALID_SIGNAL: ReasonInfo(
         "risk", "price or quantity cannot be traded", "", AlertLevel.WARNING

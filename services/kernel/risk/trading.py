@@ -80,13 +80,13 @@ class TradingControl:
         total, daily = portfolio.drawdown_pct, portfolio.daily_drawdown_pct
         if total >= settings.circuit_breaker_threshold_pct and not self._state.emergency:
             self._state.emergency = True
-            message = f"equity is {total:.4f} below its peak: all positions are closed"
+            message = f"equity is {total:.2%} below its peak: all positions are closed"
             # The day's limit may have been reached before: that alert is open already.
             told = self._alarm.book.is_open("RISK_LIMIT", None, 1)
             code = "EMERGENCY_STOP" if told else "RISK_LIMIT"
             self.halt(1, Reason.EQUITY_DRAWDOWN, message, code)
         elif daily >= settings.max_daily_drawdown_pct:
-            message = f"equity is {daily:.4f} below the day's start: no more entries"
+            message = f"equity is {daily:.2%} below the day's start: no more entries"
             self.halt(1, Reason.DAILY_DRAWDOWN, message)
 
     def check_exposure(self) -> None:

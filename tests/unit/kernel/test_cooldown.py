@@ -42,7 +42,7 @@ def test_after_three_losses_in_a_row_the_symbol_rests_for_half_an_hour() -> None
     layer = next(d for d in reversed(desk.decisions) if d.symbol == BTC).layers[6]
     assert layer.verdict == "FAIL"
     assert layer.detail == "losses in a row: rests for 1800 s"
-    assert (layer.value, layer.limit, layer.unit) == (3, 3, "positions")
+    assert (layer.value, layer.limit, layer.unit) == (3, 3, "losses")
 
     desk.wait(1799, step=7)
     assert wish(desk) == Reason.LOSS_COOLDOWN

@@ -146,7 +146,7 @@ def test_an_exit_says_what_its_own_symbol_is_in_doubt_of_and_rests_for() -> None
     layers = desk.exit_signal(100).layers
 
     assert "DATA_GAP: not reachable" in layers[2].detail
-    assert (layers[6].value, layers[6].unit) == (4, "positions")
+    assert (layers[6].value, layers[6].unit) == (4, "losses")
     assert "rests for 9 s" in layers[6].detail
 
 

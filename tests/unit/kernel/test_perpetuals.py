@@ -102,16 +102,6 @@ def test_the_distance_of_liquidation_by_kind_and_side(
     assert found == pytest.approx(Decimal(distance), abs=Decimal("1e-6"))
 
 
-def test_the_liquidation_fee_shortens_the_distance_on_either_side() -> None:
-    terms = (Decimal(10), Decimal("0.005"))
-
-    long = perpetuals.liquidation_distance(*terms, liquidation_fee_rate=FEE)
-    short = perpetuals.liquidation_distance(*terms, long=False, liquidation_fee_rate=FEE)
-
-    assert long == 1 - Decimal("0.905") / (1 - FEE)
-    assert short == Decimal("1.095") / (1 + FEE) - 1
-
-
 def test_an_inverse_short_without_leverage_cannot_be_liquidated() -> None:
     # What it may lose, the coins it is worth, is what it has put down, less nothing.
     price = perpetuals.liquidation_price(
