@@ -177,11 +177,12 @@ class Feed:
 
     def _listen(self, plan: RunPlan, *, forgotten: bool) -> None:
         assert self.publisher is not None
-        earlier = past.read(self.bus, plan.run_id, self.watch.gaps)
+        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
+        by_hand = plan.source == "external"
+        earlier = past.read(self.bus, plan.run_id, self.watch.gaps, ticks=not by_hand)
         source = self._live(plan, earlier.in_doubt)
         self.listener = Listener(source, plan, self.publisher, self.pressure, self._breathe)
-        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
-        lost = plan.source == "external" and (forgotten or earlier.cut_off)
+        lost = by_hand and (forgotten or earlier.cut_off)
         self.listener.listen(earlier.ticks, earlier.clock_ms if lost else 0)
 
     def _live(self, plan: RunPlan, in_doubt: tuple[str, ...]) -> LiveSource:
