@@ -177,13 +177,13 @@ class Feed:
 
     def _listen(self, plan: RunPlan, *, forgotten: bool) -> None:
         assert self.publisher is not None
-        earlier = past.read(self.bus, plan.run_id, self.watch.gaps)
-        source = self._live(plan, earlier.in_doubt)
+        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
         by_hand = plan.source == "external"
+        earlier = past.read(self.bus, plan.run_id, self.watch.gaps, ticks=not by_hand)
+        source = self._live(plan, earlier.in_doubt)
         # Messages by hand are heard; everything else comes by itself.
         breathe = self._breathe if by_hand else self._pause
         self.listener = Listener(source, plan, self.publisher, self.pressure, breathe)
-        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
         lost = by_hand and (forgotten or earlier.cut_off)
         self.listener.listen(earlier.ticks, earlier.clock_ms if lost else 0)
 

@@ -81,19 +81,24 @@ class Past:
             self.ticks.append(event)
 
 
-def read(bus: Bus, run_id: str, gaps: Iterable[str]) -> Past:
+def read(bus: Bus, run_id: str, gaps: Iterable[str], *, ticks: bool = True) -> Past:
     """The past of a run, as far back as the journal is kept.
 
     Args:
         bus: Where the journal is.
         run_id: Events of other runs are left out.
         gaps: Symbols in doubt as far as heard before.
+        ticks: Whether they are wanted; else the last clock and what follows it is read, which is
+            little, however many ticks there were.
 
     Raises:
         Unavailable: The bus is away.
     """
     kept = bus.execute("HGET", f"cdb:cursor:{WS}", "commit")
-    after, head = int(kept or 0), bus.head()
+    heads = bus.heads()
+    after, head = int(kept or 0), heads.seq
+    if not ticks:
+        after = max(after, heads.topic_heads[CLOCK] - 1)
     while True:
         past = Past(run_id, gaps)
         try:
