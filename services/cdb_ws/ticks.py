@@ -1,9 +1,18 @@
 """Making market data events: one envelope, deterministic ids, as few steps per tick as possible."""
 
+from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 
-from services.kernel.events import SCHEMA_VERSION, Clock, Instruments, MarketData
+from msgspec.structs import replace
+
+from services.kernel.events import (
+    SCHEMA_VERSION,
+    Clock,
+    Instruments,
+    MarketData,
+    MarketDataKind,
+)
 from services.kernel.ids import make_id
 from services.kernel.instruments import Instrument
 from services.kernel.topics import WS
@@ -26,16 +35,20 @@ class TickMaker:
     def __init__(self, run_id: str, source: str, symbol: str, *id_parts: object) -> None:
         prefix = "\x1f".join(map(str, (run_id, source, symbol, *id_parts)))
         self._prefix = blake2b(prefix.encode(), digest_size=16)
-        self.make = partial(
-            MarketData,
+        # To copy one with other values takes a third of what it takes to make one of 25.
+        like = MarketData(
+            event_id="",
             run_id=run_id,
             producer=WS,
             schema_version=SCHEMA_VERSION,
+            timestamp=0,
             causation_id=None,
             correlation_id=None,
+            kind=MarketDataKind.TRADE,
             symbol=symbol,
             source=source,
         )
+        self.make: Callable[..., MarketData] = partial(replace, like)
 
     def make_id(self, first: object, second: object) -> str:
         """The same id as ``make_id(run_id, source, symbol, *id_parts, first, second)``, faster."""

@@ -126,8 +126,8 @@ def liquidation_distance(
     """Distance of the liquidation price from the entry price, as a fraction of the entry price.
 
     Follows from `liquidation_price` with the initial margin of ``leverage`` (> 0), which is the
-    value at entry over the leverage, and before the liquidation fee, whose rate (0.0002 to 0.0004) it
-    is nearer. A position that no price liquidates is 1 away.
+    value at entry over the leverage, and before the liquidation fee: by its rate (0.0002 to 0.0004)
+    it is nearer. A position that no price liquidates is 1 away.
     """
     quantity = ONE if long else -ONE
     price = liquidation_price(

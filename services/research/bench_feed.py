@@ -30,6 +30,9 @@ LOOPBACK: Final = "127.0.0.1"
 START_S: Final = 60.0
 ALL_UP_S: Final = 300.0
 ASK_S: Final = 5.0
+LOOKS: Final = 12
+"""Times that a busy process may leave a question unanswered."""
+
 TAKE_EVERY_S: Final = 0.5
 SAMPLE_EVERY_S: Final = 1.0
 SUBSCRIPTIONS_PER_SOCKET: Final = 100
@@ -238,53 +241,78 @@ class _Look:
         self._bus = bus
         self._exchange = f"http://{LOOPBACK}:{exchange_port}/sim/status"
         self._status = f"http://{LOOPBACK}:{http_port}/status"
-        self._seen = dict.fromkeys(("frames", "deals", "published", "offered"), 0.0)
         self.symbols_up = 0
 
+    def keep_going(self) -> int:
+        """Trim the bus as its readers would; returns its head."""
+        return self._bus.take_everything()
+
+    def once(self) -> dict[str, float] | None:
+        """What the two say; None where one of them does not answer now."""
+        head = self.keep_going()
+        status, offered = get_json(self._status, ASK_S), get_json(self._exchange, ASK_S)
+        if not (status.status and offered.status):
+            return None
+        return self._figures(head, status.body, offered.body)
+
     def __call__(self) -> dict[str, float]:
-        head = self._bus.take_everything()
-        status = get_json(self._status, ASK_S)
-        offered = get_json(self._exchange, ASK_S)
-        if status.status and offered.status:  # a busy one answers the next time
-            market = status.body.get("market") or {}
-            sockets = (market.get("sockets") or {}).values()
-            self.symbols_up = sum(socket["symbols"] for socket in sockets if socket["up"])
-            self._seen = {
-                "frames": float(market.get("frames") or 0),
-                "deals": float((status.body.get("ticks_by_kind") or {}).get("trade") or 0),
-                "published": float(head),
-                "offered": float(offered.body.get("deals_made") or 0),
-            }
-        return dict(self._seen)
+        for _ in range(LOOKS):
+            if (figures := self.once()) is not None:
+                return figures
+            time.sleep(TAKE_EVERY_S)
+        raise BenchError(f"cdb_ws or the exchange did not answer {LOOKS} times")
+
+    def _figures(
+        self, head: int, status: dict[str, Any], exchange: dict[str, Any]
+    ) -> dict[str, float]:
+        market = status.get("market") or {}
+        sockets = (market.get("sockets") or {}).values()
+        self.symbols_up = sum(socket["symbols"] for socket in sockets if socket["up"])
+        return {
+            "frames": float(market.get("frames") or 0),
+            "deals": float((status.get("ticks_by_kind") or {}).get("trade") or 0),
+            "published": float(head),
+            "offered": float(exchange.get("deals_made") or 0),
+        }
 
 
 def _watch(process: "subprocess.Popen[bytes]", look: _Look, plan: FeedPlan, say: Say) -> Phase:
     def all_speak() -> bool:
-        look()
+        look.once()
         return look.symbols_up >= plan.symbols
 
     _wait(all_speak, process, "cdb_ws did not hear every symbol", ALL_UP_S)
     say(f"  all {plan.symbols:,} symbols are heard")
     until = time.monotonic() + plan.warm_up_s
     while time.monotonic() < until:
-        look()
+        look.keep_going()
         time.sleep(TAKE_EVERY_S)
-    return _measure(process, plan.seconds, look)
+    return _measure(process, plan.seconds, look, look.keep_going)
 
 
 def _measure(
-    process: "subprocess.Popen[Any]", seconds: int, look: Callable[[], dict[str, float]]
+    process: "subprocess.Popen[Any]",
+    seconds: int,
+    look: Callable[[], dict[str, float]],
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Phase:
-    """Sample a process for so long."""
-    samples: list[Sample] = []
+    """Sample a process for so long.
+
+    Its counters are asked for at the beginning and at the end only: to be asked costs it time.
+    """
+    samples = [_sample(process, look())]
     end = time.monotonic() + seconds
-    while not samples or time.monotonic() < end:
-        _alive(process)
-        figures = look()
-        cpu_s = cpu_time.of_family(process.pid)
-        samples.append(Sample(time.monotonic(), cpu_s, _rss(process.pid), figures))
-        time.sleep(SAMPLE_EVERY_S)
-    return Phase(samples)
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(SAMPLE_EVERY_S, left))
+        meanwhile()
+        samples.append(_sample(process, samples[0].figures))
+    return Phase([*samples, _sample(process, look())])
+
+
+def _sample(process: "subprocess.Popen[Any]", figures: dict[str, float]) -> Sample:
+    _alive(process)
+    cpu_s = cpu_time.of_family(process.pid)
+    return Sample(time.monotonic(), cpu_s, _rss(process.pid), figures)
 
 
 def _rss(pid: int) -> int:
