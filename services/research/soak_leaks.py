@@ -119,7 +119,11 @@ class _Leaks:
         What the stream left out without a sign, or brings late, cannot be waited for.
         """
         times = [
-            -1 if number in self._symbol.left_out or self._comes_late(number) else at_ms
+            -1
+            if number in self._symbol.left_out
+            or self._comes_late(number)
+            or at_ms <= self._accounts.times[number] + FRAMES_APART_MS  # overtaken, REST was first
+            else at_ms
             for number, at_ms in enumerate(self._accounts.at_ms)
         ]
         first = next(iter(self._accounts.number_of.values()), 0)
