@@ -86,7 +86,9 @@ class _Leaks:
         started = max((at for at in self._restarts if at <= span.at_ms), default=-1)
         known_from = bisect_left(self._told_at, started)
         before = self._symbol.told[known_from : bisect_left(self._told_at, span.at_ms)]
-        begin = max((whole for told in before if (whole := self._whole(told)) < first), default=-1)
+        begin = max(
+            (whole for told in before if (whole := self._whole(told, span)) < first), default=-1
+        )
         if begin > span.lost_from:
             return f"until {begin} REST had shown that nothing was missing"
         for told in self._symbol.told[known_from : bisect_right(self._told_at, span.at_ms)]:
@@ -94,14 +96,20 @@ class _Leaks:
                 return f"from {told.oldest_ms} on REST had told all"
         return None
 
-    def _whole(self, told: Told) -> int:
-        """Until when all of an answer had been published when it came; -1 without an overlap."""
+    def _whole(self, told: Told, span: LostSpan) -> int:
+        """Until when all of an answer had been published when it came.
+
+        -1 where it proves nothing of the time before it: it told of nothing published, or does not
+        reach back to the span's beginning and showed itself that the stream had left deals out.
+        """
         accounts = self._accounts
         heard = bisect_right(self._trades_at, told.at_ms)
         whole = min(told.newest_ms, self._newest[heard - 1] if heard else -1)
         for number in accounts.between(told.oldest_ms, whole):
             if not accounts.was_published(number, told.at_ms):
                 whole = accounts.times[number] - 1
+                if told.oldest_ms > span.lost_from and whole < told.newest_ms - FRAMES_APART_MS:
+                    return -1
                 break
         return whole if whole >= told.oldest_ms else -1
 
@@ -111,7 +119,11 @@ class _Leaks:
         What the stream left out without a sign, or brings late, cannot be waited for.
         """
         times = [
-            -1 if number in self._symbol.left_out or self._comes_late(number) else at_ms
+            -1
+            if number in self._symbol.left_out
+            or self._comes_late(number)
+            or at_ms <= self._accounts.times[number] + FRAMES_APART_MS  # overtaken, REST was first
+            else at_ms
             for number, at_ms in enumerate(self._accounts.at_ms)
         ]
         first = next(iter(self._accounts.number_of.values()), 0)

@@ -141,7 +141,7 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
     ("faults", "break_it", "says"),
     [
         pytest.param(DUPLICATES, _nothing_is_known, "doubled", id="no deduplication"),
-        pytest.param(A_LOSS, _nothing_is_lost, "never cleared", id="losses overlooked"),
+        pytest.param(A_LOSS, _nothing_is_lost, "before what the open gap", id="losses overlooked"),
         pytest.param(
             A_LOSS,
             _spans(lambda span: Span(span.lost_from - 90_000, span.lost_to)),

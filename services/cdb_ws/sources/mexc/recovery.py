@@ -351,7 +351,7 @@ class Recoveries:
             self._awaiting[feed.symbol] = feed
         if not self._left_out(feed, rows, recovery):
             if recovery.entries:
-                self._told(feed, recovery, ())
+                self._told(feed, replace(recovery, lost=()), ())
             if rows:
                 self.doubts.compared(feed, asked_at, rows[-1].timestamp)
             return
@@ -366,7 +366,7 @@ class Recoveries:
 
     def _left_out(self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery) -> bool:
         """Whether REST told of deals that the stream should have brought and did not."""
-        return bool(recovery.lost) or any(
+        return any(
             not self.doubts.is_named(feed.symbol, one.deal.timestamp, rows[0].timestamp)
             for one in recovery.entries
         )

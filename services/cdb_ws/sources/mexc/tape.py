@@ -217,7 +217,7 @@ class Tape:
         self._told, self._leak = rows, (-1, -1)
         recovery = self._release(found, lost, with_current=joined)
         if recovery.done or recovery.entries:
-            self.compared_ms = max(self.compared_ms, self.newest_ms)
+            self.compared_ms = max(self.compared_ms, min(self.newest_ms, window.newest))
             self.behind_ms = 0
         return recovery
 
@@ -330,7 +330,7 @@ class Tape:
             return None
         end, lately = self.newest_ms, self.newest_ms - OVERTAKING_MS
         if self._overtakes():
-            end = self._memory.newest_until(end - OVERTAKEN_MS) or end
+            end = max(self._memory.newest_until(end - OVERTAKEN_MS) or end, self.compared_ms)
         leak_at, leaked_ms = self._leak
         return min(end, leaked_ms) if leak_at >= lately else end
 
