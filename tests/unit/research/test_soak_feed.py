@@ -154,7 +154,7 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
             "missing without a gap",
             id="bounds too narrow",
         ),
-        pytest.param(A_LOSS, _no_spans, "missing without a gap", id="no bounds"),
+        pytest.param(A_LOSS, _no_spans, "before what the open gap", id="no bounds"),
         pytest.param(A_SHORT_LOSS, _no_mark, "backfill=False", id="no mark"),
         pytest.param(A_LEAK, _no_doubt, "was not asked after", id="a leak is forgotten"),
         pytest.param(A_LEAK, _compared_with_nothing, "too wide", id="a leak without bounds"),

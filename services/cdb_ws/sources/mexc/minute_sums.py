@@ -37,6 +37,11 @@ class MinuteSums:
         self._first: int | None = None
         self._done = -1
 
+    def whole_since(self, since_ms: int) -> None:
+        """Before the first deal: all since a time will be added, so its minute may be compared."""
+        if self._first is None:
+            self._first = -(-since_ms // MINUTE_MS) - 1
+
     def add(self, timestamp: int, contracts: Decimal) -> None:
         """A deal was published."""
         minute = timestamp // MINUTE_MS

@@ -171,6 +171,8 @@ class Recoveries:
 
     def _recovered(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> Recovery:
         heard_ms, compared_ms = feed.tape.heard_ms, feed.tape.compared_ms
+        if not feed.traded and rows and rows[0].timestamp < feed.tape.newest_ms:
+            feed.minutes.whole_since(feed.tape.newest_ms)  # this answer reaches its beginning
         recovery = feed.tape.recovered(rows, self._now_ms())
         if self._leaked(feed, rows, recovery, heard_ms):
             self._doubt(feed, rows[-1].timestamp)
@@ -334,8 +336,7 @@ class Recoveries:
                 continue
             asked_at, doubted_turn = loop.time(), not doubted_turn
             first = self.doubts if doubted_turn else ()
-            feed = comparison_pace.next_due(feeds(), asked_at, first)
-            if feed is None:
+            if (feed := comparison_pace.next_due(feeds(), asked_at, first)) is None:
                 continue
             rows = await self._rows(feed)
             feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.doubts, rows or ())

@@ -58,6 +58,15 @@ def test_the_minute_in_which_listening_began_says_nothing() -> None:
     assert sums(10).compare([bar(0, 99)], settled(0), HEARD) == []
 
 
+@pytest.mark.parametrize(("since", "spans"), [(0, [Span(at(0), at(1) - 1)]), (0.5, [])])
+def test_unless_it_was_told_from_its_beginning(since: float, spans: list[Span]) -> None:
+    minutes = MinuteSums()
+    minutes.whole_since(at(since))
+    for minute in range(2):
+        minutes.add(at(minute + 0.6), Decimal(10))
+    assert minutes.compare([bar(0, 99), bar(1, 10)], settled(1), HEARD) == spans
+
+
 def test_a_minute_is_compared_when_it_has_settled_and_only_once() -> None:
     minutes = sums(10, 20, 30)
     assert minutes.due(settled(1) - 1, HEARD) is None
