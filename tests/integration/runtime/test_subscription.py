@@ -276,6 +276,22 @@ def test_a_server_that_went_back_and_came_as_far_again_is_noticed(
         subscription.receive(0)
 
 
+def test_one_trim_takes_all_that_nobody_needs_however_much(
+    bus_of: BusOf, open_redis: RedisServer
+) -> None:
+    # Given more than Redis takes away in one step by itself
+    ws = bus_of("cdb_ws")
+    for n in range(0, 25_000, 500):
+        ws.publish([tick(m) for m in range(n, n + 500)])
+    bus_of("cdb_db_writer").publish([], cursor=24_900)
+    with open_redis.admin() as admin:
+        for service in (*topics.STAGE_ORDER, topics.WS):
+            admin.hset(f"cdb:snapshot:{service}", "cursor", 24_900)
+        journal.trim(ws)
+        # Then only the newest stay, and what shares a node with them
+        assert 100 <= admin.xlen("cdb:journal:cdb_ws") < 300
+
+
 def test_a_trimmed_journal_is_no_silent_gap(bus_of: BusOf, open_redis: RedisServer) -> None:
     ws = bus_of("cdb_ws")
     for n in range(0, 2000, 500):
