@@ -210,7 +210,7 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Entries approved within 60 minutes.", "lower", 7, integer=True,
     ),
     _spec(
-        "MAX_CONSECUTIVE_LOSSES", "3", "1", "100", "positions",
+        "MAX_CONSECUTIVE_LOSSES", "3", "1", "100", "losses",
         "Losses of a symbol in a row after which its entries rest.", "lower", 7, integer=True,
     ),
     _spec(
