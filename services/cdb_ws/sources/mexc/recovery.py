@@ -12,10 +12,10 @@ from services.cdb_ws.sources.mexc import comparison_pace
 from services.cdb_ws.sources.mexc.limits import Endpoint
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.notices import Notices
-from services.cdb_ws.sources.mexc.rest import MOST_DEALS, MexcRest, VenueAwayError
+from services.cdb_ws.sources.mexc.rest import MexcRest, VenueAwayError
 from services.cdb_ws.sources.mexc.rest_messages import RestError
 from services.cdb_ws.sources.mexc.rest_window import Span
-from services.cdb_ws.sources.mexc.stream_doubts import StreamDoubts
+from services.cdb_ws.sources.mexc.stream_doubts import StreamDoubts, with_leak
 from services.cdb_ws.sources.mexc.symbol_feed import SymbolFeed
 from services.cdb_ws.sources.mexc.tape import OVERTAKEN_MS, Origin, Recovery, State
 from services.runtime import logging
@@ -176,7 +176,7 @@ class Recoveries:
         recovery = feed.tape.recovered(rows, self._now_ms())
         if self._leaked(feed, rows, recovery, heard_ms):
             self._doubt(feed, rows[-1].timestamp)
-            return _with_leak(compared_ms, rows, recovery)
+            return with_leak(compared_ms, rows, recovery)
         if recovery.done and rows:
             self.doubts.compared(feed, asked_at, rows[-1].timestamp)
         return recovery
@@ -389,12 +389,3 @@ class Recoveries:
 
 def _bounds(span: Span) -> tuple[int, int]:
     return span.lost_from, span.lost_to
-
-
-def _with_leak(start: int, rows: Sequence[Deal], recovery: Recovery) -> Recovery:
-    """Of a stream that leaks, what lies between the last comparison and this may be missing."""
-    end = rows[0].timestamp
-    if not 0 <= start < end or len(rows) < MOST_DEALS:
-        return recovery
-    others = (span for span in recovery.lost if span.lost_to > end)
-    return replace(recovery, lost=(Span(start, end), *others))

@@ -6,14 +6,17 @@ filled hole proves nothing then, only a later comparison does.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from services.cdb_ws.sources.mexc.messages import Deal
+from services.cdb_ws.sources.mexc.rest import MOST_DEALS
 from services.cdb_ws.sources.mexc.rest_window import Span
 from services.cdb_ws.sources.mexc.symbol_feed import SymbolFeed
-from services.cdb_ws.sources.mexc.tape import OVERTAKEN_MS
+from services.cdb_ws.sources.mexc.tape import OVERTAKEN_MS, Recovery
 
 QUIET_S: Final = 10.0
 """So long nothing more may be found before the doubt is over."""
@@ -126,3 +129,12 @@ def _is_over(doubt: Doubt, now: float) -> bool:
     if doubt.agreed:
         return now >= doubt.seen_at + QUIET_S
     return not doubt.leaks and now >= doubt.seen_at + WITHOUT_PROOF_S
+
+
+def with_leak(start: int, rows: Sequence[Deal], recovery: Recovery) -> Recovery:
+    """Of a stream that leaks, what lies between the last comparison and this may be missing."""
+    end = rows[0].timestamp
+    if not 0 <= start < end or len(rows) < MOST_DEALS:
+        return recovery
+    others = (span for span in recovery.lost if span.lost_to > end)
+    return replace(recovery, lost=(Span(start, end), *others))
