@@ -121,10 +121,12 @@ class Hands:
 
     # -- the servers' disks -------------------------------------------------------------------
 
-    def restore_older_redis(self, seconds: float) -> None:
-        """Kill Redis and start it with what its disk held some seconds before."""
+    def copy_redis_disk(self) -> None:
+        """Keep what Redis's disk holds now."""
         self._stack.run_in("cdb_redis", "sh", "-c", _COPY_AOF)
-        time.sleep(seconds)
+
+    def restore_redis_disk(self) -> None:
+        """Kill Redis and start it with what was kept."""
         docker("kill", self._stack.container("cdb_redis"))
         self._on_redis_disk(_SWAP_AOF)
         self._stack.start("cdb_redis")
