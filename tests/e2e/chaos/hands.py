@@ -127,15 +127,11 @@ class Hands:
 
     def restore_redis_disk(self) -> None:
         """Kill Redis and start it with what was kept."""
-        docker("kill", self._stack.container("cdb_redis"))
-        self._on_redis_disk(_SWAP_AOF)
-        self._stack.start("cdb_redis")
+        self._start_redis_after(_SWAP_AOF)
 
     def empty_redis(self) -> None:
         """Kill Redis and start it without any memory."""
-        docker("kill", self._stack.container("cdb_redis"))
-        self._on_redis_disk("rm -rf /data/appendonlydir")
-        self._stack.start("cdb_redis")
+        self._start_redis_after("rm -rf /data/appendonlydir")
 
     @contextmanager
     def read_only_postgres(self) -> Iterator[None]:
@@ -180,6 +176,17 @@ class Hands:
             *("-v", "ON_ERROR_STOP=1", "-c", "SET default_transaction_read_only = off"),
             *("-c", statement),
         )
+
+    def _start_redis_after(self, command: str) -> None:
+        """Kill Redis, change its disk, start it: docker must not start it in between."""
+        container = self._stack.container("cdb_redis")
+        docker("update", "--restart", "no", container)
+        docker("kill", container)
+        self._on_redis_disk(command)
+        if self._stack.inspect("cdb_redis")["State"]["Running"]:
+            raise StackError("Redis was started before its disk was changed")
+        self._stack.start("cdb_redis")
+        docker("update", "--restart", "unless-stopped", container)
 
     def _on_redis_disk(self, command: str) -> None:
         volume = f"{self._volume('redis_data')}:/data"
