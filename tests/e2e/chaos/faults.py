@@ -172,10 +172,11 @@ FAULTS: Final = (
         for name in SERVICES
     ),
     Fault("redis SIGKILLed and restarted", _kill_redis, quick=True),
-    Fault("redis back without its last second", _older_redis, loses=True),
+    Fault("redis back without its last second", _older_redis, quick=True, loses=True),
     Fault(
         "redis back without its last second, which nobody wrote down",
         _older_redis_unwritten,
+        quick=True,
     ),
     Fault("redis back with nothing", _empty_redis, loses=True),
     Fault("postgres SIGKILLed and restarted", _kill_postgres),
