@@ -56,6 +56,7 @@ class TradingCheck:
         self._ordered: set[str] = set()
         self._ended: set[str] = set()
         self._open: dict[str, _Open] = {}
+        self._may_be_lost: set[str] = set()
 
     def see(self, event: AnyEvent) -> None:
         """Take the next event that is no tick."""
@@ -73,30 +74,31 @@ class TradingCheck:
         elif isinstance(event, RunEnded):
             self._run_open = False
         elif isinstance(event, Recovered):
-            self.excused += self._unanswered()
-            self._forget()
+            # Answers to what is recorded are made again; those that nobody could make again never.
+            self._may_be_lost.update(self._undecided, self._unordered, self._open)
 
     def finish(self) -> None:
         """All were seen; only a run in progress may leave something open."""
+        undecided = [s for s in self._undecided.values() if not self._is_excused(s.signal_id)]
+        unordered = [d for name, d in self._unordered.items() if not self._is_excused(name)]
+        unended = [e.order for e in self._open.values() if not self._is_excused(e.order.order_id)]
         if self._run_open:
-            self.pending = self._unanswered()
+            self.pending = len(undecided) + len(unordered) + len(unended)
             return
-        for signal in self._undecided.values():
+        for signal in undecided:
             message = f"signal {signal.signal_id} has no decision"
             self._findings.add(Rule.ONE_DECISION, signal.seq, signal.event_id, message)
-        for decision in self._unordered.values():
+        for decision in unordered:
             self._no_order(decision)
-        for entry in self._open.values():
-            message = f"order {entry.order.order_id} has no final result"
-            self._findings.add(Rule.ONE_END, entry.order.seq, entry.order.event_id, message)
+        for order in unended:
+            message = f"order {order.order_id} has no final result"
+            self._findings.add(Rule.ONE_END, order.seq, order.event_id, message)
 
-    def _unanswered(self) -> int:
-        return len(self._undecided) + len(self._unordered) + len(self._open)
-
-    def _forget(self) -> None:
-        self._undecided.clear()
-        self._unordered.clear()
-        self._open.clear()
+    def _is_excused(self, answered_by: str) -> bool:
+        """Whether the answer that will not come lies in a part that is recorded as lost."""
+        excused = answered_by in self._may_be_lost
+        self.excused += excused
+        return excused
 
     def _on_decision(self, decision: RiskDecision) -> None:
         self.counts["decisions"] += 1
@@ -119,13 +121,16 @@ class TradingCheck:
         answered = self._undecided.get(decision.signal_id or "")
         if answered is not None:
             for signal in [s for s in self._undecided.values() if s.seq < answered.seq]:
-                message = f"signal {signal.signal_id} has no decision, and later ones have"
-                self._findings.add(Rule.ONE_DECISION, signal.seq, signal.event_id, message)
+                if not self._is_excused(signal.signal_id):
+                    message = f"signal {signal.signal_id} has no decision, and later ones have"
+                    self._findings.add(Rule.ONE_DECISION, signal.seq, signal.event_id, message)
                 del self._undecided[signal.signal_id]
         passed = [d for d in self._unordered.values() if d.causation_id != decision.causation_id]
         for earlier in passed:
-            self._no_order(earlier)
-            del self._unordered[str(earlier.order_id)]
+            order_id = str(earlier.order_id)
+            if not self._is_excused(order_id):
+                self._no_order(earlier)
+            del self._unordered[order_id]
 
     def _no_order(self, decision: RiskDecision) -> None:
         message = f"decision {decision.decision_id} approved an order that was never published"
@@ -153,6 +158,7 @@ class TradingCheck:
             )
             self._findings.add(Rule.ONE_ORDER, order.seq, order.event_id, message)
         self._ordered.add(order.order_id)
+        self._may_be_lost.discard(order.order_id)
         self._open[order.order_id] = _Open(order)
 
     def _on_result(self, result: OrderResult) -> None:

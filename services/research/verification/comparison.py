@@ -87,6 +87,7 @@ class Comparison:
         self.excused = 0
         self._wanted = wanted
         self._waiting: dict[str, deque[_Made]] = {name: deque() for name in STAGE_NAMES}
+        self._may_be_lost: set[str] = set()
 
     def __add__(self, later: "Comparison") -> "Comparison":
         """What was found in two parts of a record."""
@@ -135,22 +136,34 @@ class Comparison:
         self._note(replace(divergence, behind=behind))
 
     def excuse(self) -> None:
-        """The record says itself that a part of it is lost: what waits may lie in it."""
+        """The record says itself that a part of it is lost: what waits may lie in it.
+
+        A recovered stage makes again what the bus lost of its answers to recorded inputs, so it
+        may as well come yet.
+        """
         for waiting in self._waiting.values():
-            self.excused += len(waiting)
-            waiting.clear()
+            self._may_be_lost.update(made.event.event_id for made in waiting)
 
-    def pending(self) -> int:
-        """Outputs made now that the record has not shown yet."""
-        return sum(map(len, self._waiting.values()))
+    def finish(self, *, in_progress: bool) -> int:
+        """The record ends here: what it has not shown is missing, unless the run goes on.
 
-    def finish(self) -> None:
-        """The record is complete: what it has not shown is missing."""
+        Returns:
+            Outputs that a run in progress still has to show.
+        """
+        pending = 0
         for stage, waiting in self._waiting.items():
             while waiting:
-                self._miss(stage, waiting.popleft())
+                made = waiting.popleft()
+                if in_progress and made.event.event_id not in self._may_be_lost:
+                    pending += 1
+                else:
+                    self._miss(stage, made)
+        return pending
 
     def _miss(self, stage: str, made: _Made) -> None:
+        if made.event.event_id in self._may_be_lost:
+            self.excused += 1
+            return
         self.compared[stage] += 1
         self._note(_divergence(Kind.NOT_RECORDED, stage, made.event, None, made.text))
 

@@ -180,10 +180,7 @@ class _Walk:
             if count % REPORT_EVERY == 0:
                 self._progress(count)
         self._progress(count)
-        pending = self._comparison.pending()
-        if not self._open and not cut:
-            self._comparison.finish()
-            pending = 0
+        pending = self._comparison.finish(in_progress=self._open or cut)
         return Reexecuted(count, last_seq, self._runs, self._comparison, pending)
 
     def _look_at(self, event: AnyEvent, body: bytes) -> None:

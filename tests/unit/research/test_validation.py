@@ -24,7 +24,7 @@ from services.kernel.events import (
 )
 from services.research.validation.findings import MEANINGS, Rule
 from services.research.validation.validation import Head, Validated, validate
-from tests.builders import envelope
+from tests.builders import envelope, recovered
 from tests.recorded import MemoryRecord, lively_events, record_of, renumbered
 
 pytestmark = pytest.mark.unit
@@ -172,6 +172,22 @@ def test_a_signal_that_is_decided_twice() -> None:
     twin = msgspec.structs.replace(events[index], event_id="e" * 32)
     found = check_events(renumbered([*events[: index + 1], twin, *events[index + 1 :]])).findings
     assert found.by_rule[Rule.ONE_DECISION] == 1
+
+
+def test_an_answer_may_come_behind_a_loss() -> None:
+    """Whoever answers makes again what the bus lost, and what was open ends behind it."""
+    events = lively_events()
+    result = index_of(events, OrderResult, lambda e: e.status is OrderStatus.FILLED)
+    order_id = events[result].order_id
+    order = index_of(events, Order, lambda e: e.order_id == order_id)
+    decision = index_of(events, RiskDecision, lambda e: e.order_id == order_id)
+    for answer in (decision, order, result):
+        lost = [*events[:answer], recovered()]
+        silent = check_events(renumbered(lost))
+        answered = check_events(renumbered([*lost, events[answer]]))
+        assert silent.excused > 0
+        assert silent.findings.total == 0
+        assert (answered.excused, answered.findings.first) == (silent.excused - 1, [])
 
 
 def test_an_approved_decision_without_order() -> None:

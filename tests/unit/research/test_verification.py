@@ -152,6 +152,21 @@ def test_outputs_in_a_part_that_is_recorded_as_lost_are_excused_and_counted() ->
     assert found.comparison.excused > 0
 
 
+def test_outputs_made_again_behind_a_loss_are_compared() -> None:
+    events = lively_events()
+    signal = first_of(events, Signal, 2)
+    answers = [e for e in events[signal:] if e.causation_id == events[signal].event_id]
+    lost = [*events[: signal + 1], recovered()]
+    without = again(renumbered(lost)).comparison  # type: ignore[arg-type]
+    found = again(renumbered([*lost, *answers])).comparison  # type: ignore[arg-type]
+    assert found.divergences == 0
+    assert found.excused == without.excused - len(answers)
+    forged = msgspec.structs.replace(answers[0], equity=Decimal(1))
+    told = again(renumbered([*lost, forged])).comparison.first  # type: ignore[arg-type, list-item]
+    assert told is not None
+    assert (told.kind, told.event_id) == (Kind.DIFFERS, forged.event_id)
+
+
 def test_only_the_window_is_compared() -> None:
     events = lively_events()
     decisions = [event for event in events if isinstance(event, RiskDecision)]
