@@ -116,6 +116,16 @@ class PostgresServer:
         with self._cluster.connection(self.database) as connection:
             yield connection
 
+    def record_upto(self, seq: int) -> None:
+        """Say that the record has come as far as ``seq``, for a test without the writer."""
+        with self.connection() as connection:
+            connection.execute(
+                "INSERT INTO db_writer_cursor (seq, chain_hash, topic_seqs, state)"
+                " VALUES (%s, %s, '{}', '')"
+                " ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq",
+                (seq, bytes(32)),
+            )
+
     def query(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """The rows that a query gives."""
         with self.connection() as connection:

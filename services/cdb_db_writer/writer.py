@@ -33,6 +33,7 @@ from services.runtime.dead_letters import DeadLetters
 from services.runtime.health import Health
 from services.runtime.lifecycle import Lifecycle
 from services.runtime.redis_address import RedisAddress
+from services.runtime.snapshots import Snapshot
 from services.runtime.subscription import Batch, Rewound, Subscription
 
 _log = logging.get(__name__)
@@ -80,6 +81,8 @@ class RecordService:
         self._waiting_since: float | None = None
         self._second_at = 0.0
         self._copied_at = 0.0
+        self._copied_upto = 0
+        self._copies: list[Snapshot] = []
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -107,6 +110,7 @@ class RecordService:
             raise Unavailable(str(reason)) from reason
         finally:
             self._drop_pending()
+            self._copies = []  # of a bus that may have lost some of it
             self.store.close()
 
     def _start(self) -> Subscription:
@@ -230,18 +234,21 @@ class RecordService:
             self._notices.record_head(self._recorder_now(), now)
         if now - self._copied_at >= SNAPSHOT_COPY_S:
             self._copied_at = now
-            self._copy_snapshots()
+            self._copies = self._copy_snapshots()
+            self._copied_upto = self.bus.head()
             journal.trim(self.bus)
+        if self._copies and self.committed_seq >= self._copied_upto:
+            self.counters["snapshots"] += sum(map(self.store.keep_snapshot, self._copies))
+            self._copies = []
 
-    def _copy_snapshots(self) -> None:
+    def _copy_snapshots(self) -> list[Snapshot]:
+        copies = []
         for name in (*topics.STAGE_ORDER, topics.WS, topics.PAPER_RUNNER):
             try:
-                snapshot = snapshots.load(self.bus, name)
+                copies.append(snapshots.load(self.bus, name))
             except snapshots.SnapshotCorrupt as corrupt:
                 _log.error("snapshot_corrupt", reason=str(corrupt))
-                continue
-            if snapshot is not None and self.store.keep_snapshot(snapshot):
-                self.counters["snapshots"] += 1
+        return [copy for copy in copies if copy is not None]
 
     def _recorder_now(self) -> Recorder:
         assert self._recorder is not None, "the record is open while events are taken"

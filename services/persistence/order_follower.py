@@ -2,6 +2,9 @@
 
 As in the writer there is one way back from every trouble: forget what is not committed, and begin
 again behind the last seq that the database has.
+
+The tables never come before the record: what the bus may still lose, because ``cdb_db_writer`` has
+not written it down, is in no table of ours either.
 """
 
 import threading
@@ -22,9 +25,11 @@ from services.runtime.database import (
     DataRefusedError,
 )
 from services.runtime.journal import JournalTrimmed
-from services.runtime.subscription import Rewound, Subscription
+from services.runtime.subscription import Batch, Rewound, Subscription
 
 RECEIVE_S: Final = 0.2
+RECORD_POLL_S: Final = 0.05
+"""Between two looks whether the record has come as far as what waits."""
 GATHER_S: Final = 0.1
 """Time between two receipts: in a rush, orders and results share a transaction."""
 IDLE_MOVE_S: Final = 5.0
@@ -34,7 +39,7 @@ _log = logging.get(__name__)
 
 
 class OrderFollower:
-    """Writes ``orders`` and ``trades``; every order and fill once, whatever crashes when.
+    """Writes ``orders`` and ``trades``; every recorded order and fill once, whatever crashes when.
 
     Args:
         address: The database, as role ``cdb_execution``.
@@ -59,7 +64,7 @@ class OrderFollower:
         self._moved_at = 0.0
 
     def age(self) -> float:
-        """Seconds that the oldest received event has been waiting to be written."""
+        """Seconds that the oldest recorded event has been waiting to be written."""
         since = self.waiting_since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -89,11 +94,11 @@ class OrderFollower:
             self._note_back()
             while not stopping.is_set():
                 batch = subscription.receive(RECEIVE_S)
-                if batch.events:
+                if batch.events and self._is_recorded(batch, stopping):
                     self.waiting_since = self.waiting_since or time.monotonic()
                     self._write(batch.events, batch.upto)
                     backoff.reset()
-                else:
+                elif not batch.events:
                     self._move_in_silence(subscription)
         finally:
             subscription.close()
@@ -103,6 +108,21 @@ class OrderFollower:
             events, upto = self._store.recorded(self.committed_seq)
             self._write(events, upto)
         return Subscription(self._bus, TOPICS, self.committed_seq, gather_s=GATHER_S)
+
+    def _is_recorded(self, batch: Batch, stopping: threading.Event) -> bool:
+        """Wait until the record has a batch; False when asked to stop before it has.
+
+        Raises:
+            Rewound: The bus lost the batch before it was recorded.
+        """
+        while self._store.record_seq() < batch.upto:
+            if stopping.wait(RECORD_POLL_S):
+                return False
+        last = batch.events[-1]
+        # The record may have come this far without it: with what followed a loss.
+        if not journal.holds(self._bus, last.producer, last.seq, batch.bodies[-1]):
+            raise Rewound(f"event {last.seq} was delivered, and no journal holds it any more")
+        return True
 
     def _write(self, events: Sequence[AnyEvent], upto: int) -> None:
         """Write some events; one that no table can hold is left out, not waited for."""
@@ -139,10 +159,10 @@ class OrderFollower:
         if now - self._moved_at < IDLE_MOVE_S:
             return
         self._moved_at = now
-        head = self._bus.head()
-        # Asked after the head: nothing of our topics lies between our last event and it.
-        if head > self.committed_seq and subscription.lag() == 0:
-            self._write([], head)
+        upto = min(self._store.record_seq(), self._bus.head())
+        # Asked after it: nothing of our topics lies between our last event and it.
+        if upto > self.committed_seq and subscription.lag() == 0:
+            self._write([], upto)
 
     def _note_away(self, reason: str) -> None:
         if self.away is None:

@@ -119,16 +119,26 @@ class OrderStore:
                 raise CursorMovedError(f"orders and trades are not at seq {before}")
             write_order_rows(connection, rows)
 
+    def record_seq(self) -> int:
+        """How far the record has come; 0 when nothing is recorded.
+
+        Raises:
+            DatabaseAwayError: The server is away.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            row = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
+        return int(row[0] or 0) if row else 0
+
     def recorded(self, after: int) -> tuple[list[AnyEvent], int]:
         """Events after a seq from the record, for when the journal no longer has them.
 
         Returns:
             They, and the seq up to which the record is complete.
         """
+        complete = self.record_seq()
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
-            upto = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
-            complete = int(upto[0] or 0) if upto else 0
             rows = connection.execute(
                 "SELECT body::text FROM events WHERE topic = ANY(%s) AND seq > %s AND seq <= %s"
                 " ORDER BY seq",

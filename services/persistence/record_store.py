@@ -162,20 +162,22 @@ class RecordStore:
         self._days |= new_days
 
     def keep_snapshot(self, snapshot: Snapshot) -> bool:
-        """Keep a copy of a stage's snapshot, if the record has come as far as it.
+        """Keep a copy of a stage's snapshot.
+
+        The record must have all that the stage had published by then: a stage that goes on from
+        here after a loss makes nothing again that it had made before.
 
         Returns:
-            Whether it was kept now; False if it is there already or too new.
+            Whether it was kept now; False if it is there already.
         """
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
             kept = connection.execute(
                 "INSERT INTO state_snapshots (service, cursor, epoch, checksum, state, context)"
-                " SELECT %s, %s, %s, %s, %s, %s FROM db_writer_cursor WHERE seq >= %s"
-                " ON CONFLICT DO NOTHING",
+                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 (
                     *(snapshot.service, snapshot.cursor, snapshot.epoch, snapshot.checksum),
-                    *(snapshot.state, snapshot.context, snapshot.cursor),
+                    *(snapshot.state, snapshot.context),
                 ),
             )
             connection.execute(

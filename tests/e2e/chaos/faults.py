@@ -119,11 +119,8 @@ def _older_redis(scene: Scene) -> None:
 
 
 def _older_redis_unwritten(scene: Scene) -> None:
-    """What Redis loses is not in PostgreSQL either: who made it notices, and makes it again.
-
-    The writer and execution, with tables of its own, are the two that write.
-    """
-    with scene.hands.frozen("cdb_db_writer", "cdb_execution"):
+    """What Redis loses is not in PostgreSQL either: who made it notices, and makes it again."""
+    with scene.hands.frozen("cdb_db_writer"):
         scene.hands.copy_redis_disk()
         time.sleep(_REDIS_LOSES_S)
         scene.hands.restore_redis_disk()

@@ -30,6 +30,11 @@ _ORDERS: Final = """
       AND e.seq <= (SELECT seq FROM execution_cursor)
 """
 """Published orders without a row of their own, as far as execution's tables have come."""
+_GHOSTS: Final = """
+    SELECT count(*) FROM orders o LEFT JOIN events e ON e.event_id = o.event_id
+    WHERE e.event_id IS NULL
+"""
+"""Orders that have a row, and that nobody recorded."""
 
 
 @dataclass(slots=True)
@@ -40,7 +45,8 @@ class Inspection:
         span: What was looked at.
         ticks: Recorded events of the market.
         lost: Ticks of the market, and outputs of stages, that are not recorded, without an excuse.
-        named: Those that are not recorded and lie in a part that ``recovered`` names.
+        named: Ticks that are not recorded and lie in a part that ``recovered`` names. Outputs have
+            no such excuse: their stage makes them again.
         doubled: Ticks and outputs that are recorded more than once.
         divergences: Outputs that the stages make differently from the same input.
         findings: Broken rules of the history checker, and the first ones in words.
@@ -82,6 +88,10 @@ def inspect(stack: Stack) -> Inspection:
             if row and row[0]:
                 found.lost += int(row[0])
                 found.words.append(f"{row[0]} orders have no row in `orders`")
+            row = connection.execute(_GHOSTS).fetchone()
+            if row and row[0]:
+                found.doubled += int(row[0])
+                found.words.append(f"{row[0]} rows of `orders` are of no recorded order")
             return found
         finally:
             record.close()
@@ -98,7 +108,9 @@ def _inspect(record: Record) -> Inspection:
     again = reexecute(record.bodies(span))
     found.decisions = sum(again.comparison.compared.values())
     found.divergences = again.comparison.divergences
-    found.named += again.comparison.excused
+    if again.comparison.excused:
+        found.lost += again.comparison.excused
+        found.words.append(f"{again.comparison.excused} outputs were lost and not made again")
     if again.comparison.first is not None:
         shown: dict[str, Any] = report.to_json(again, record, span)["first_divergence"]
         found.words.append(f"divergence: {shown}"[:3000])

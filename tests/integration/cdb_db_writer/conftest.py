@@ -9,6 +9,7 @@ import pytest
 from services.cdb_db_writer.writer import RecordService
 from services.kernel import topics
 from services.kernel.events import Event
+from services.persistence import chain
 from services.runtime import migrations
 from services.runtime.bus import Bus, Unavailable
 from services.runtime.database import DatabaseAwayError, DatabaseRefusedError
@@ -23,6 +24,28 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
         time.sleep(0.02)
+
+
+def check_chain(postgres: PostgresServer) -> int:
+    """Recompute the whole chain from the tables; returns the number of rows in it."""
+    head, ticks_after = chain.GENESIS, 0
+    # The cursor first: the writer may have more to say while we look.
+    ((upto, last),) = postgres.query("SELECT seq, chain_hash FROM db_writer_cursor")
+    rows = postgres.query(
+        "SELECT seq, type, body::text, chain_hash FROM events WHERE seq <= %s ORDER BY seq", (upto,)
+    )
+    for seq, kind, body, chain_hash in rows:
+        head = chain.link(head, seq, body.encode())
+        assert head == chain_hash, f"chain breaks at {seq}"
+        if kind == chain.TICK_BATCH:
+            ticks = postgres.query(
+                "SELECT body::text FROM market_data WHERE seq > %s AND seq <= %s ORDER BY seq",
+                (ticks_after, seq),
+            )
+            assert f'"sha256":"{chain.digest_ticks(t[0].encode() for t in ticks)}"' in body
+            ticks_after = seq
+    assert last == head
+    return len(rows)
 
 
 class RunningWriter:

@@ -73,6 +73,11 @@ class Desk:
             last = self.bus(event.producer).publish([event]).last_seq
         return last
 
+    def wait_recorded(self, seq: int) -> None:
+        """Record up to ``seq``, and wait until the tables have it."""
+        self._postgres.record_upto(seq)
+        self.wait(seq)
+
     def wait(self, seq: int) -> None:
         wait_until(lambda: self.follower.committed_seq >= seq, f"seq {seq} written")
 
@@ -89,7 +94,7 @@ def test_a_closed_position_becomes_a_trade(desk: Desk, postgres_server: Postgres
     desk.publish(order(2), result(2, price="110"))
     last = desk.publish(order(3, side=Side.SELL), result(3, side=Side.SELL, price="120"))
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     assert postgres_server.query("SELECT status, filled_price FROM orders ORDER BY seq") == [
         ("FILLED", Decimal(100)),
@@ -114,7 +119,7 @@ def test_partial_fills_add_up(desk: Desk, postgres_server: PostgresServer) -> No
         run_started(), order(1), first, result(1, price="104", quantity="1.5", part=2)
     )
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     rows = postgres_server.query("SELECT status, filled_quantity, filled_price, fees FROM orders")
     assert rows == [("FILLED", Decimal(2), Decimal(103), Decimal("0.32"))]
@@ -142,7 +147,7 @@ def test_parts_are_averaged_as_the_position_s_entry_price_is(
     ]  # fmt: skip
     last = desk.publish(run_started(), details, order(1, price=Decimal(8000)), *parts)
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     rows = postgres_server.query("SELECT filled_price, slippage_bps, latency_ms FROM orders")
     assert rows == [(Decimal(average), (Decimal(average) / 8000 - 1) * 10_000, 900)]
@@ -159,7 +164,7 @@ def test_one_fill_of_an_inverse_contract_keeps_its_price_to_the_last_digit(
     details = instruments("run-1", 1, (contract,))
     fill = result(1, price="79999.5", quantity="1", slippage_bps=Decimal("1.25"))
 
-    desk.wait(desk.publish(run_started(), details, order(1), fill))
+    desk.wait_recorded(desk.publish(run_started(), details, order(1), fill))
 
     assert postgres_server.query("SELECT filled_price, filled_value, slippage_bps FROM orders") == [
         (Decimal("79999.5"), 1, Decimal("1.25"))
@@ -174,7 +179,7 @@ def test_a_refused_order_tells_what_it_would_have_slipped(
         filled_price=None, slippage_bps=Decimal(300), latency_ms=None,
     )  # fmt: skip
 
-    desk.wait(desk.publish(run_started(), order(1), refusal))
+    desk.wait_recorded(desk.publish(run_started(), order(1), refusal))
 
     rows = postgres_server.query("SELECT filled_price, slippage_bps, latency_ms FROM orders")
     assert rows == [(None, 300, None)]
@@ -190,7 +195,7 @@ def test_a_refused_repetition_leaves_the_first_order_alone(
     )  # fmt: skip
     last = desk.publish(run_started(), order(1), again, refusal, result(1))
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     assert postgres_server.query("SELECT status, reason FROM orders") == [("FILLED", None)]
 
@@ -205,7 +210,7 @@ def test_an_order_posted_by_hand_under_a_real_orders_id_leaves_the_real_one_alon
     )  # fmt: skip
     last = desk.publish(run_started(), order(1), result(1), posted, refusal)
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     assert postgres_server.query("SELECT status, reason FROM orders") == [("FILLED", None)]
 
@@ -213,12 +218,12 @@ def test_an_order_posted_by_hand_under_a_real_orders_id_leaves_the_real_one_alon
 def test_a_restart_goes_on_with_the_entry_prices_it_had(
     desk: Desk, postgres_server: PostgresServer
 ) -> None:
-    desk.wait(desk.publish(run_started(), order(1), result(1, price="100")))
+    desk.wait_recorded(desk.publish(run_started(), order(1), result(1, price="100")))
     desk.stop()
     last = desk.publish(order(2, side=Side.SELL), result(2, side=Side.SELL, price="90"))
 
     desk.start()
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     assert postgres_server.query("SELECT entry_price, profit_loss FROM trades") == [
         (Decimal(100), Decimal(-20))
@@ -228,7 +233,7 @@ def test_a_restart_goes_on_with_the_entry_prices_it_had(
 def test_postgres_away_is_seen_and_nothing_is_lost(
     desk: Desk, postgres_server: PostgresServer
 ) -> None:
-    desk.wait(desk.publish(run_started(), order(1)))
+    desk.wait_recorded(desk.publish(run_started(), order(1)))
     wait_until(lambda: desk.follower.away is None, "connected")
 
     postgres_server.stop()
@@ -236,7 +241,7 @@ def test_postgres_away_is_seen_and_nothing_is_lost(
     wait_until(lambda: desk.follower.away is not None, "away is seen")
     postgres_server.start()
 
-    desk.wait(last)
+    desk.wait_recorded(last)
     assert desk.follower.away is None
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
 
@@ -248,7 +253,7 @@ def test_events_of_other_topics_do_not_hold_the_journal(
     desk.publish(run_started(), clock(0))
     last = desk.publish(*(tick(n) for n in range(1, 50)))
 
-    desk.wait(last)
+    desk.wait_recorded(last)
 
     with redis_server.admin() as admin:
         assert int(admin.hget("cdb:cursor:cdb_execution", "commit") or 0) >= last
@@ -257,7 +262,7 @@ def test_events_of_other_topics_do_not_hold_the_journal(
 def test_what_the_journal_lost_comes_from_the_record(
     desk: Desk, postgres_server: PostgresServer
 ) -> None:
-    desk.wait(desk.publish(run_started()))
+    desk.wait_recorded(desk.publish(run_started()))
     desk.stop()
     last = desk.publish(order(1), result(1), tick(1))
     bus = desk.bus(topics.WS)
@@ -272,14 +277,43 @@ def test_what_the_journal_lost_comes_from_the_record(
                     entry.body.decode(), bytes(32),
                 ),
             )  # fmt: skip
-        connection.execute(
-            "INSERT INTO db_writer_cursor (seq, chain_hash, topic_seqs, state)"
-            " VALUES (%s, %s, '{}', '')",
-            (last - 1, bytes(32)),
-        )
     desk.bus(topics.RISK).execute("HSET", "cdb:counters", f"trimmed:{topics.RISK}", last)
 
     desk.start()
-    desk.wait(last - 1)
+    desk.wait_recorded(last - 1)
 
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
+
+
+def test_what_is_not_recorded_is_in_no_table(desk: Desk, postgres_server: PostgresServer) -> None:
+    desk.wait_recorded(desk.publish(run_started()))
+    recorded = desk.publish(order(1))
+    last = desk.publish(result(1))
+    postgres_server.record_upto(last - 1)
+
+    time.sleep(0.5)
+
+    assert desk.follower.committed_seq < recorded
+    assert postgres_server.query("SELECT status FROM orders") == []
+    assert desk.follower.age() == 0
+    desk.wait_recorded(last)
+    assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
+
+
+def test_what_the_bus_lost_before_it_was_recorded_comes_into_no_table(
+    desk: Desk, redis_server: RedisServer, postgres_server: PostgresServer
+) -> None:
+    begun = desk.publish(run_started())
+    desk.wait_recorded(begun)
+    lost = desk.publish(order(1))
+    time.sleep(0.3)  # it has been delivered
+
+    with redis_server.admin() as admin:
+        admin.delete(f"cdb:journal:{topics.RISK}")
+        admin.hset("cdb:counters", mapping={"seq": begun, f"topic_seq:{topics.ORDERS}": 0})
+    again = desk.publish(order(2), result(2))
+    assert again > lost
+    desk.wait_recorded(again)
+
+    rows = postgres_server.query("SELECT order_id, status FROM orders")
+    assert rows == [(order(2).order_id, "FILLED")]

@@ -30,13 +30,16 @@ from tests.servers import PostgresServer, RedisServer
 pytestmark = pytest.mark.integration
 
 BTC = "BTC_USDT"
+EVERYTHING = 1_000_000
+"""A seq that no test here comes to."""
 BusOf = Callable[[str], Bus]
 E = TypeVar("E", bound=Event)
 
 
 @pytest.fixture
-def market(bus_of: BusOf) -> Bus:
-    """The market's bus, a run on and the first clock published."""
+def market(bus_of: BusOf, postgres_server: PostgresServer) -> Bus:
+    """The market's bus, a run on and the first clock published; all is recorded at once."""
+    postgres_server.record_upto(EVERYTHING)
     bus_of(topics.PAPER_RUNNER).publish([run_started(source="external", speed="1")])
     market = bus_of(topics.WS)
     market.publish([clock(0)])
