@@ -67,8 +67,9 @@ def measure(home: Home, events: int, say: Callable[[str], None]) -> dict[str, An
                     "missed": _missed(session, hand, max(1, events // 10)),
                 }
                 bought = hand.bought
+                run_id = _run_id(session)
             session.kill()
-        return figures | _power_is_back(home, bought)
+        return figures | _power_is_back(home, bought, run_id)
     finally:
         home.clear()
 
@@ -91,14 +92,25 @@ def _missed(session: EmbeddedSession, hand: "_Hand", events: int) -> dict[str, f
     return {"events": behind, "seconds": round(took, 2), "events_per_s": round(behind / took)}
 
 
-def _power_is_back(home: Home, bought: int) -> dict[str, float]:
+def _power_is_back(home: Home, bought: int, run_id: str) -> dict[str, float]:
     began = time.monotonic()
     with EmbeddedSession(home, SETTINGS) as session:
         session.start_servers()
         servers = time.monotonic() - began
         session.start_services()
         with closing(_Hand(session, bought)) as hand:
-            return {"machine_s": hand.seconds_to_trading(began), "servers_s": round(servers, 2)}
+            took = hand.seconds_to_trading(began)
+        if _run_id(session) != run_id:
+            raise SessionError(
+                "the run was not gone on with: the kernel's source was changed during the"
+                " benchmark; leave it alone and measure again"
+            )
+    return {"machine_s": took, "servers_s": round(servers, 2)}
+
+
+def _run_id(session: EmbeddedSession) -> str:
+    status = get_json(f"{session.services[topics.PAPER_RUNNER]}/status", WITHIN_SECONDS).body
+    return str(status["run_id"])
 
 
 class _Hand:
