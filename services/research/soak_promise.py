@@ -7,7 +7,7 @@ and side, with counts; nothing is read from the engine but the events it publish
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
@@ -46,7 +46,7 @@ def check(record: Record) -> Findings:
     findings = Findings()
     symbols = read(record, findings)
     for name, symbol in symbols.items():
-        _check_deals(symbol, record.rest_away, findings)
+        _check_deals(symbol, record, findings)
         check_leaks(symbol, record, findings)
         _check_order(symbol, findings)
         _check_marks(symbol, findings)
@@ -58,9 +58,7 @@ def check(record: Record) -> Findings:
     return findings
 
 
-def _check_deals(
-    symbol: SymbolRecord, rest_away: Sequence[tuple[int, int]], findings: Findings
-) -> None:
+def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
     if not symbol.trades:
         return
     first = symbol.trades[0].tick.timestamp
@@ -73,7 +71,7 @@ def _check_deals(
             findings.doubled += 1
             what = "doubled" if all_made[trade.key] else "never made"
             findings.fault(f"{symbol.symbol}: {what}: {_text(trade.key)}, {trade.tick.source}")
-    noticed_by = _noticed_by(symbol, rest_away)
+    noticed_by = _noticed_by(symbol, record)
     for key, count in all_made.items():
         if key[0] <= first and key not in published_at:
             continue  # the promise begins with the first deal received
@@ -93,13 +91,13 @@ def _check_deals(
             _check_doubt(symbol, key, limit, findings)
 
 
-def _noticed_by(symbol: SymbolRecord, rest_away: Sequence[tuple[int, int]]) -> Callable[[int], int]:
+def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
     """A function that says until when it must be noticed that a deal of a time has not come."""
     told_until = list(accumulate((told.newest_ms for told in symbol.told), max))
 
     def within(at_ms: int, time_ms: int, again_ms: int) -> int:
         limit = at_ms + time_ms
-        for start, end in sorted(rest_away):
+        for start, end in sorted(record.rest_away):
             if start <= limit and end >= at_ms:
                 limit = max(limit, end + again_ms)
         return limit
@@ -109,7 +107,8 @@ def _noticed_by(symbol: SymbolRecord, rest_away: Sequence[tuple[int, int]]) -> C
         place = bisect_left(told_until, at_ms)
         if place < len(symbol.told) and symbol.told[place].oldest_ms < at_ms:
             limit = min(limit, within(symbol.told[place].at_ms, TOLD_MS, RETURN_MS))
-        return limit
+        # Nobody notices anything while the engine is dead; the first word of a new one is the gap.
+        return next((end for start, end in record.dead if start <= limit <= end), limit)
 
     return noticed_by
 

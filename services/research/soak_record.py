@@ -91,7 +91,7 @@ class Record(Struct):
         made: Every deal that the exchange made, in its order.
         published: Every event of the engine, in its order, until all was quiet again.
         losses: Every end of a connection that the client was told of.
-        restarts: When the engine was started again; it then repeats what is still in doubt.
+        dead: From when to when the engine was killed; a new one repeats what is still in doubt.
         rest_away: From when to when REST did not answer: what a living stream leaves out cannot be
             noticed then.
         left_out: Deals that a running stream did not bring, by the exchange's own account.
@@ -101,10 +101,15 @@ class Record(Struct):
     made: Sequence[Made] = ()
     published: Sequence[Published] = ()
     losses: Sequence[Loss] = ()
-    restarts: Sequence[int] = ()
+    dead: Sequence[tuple[int, int]] = ()
     rest_away: Sequence[tuple[int, int]] = ()
     left_out: Sequence[Made] = ()
     told: Sequence[Told] = ()
+
+    @property
+    def restarts(self) -> list[int]:
+        """When the engine was started again."""
+        return [again for _, again in self.dead]
 
 
 class Findings(Struct):

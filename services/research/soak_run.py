@@ -130,7 +130,7 @@ class _Stage:
         self.published: list[Published] = []
         self.losses: list[Loss] = []
         self.told: list[Told] = []
-        self.restarts: list[int] = []
+        self.dead: list[tuple[int, int]] = []
         self.notes: list[Note] = []
         self.in_doubt: set[str] = set()
 
@@ -271,7 +271,7 @@ async def _play(seed: int, cache: Path) -> Run:
         made=_made(exchange.deals_made, market),
         published=stage.published,
         losses=stage.losses,
-        restarts=stage.restarts,
+        dead=stage.dead,
         rest_away=_rest_away(script),
         left_out=_made(exchange.left_out, market),
         told=stage.told,
@@ -307,9 +307,10 @@ async def _listen(
         await asyncio.gather(task, return_exceptions=True)
         if end < TOTAL_S:
             stage.note("cdb_ws is killed")
+            killed_ms = stage.now_ms()
             await asyncio.sleep(random.uniform(1, 15))
             stage.note("cdb_ws is started again")
-            stage.restarts.append(stage.now_ms())
+            stage.dead.append((killed_ms, stage.now_ms()))
     return kills
 
 

@@ -19,7 +19,7 @@ class Run:
         self.made: list[Made] = []
         self.published: list[Published] = []
         self.losses: list[Loss] = []
-        self.restarts: list[int] = []
+        self.dead: list[tuple[int, int]] = []
         self.rest_away: list[tuple[int, int]] = []
         self.left_out: list[Made] = []
         self.told: list[Told] = []
@@ -52,6 +52,9 @@ class Run:
     def clear_gap(self, at: float, *held: float, lost: tuple[float, float] | None = None) -> None:
         self.publish(*(deal(second) for second in held), gap(CLEARED, lost), at=at)
 
+    def kill(self, at: float, again: float) -> None:
+        self.dead.append((ms(at), ms(again)))
+
     def lose(self, at: float, symbol: str = BTC) -> None:
         self.losses.append(Loss(NOON + int(at * 1000), symbol))
 
@@ -61,7 +64,7 @@ class Run:
                 made=self.made,
                 published=self.published,
                 losses=self.losses,
-                restarts=self.restarts,
+                dead=self.dead,
                 rest_away=self.rest_away,
                 left_out=self.left_out,
                 told=self.told,

@@ -36,7 +36,7 @@ def test_a_gap_that_begins_twice_is_a_fault_and_after_a_restart_is_none() -> Non
     run.begin_gap(8)
     run.clear_gap(9)
     assert "inside another" in run.faults()
-    run.restarts.append(ms(7.5))
+    run.kill(7.2, again=7.5)
     assert not run.faults()
 
 
@@ -154,7 +154,7 @@ def test_after_a_leak_rest_must_be_asked_again_before_the_gap_clears(
     run.clear_gap(cleared)
     assert ("was not asked" in run.faults()) == (asked is None)
     # A new process subscribes anew, and fills the hole itself.
-    run.restarts.append(ms(10))
+    run.kill(9, again=10)
     assert not run.faults()
 
 
@@ -191,6 +191,29 @@ def test_what_rest_told_must_be_noticed_soon() -> None:
     assert not run.faults()
     run.rest_tells(1, 3, at=5)
     assert "in doubt" in run.faults()
+
+
+@pytest.mark.parametrize(
+    ("killed", "again", "said", "noticed"),
+    [
+        pytest.param(10, 26, 26, True, id="dead when it had to be said"),
+        pytest.param(10, 26, 26.1, False, id="said too late by the new process"),
+        pytest.param(10, 24, 26, False, id="started again before"),
+        pytest.param(25.5, 26, 26, False, id="killed after it had to be said"),
+    ],
+)
+def test_nothing_is_noticed_by_a_dead_process_and_all_by_a_new_one(
+    killed: float, again: float, said: float, noticed: bool
+) -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.live(1, 3)
+    run.rest_tells(1, 3, at=25 - TOLD_MS / 1000)
+    run.kill(killed, again)
+    run.begin_gap(said)
+    run.backfill(2, at=27)
+    run.clear_gap(27)
+    assert ("in doubt" in run.faults()) == (not noticed)
 
 
 def test_a_deal_found_soon_needs_no_gap() -> None:

@@ -7,6 +7,7 @@ from services.cdb_ws.sources.mexc.exact import plain
 from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.minute_history import HISTORY_SOURCE
 from services.cdb_ws.sources.mexc.notices import Notices
+from services.cdb_ws.sources.mexc.symbol_feed import SymbolFeed
 from services.cdb_ws.sources.mexc.tape import Tape
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments import Instrument
@@ -46,8 +47,8 @@ class Remembered:
             self._ticks.pop(symbol, None)
             self._open.discard(symbol)
 
-    def tape(self, symbol: str, contract: Instrument) -> Tape | None:
-        """The tape as it was; once. None for a symbol without past."""
+    def feed(self, symbol: str, contract: Instrument) -> SymbolFeed | None:
+        """The symbol as it was; once. None for one without past."""
         found = self._ticks.pop(symbol, None)
         if not found:
             return None
@@ -60,9 +61,9 @@ class Remembered:
         # A live deal of the same millisecond may have come before the oldest that is left.
         since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
         deals = [_deal(tick, contract) for tick in trades]
-        tape = Tape()
-        tape.remember([deal for deal in deals if deal is not None], since)
-        return tape
+        feed = SymbolFeed(contract, Tape())
+        feed.remember([deal for deal in deals if deal is not None], since)
+        return feed
 
 
 def _deal(tick: MarketData, contract: Instrument) -> Deal | None:

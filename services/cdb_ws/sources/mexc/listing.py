@@ -225,11 +225,9 @@ class Listing:
     async def _start(self, symbol: str, feeds: Feeds) -> None:
         """History first, as long as it comes soon; then the stream."""
         contract = self.on[symbol]
-        earlier = self._remembered.tape(symbol, contract)
+        earlier = self._remembered.feed(symbol, contract)
         if earlier is not None:
-            feed = SymbolFeed(contract, earlier)
-            feed.ever = feed.traded = True
-            feeds.add(feed)
+            feeds.add(earlier)
             return
         history = asyncio.create_task(self._history(contract))
         try:

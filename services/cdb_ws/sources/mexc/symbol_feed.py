@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from services.cdb_ws.sources.mexc.commands import CHANNELS
+from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.minute_sums import MinuteSums
 from services.cdb_ws.sources.mexc.socket import Socket
 from services.cdb_ws.sources.mexc.tape import Entry, Tape
@@ -95,6 +96,19 @@ class SymbolFeed:
         self.longest_pause_s = LEAST_PAUSE_S
         self.suspected_s = 0.0
         self.audit_at = 0.0
+
+    def remember(self, past: Sequence[Deal], since_ms: int) -> None:
+        """Begin where an earlier process ended.
+
+        Args:
+            past: Deals that were published already, in the order of publishing.
+            since_ms: All published deals that are not older than this are among ``past``.
+        """
+        self.ever = self.traded = True
+        self.tape.remember(past, since_ms)
+        self.minutes.whole_since(since_ms)
+        for deal in past:
+            self.minutes.add(deal.timestamp, deal.contracts)
 
     def connected(self, now: float) -> None:
         """Its subscriptions are about to be sent on a new connection."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from random import Random
 from typing import Any
@@ -135,11 +136,27 @@ class FakeVenue:
                  "ask1": 13, "riseFallRate": 1 - place / 100, "timestamp": self.now_ms()}
                 for place, one in enumerate(self.movers)
             ],
-            "kline": {"time": [], "open": [], "high": [], "low": [], "close": [], "vol": []},
+            "kline": self._bars(symbol),
             "deals": list(reversed(self.deals.get(symbol, [])[-100:])),
             "funding_rate": {"symbol": symbol, "collectCycle": 4},
         }[name]  # fmt: skip
         return Answer(200, json.dumps({"success": True, "code": 0, "data": data}).encode())
+
+    def _bars(self, symbol: str) -> dict[str, list[int]]:
+        """The minutes of the deals: only their volume is true."""
+        volumes: Counter[int] = Counter()
+        for one in self.deals.get(symbol, []):
+            volumes[one["t"] // 60_000 * 60] += one["v"]
+        prices = {name: [10] * len(volumes) for name in ("open", "high", "low", "close")}
+        return {"time": sorted(volumes), "vol": [volumes[at] for at in sorted(volumes)], **prices}
+
+    def goes_on(self, before: "FakeVenue", later_ms: int) -> None:
+        """Take the deals of a venue that was heard earlier, so much before this one."""
+        self._ids = before._ids
+        self.deals = {
+            symbol: [deal | {"t": deal["t"] - later_ms} for deal in deals]
+            for symbol, deals in before.deals.items()
+        }
 
     def connection_of(self, symbol: str) -> FakeConnection:
         """The open connection that a symbol's deals were subscribed on last."""

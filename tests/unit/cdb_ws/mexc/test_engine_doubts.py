@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
+from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS
 from services.cdb_ws.sources.mexc.stream_doubts import QUIET_S
-from tests.unit.cdb_ws.mexc.fake_venue import FakeVenue, Heard, Scene, play
+from services.kernel.events import MarketData, MarketDataKind
+from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play
 
 pytestmark = pytest.mark.unit
 BTC = "BTC_USDT"
@@ -157,3 +160,59 @@ def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None
         assert phases(scene.heard) == ["BEGAN", "CLEARED"]
 
     play(program, FakeVenue())
+
+
+def journal(seconds: float, *, until_ms: int) -> tuple[FakeVenue, list[MarketData]]:
+    """A process that listened for a while, until so long before ``NOW``: its venue and trades."""
+
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        await trade(scene.venue, seconds)
+
+    before, venue = FakeVenue(), FakeVenue()
+    trades = play(program, before).ticks(MarketDataKind.TRADE)
+    later_ms = trades[-1].timestamp + until_ms - NOW
+    venue.goes_on(before, later_ms)
+    return venue, [replace(tick, timestamp=tick.timestamp - later_ms) for tick in trades]
+
+
+MINUTE = NOW // MINUTE_MS * MINUTE_MS
+"""That of the restart, which happens 20 s after it began."""
+
+
+def test_what_leaks_after_a_restart_without_rest_shows_in_that_minutes_volume() -> None:
+    async def program(scene: Scene) -> None:
+        venue = scene.venue
+        venue.refuses = True
+        await asyncio.sleep(8)
+        venue.refuses, venue.rest_away = False, True
+        await subscribed(venue)
+        await trade(venue, 15, left_out=3)
+        assert venue.now_ms() < MINUTE + MINUTE_MS
+        await trade(venue, 70)
+        # When REST answers again it tells of nothing that leaked
+        venue.rest_away = False
+        await trade(venue, 60)
+
+    venue, past = journal(25, until_ms=8_000)
+    assert past[0].timestamp < MINUTE < past[-1].timestamp
+    heard = play(program, venue, past=past, last_clock_ms=NOW)
+    # Then the hole is named, and the minute too
+    spans = [(gap.lost_from, gap.lost_to) for gap in heard.gaps(BTC) if gap.lost_from]
+    assert len(spans) == 2
+    assert spans[1] == (MINUTE, MINUTE + MINUTE_MS - 1)
+
+
+@pytest.mark.parametrize("told_whole", [True, False])
+def test_a_restart_alone_makes_no_minute_short(told_whole: bool) -> None:
+    async def program(scene: Scene) -> None:
+        await subscribed(scene.venue)
+        await trade(scene.venue, 120)
+        minutes = scene.engine.feeds[BTC].minutes
+        assert (minutes.agreed, minutes.short) == (2 if told_whole else 1, 0)
+
+    venue, past = journal(25, until_ms=8_000)
+    if not told_whole:  # the oldest live one that is left of its minute's is not the first
+        rest = replace(past[0], backfill=True, source="mexc:rest")
+        past = [rest, *(tick for tick in past[1:] if tick.timestamp > MINUTE + 5_000)]
+    assert phases(play(program, venue, past=past, last_clock_ms=NOW)) == ["BEGAN", "CLEARED"]
