@@ -81,7 +81,7 @@ class Publisher:
             ended=ended,
         )
         kept = position.dump(after)
-        backoff = Backoff()
+        backoff: Backoff | None = None
         while True:
             try:
                 self._bus.publish(events, position=kept)
@@ -90,6 +90,7 @@ class Publisher:
                 if self._stopping.is_set():
                     raise
                 self._on_wait(str(reason))
+                backoff = backoff or Backoff()  # its chance is the system's: dear in every turn
                 backoff.wait(self._stopping)
         self.position = after
         self._note(events)
