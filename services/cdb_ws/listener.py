@@ -12,6 +12,7 @@ from services.cdb_ws.publisher import Publisher
 from services.cdb_ws.run_watch import RunPlan
 from services.cdb_ws.sources.live import LiveSource
 from services.kernel.events import ConditionPhase, Event, MarketData
+from services.runtime.encoded import Outgoing, Tick
 
 TURN_S: Final = 0.01
 """How long one turn waits for something to arrive."""
@@ -74,7 +75,7 @@ class Listener:
         finally:
             self.source.close()
 
-    def _send(self, events: list[Event]) -> None:
+    def _send(self, events: list[Outgoing]) -> None:
         self._pressure.look()
         events = self._within_memory(events)
         second = self._now_ms() // SECOND_MS * SECOND_MS
@@ -83,10 +84,10 @@ class Listener:
         if events:
             self._publisher.send(events)
 
-    def _within_memory(self, events: list[Event]) -> list[Event]:
+    def _within_memory(self, events: list[Outgoing]) -> list[Outgoing]:
         if self._pressure.memory_full:
-            kept = [event for event in events if not isinstance(event, MarketData)]
-            times = [event.timestamp for event in events if isinstance(event, MarketData)]
+            kept: list[Outgoing] = [event for event in events if not isinstance(event, Tick)]
+            times = [event.timestamp for event in events if isinstance(event, Tick)]
             self.dropped += len(times)
             if not self._dropping_since:
                 self._dropping_since = self._now_ms()

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from services.cdb_ws import position
 from services.cdb_ws.position import Position
 from services.cdb_ws.recording.recorder import Recorder
-from services.kernel.events import Clock, Event, MarketData
+from services.kernel.events import Clock, Event
 from services.runtime.backoff import Backoff
 from services.runtime.bus import Bus, Unavailable
+from services.runtime.encoded import Outgoing, Tick
 
 
 class Publisher:
@@ -54,7 +55,7 @@ class Publisher:
 
     def send(
         self,
-        events: Sequence[Event],
+        events: Sequence[Outgoing],
         *,
         cursor: int | None = None,
         ended: bool = False,
@@ -80,7 +81,7 @@ class Publisher:
             ended=ended,
         )
         kept = position.dump(after)
-        backoff = Backoff()
+        backoff: Backoff | None = None
         while True:
             try:
                 self._bus.publish(events, position=kept)
@@ -89,6 +90,7 @@ class Publisher:
                 if self._stopping.is_set():
                     raise
                 self._on_wait(str(reason))
+                backoff = backoff or Backoff()  # its chance is the system's: dear in every turn
                 backoff.wait(self._stopping)
         self.position = after
         self._note(events)
@@ -100,21 +102,21 @@ class Publisher:
         self.position = replace(self._after([event]), cursor=cursor, behind="")
         self.last_event_ms = event.timestamp
 
-    def _after(self, events: Sequence[Event]) -> Position:
+    def _after(self, events: Sequence[Outgoing]) -> Position:
         now = self.position
         ticks, clock, began = now.ticks, now.clock, now.began
         for event in events:
-            if type(event) is MarketData:
+            if isinstance(event, Tick):
                 ticks += 1
             elif type(event) is Clock:
                 clock = event.timestamp
                 began = began or clock
         return replace(now, ticks=ticks, clock=clock, began=began)
 
-    def _note(self, events: Sequence[Event]) -> None:
+    def _note(self, events: Sequence[Outgoing]) -> None:
         now = time.monotonic()
         for event in events:
-            if type(event) is MarketData:
+            if isinstance(event, Tick):
                 self.by_kind[event.kind] += 1
                 self.last_tick_ms[event.symbol] = event.timestamp
                 self.last_tick_at[event.symbol] = now

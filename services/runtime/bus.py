@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.kernel import codec, topics
-from services.kernel.events import Event, RunStarted
+from services.kernel import topics
+from services.kernel.events import RunStarted
 from services.runtime.bus_records import Claim, Cursor, Heads, Published, Refused
 from services.runtime.connection import (
     Argument,
@@ -16,6 +16,7 @@ from services.runtime.connection import (
     Unavailable,
     pack,
 )
+from services.runtime.encoded import Outgoing, unpublished_body
 from services.runtime.lockstep import SWITCH_KEY, is_lockstep
 from services.runtime.redis_address import RedisAddress
 from services.runtime.scripts import Script, script
@@ -131,7 +132,7 @@ class Bus:
 
     def publish(
         self,
-        events: Sequence[Event],
+        events: Sequence[Outgoing],
         *,
         cursor: int | None = None,
         position: str | None = None,
@@ -277,7 +278,7 @@ class Bus:
 
     def _prepare(
         self,
-        events: Sequence[Event],
+        events: Sequence[Outgoing],
         identity: tuple[object, ...],
         cursor: int | None,
         position: str | None,
@@ -300,7 +301,7 @@ class Bus:
                 _lockstep_switch(chunk),
             ]
             for event in chunk:
-                arguments += (event.TOPIC, _unpublished_body(event))
+                arguments += (event.TOPIC, unpublished_body(event)[:-1])
             # Only ticks are held back when memory is full; what they cause is bounded by them.
             ticks = any(event.TOPIC == topics.MARKET_DATA for event in chunk)
             publication.commands.append((script("publish", allow_oom=not ticks), arguments))
@@ -350,13 +351,7 @@ def server_life(info: bytes) -> bytes:
     raise ReplyError("INFO server has no run_id: is this Redis 7 or Valkey?")
 
 
-def _unpublished_body(event: Event) -> bytes:
-    if event.seq or event.topic_seq:
-        raise ValueError(f"event {event.event_id} was published already, with seq {event.seq}")
-    return codec.encode(event)[:-1]
-
-
-def _lockstep_switch(events: Sequence[Event]) -> str:
+def _lockstep_switch(events: Sequence[Outgoing]) -> str:
     for event in events:
         if isinstance(event, RunStarted):
             return "1" if is_lockstep(event) else "0"

@@ -11,16 +11,14 @@ from services.cdb_ws.recording import notes, store
 from services.cdb_ws.recording.notes import Break, Carried
 from services.cdb_ws.recording.spool import Entry, Kind, SegmentFile
 from services.cdb_ws.recording.store import State
-from services.kernel import codec
 from services.kernel.events import (
     Clock,
     Condition,
     ConditionName,
     ConditionPhase,
-    Event,
     Instruments,
-    MarketData,
 )
+from services.runtime.encoded import Outgoing, Tick, body_of
 
 SEGMENT_BYTES: Final = 128 << 20
 SEGMENT_SECONDS: Final = 3600.0
@@ -83,7 +81,7 @@ class Journal:
         """Say before the next event that something is missing since what was written last."""
         self._expect_break(reason, self._written_clock, dropped)
 
-    def events(self, events: Sequence[Event]) -> int:
+    def events(self, events: Sequence[Outgoing]) -> int:
         """Record what was published; returns how many events that are.
 
         Raises:
@@ -91,7 +89,7 @@ class Journal:
         """
         count = 0
         for event in events:
-            if isinstance(event, MarketData):
+            if isinstance(event, Tick):
                 kind, symbol = Kind.TICK, event.symbol
             elif _shapes_the_market(event):
                 kind, symbol = Kind.MARKET, ""
@@ -103,12 +101,12 @@ class Journal:
             segment = self._segment_of(event.timestamp)
             if self._break is not None:
                 self._tell_break(segment, event.timestamp)
-            segment.add(Entry(kind, event.timestamp, symbol, 0, codec.encode(event)))
+            segment.add(Entry(kind, event.timestamp, symbol, 0, body_of(event)))
             self._remember(event)
             count += 1
         return count
 
-    def miss(self, events: Iterable[Event]) -> None:
+    def miss(self, events: Iterable[Outgoing]) -> None:
         """Take notice of what cannot be written: what it changed is told after the break."""
         for event in events:
             if _shapes_the_market(event):
@@ -166,7 +164,7 @@ class Journal:
             dropped=dropped if before is None else before.dropped + dropped,
         )
 
-    def _turn_to_run(self, event: Event) -> None:
+    def _turn_to_run(self, event: Outgoing) -> None:
         """Another run: what was known of the one before counts no longer."""
         if self.state.run_id:
             self._expect_break("another run was recorded before", self.state.clock, 0)
@@ -175,7 +173,7 @@ class Journal:
         self._stage_ms = 0
         self.state = replace(self.state, run_id=event.run_id)
 
-    def _turn_to_day(self, event: Event) -> None:
+    def _turn_to_day(self, event: Outgoing) -> None:
         """The day is the clock's; before the first it is that of the contract details."""
         if isinstance(event, Clock):
             segment = self._segment
@@ -185,7 +183,7 @@ class Journal:
         elif isinstance(event, Instruments):
             self._stage_ms = self._stage_ms or event.timestamp
 
-    def _remember(self, event: Event) -> None:
+    def _remember(self, event: Outgoing) -> None:
         """Keep what the reader of the next segment must know."""
         if isinstance(event, Clock):
             self.state = replace(self.state, clock=event.timestamp)
@@ -230,7 +228,7 @@ def _entry(time_ms: int, note: notes.Note) -> Entry:
     return Entry(Kind.NOTE, time_ms, "", 0, notes.encode(note))
 
 
-def _shapes_the_market(event: Event) -> bool:
+def _shapes_the_market(event: Outgoing) -> bool:
     """Whether a replay must hear it: time, contracts, holes; the end comes with the data's end."""
     if isinstance(event, Condition):
         return event.name is not ConditionName.SOURCE_ENDED

@@ -34,6 +34,7 @@ from services.kernel.events import (
 from services.kernel.ids import make_id
 from services.kernel.topics import WS
 from services.runtime import logging
+from services.runtime.encoded import Outgoing
 
 QUEUE_BYTES: Final = 64 << 20
 EVENT_BYTES: Final = 600
@@ -51,7 +52,7 @@ RETRY_EVERY_S: Final = 5.0
 
 _log = logging.get(__name__)
 
-Item = Sequence[Event] | Frame
+Item = Sequence[Outgoing] | Frame
 
 
 def free_bytes(folder: Path) -> int:
@@ -108,7 +109,7 @@ class Recorder:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._journal: Journal | None = None
-        self._early: deque[Event] = deque(maxlen=MOST_EARLY)
+        self._early: deque[Outgoing] = deque(maxlen=MOST_EARLY)
         self._sync_at = self._retry_at = 0.0
 
     def open(self) -> None:
@@ -130,7 +131,7 @@ class Recorder:
 
     # -- what the market's threads call -----------------------------------------------------------
 
-    def events(self, events: Sequence[Event]) -> None:
+    def events(self, events: Sequence[Outgoing]) -> None:
         """Record what was published; never waits."""
         if events:
             self._put(tuple(events), EVENT_BYTES * len(events), len(events))

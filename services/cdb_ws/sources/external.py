@@ -10,6 +10,7 @@ from services.cdb_ws import ticks
 from services.kernel.events import Event, MarketData
 from services.kernel.instruments import Instrument, generic_instrument
 from services.kernel.topics import MARKET_DATA, WS
+from services.runtime.encoded import Outgoing
 from services.runtime.external import Intake, Malformed
 from services.runtime.stage_loop import LoopContext
 from services.runtime.subscription import Outside
@@ -54,7 +55,7 @@ class ExternalMarket:
         self._now_ms = now_ms
         self._intake = Intake(WS, unique)
         self._announced: set[tuple[str, str]] = set()
-        self._waiting: list[Event] = []
+        self._waiting: list[Outgoing] = []
 
     def put(self, message: Outside, context: LoopContext) -> None:
         """Take one message.
@@ -80,7 +81,7 @@ class ExternalMarket:
         """Be a run's source; nothing comes before the first message."""
         self._open = True
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[Outgoing]:
         """What was put since the last time."""
         taken, self._waiting = self._waiting, []
         return taken

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from services.kernel.events import Event, MarketData
+from services.kernel.events import MarketData
+from services.runtime.encoded import Outgoing
 
 
 class LiveSource(Protocol):
@@ -20,7 +21,7 @@ class LiveSource(Protocol):
             clock_ms: The last clock of this run; 0 at its beginning.
         """
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[Outgoing]:
         """What has arrived since the last time, in order.
 
         Raises:

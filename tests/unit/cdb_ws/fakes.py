@@ -8,17 +8,18 @@ from services.cdb_ws.publisher import Publisher
 from services.cdb_ws.sources.recorded import Step
 from services.kernel.events import Event
 from services.runtime.bus import Unavailable
+from services.runtime.encoded import Outgoing
 
 
 class FakeBus:
     """Keeps what was published; is away as often as a test says."""
 
     def __init__(self, away: int = 0) -> None:
-        self.events: list[Event] = []
+        self.events: list[Outgoing] = []
         self.positions: list[str] = []
         self.away = away
 
-    def publish(self, events: Sequence[Event], *, position: str) -> None:
+    def publish(self, events: Sequence[Outgoing], *, position: str) -> None:
         if self.away:
             self.away -= 1
             raise Unavailable("away")

@@ -8,7 +8,8 @@ from prometheus_client.core import Metric
 from services.cdb_ws.listener import Listener
 from services.cdb_ws.position import Position
 from services.cdb_ws.ticks import TickMaker
-from services.kernel.events import Clock, Condition, Event, MarketData, MarketDataKind
+from services.kernel.events import Clock, Condition, MarketData, MarketDataKind
+from services.runtime.encoded import Outgoing, Tick, encoded
 from tests.unit.cdb_ws.fakes import FakeBus, FakePressure, publisher
 from tests.unit.cdb_ws.test_player import plan
 
@@ -17,7 +18,7 @@ T = 1_700_000_000_000
 
 
 class Venue:
-    """A live source with one tick each time it is asked."""
+    """A live source with one tick each time it is asked; it encodes every other one early."""
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.closed = False
@@ -28,11 +29,12 @@ class Venue:
     def begin(self, past: Sequence[MarketData], clock_ms: int) -> None:
         self.began = tuple(past), clock_ms
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[Outgoing]:
         if self._fault is not None:
             raise self._fault
         self._ticks += 1
-        return [tick(self._ticks)]
+        made = tick(self._ticks)
+        return [encoded(made) if self._ticks % 2 else made]
 
     def troubles(self) -> list[str]:
         return []
@@ -129,5 +131,5 @@ def test_full_memory_drops_ticks_and_records_the_gap_with_its_bounds() -> None:
     assert found[1].lost_from is not None
     assert found[1].lost_to is not None
     assert found[1].lost_from <= T + 3 < T + 6 <= found[1].lost_to
-    assert sum(isinstance(event, MarketData) for event in bus.events) == 8 - 4
+    assert sum(isinstance(event, Tick) for event in bus.events) == 8 - 4
     assert sum(isinstance(event, Clock) for event in bus.events) == 8

@@ -9,6 +9,7 @@ from services.cdb_ws.position import Position
 from services.cdb_ws.publisher import Publisher
 from services.kernel.events import Event
 from services.runtime.bus import Unavailable
+from services.runtime.encoded import encoded
 from tests import builders
 from tests.unit.cdb_ws.fakes import FakeBus
 
@@ -67,3 +68,18 @@ def test_the_recorders_alerts_are_published_once() -> None:
 
     assert len(bus.events) == 3
     assert bus.events.count(alert) == 1
+
+
+def test_an_early_encoded_tick_counts_as_the_tick_it_is() -> None:
+    tick = builders.trade()
+    plainly, early = (publisher(FakeBus(), FakeRecorder()) for _ in range(2))
+
+    plainly.send([builders.clock(), tick])
+    early.send([builders.clock(), encoded(tick)])
+
+    assert early.position == plainly.position
+    assert early.position.ticks == 1
+    assert early.by_kind == plainly.by_kind == {tick.kind: 1}
+    assert early.last_tick_ms == plainly.last_tick_ms == {tick.symbol: tick.timestamp}
+    assert early.last_tick_at.keys() == {tick.symbol}
+    assert early.last_event_ms == tick.timestamp

@@ -35,7 +35,7 @@ _GZIP_OR_ZLIB: Final = 47
 """zlib's window bits for: the larger window, and either header."""
 
 
-class _Deals(Struct, tag_field="channel", tag="push.deal"):
+class _Deals(Struct, gc=False, tag_field="channel", tag="push.deal"):
     symbol: str
     data: list[PushedDeal] | PushedDeal
 
@@ -50,7 +50,7 @@ class _Deals(Struct, tag_field="channel", tag="push.deal"):
         return Deals(self.symbol, (self.data.read(),))
 
 
-class _Book(Struct, tag_field="channel", tag="push.depth.full"):
+class _Book(Struct, gc=False, tag_field="channel", tag="push.depth.full"):
     symbol: str
     data: PushedBook
     ts: int | str
@@ -59,7 +59,7 @@ class _Book(Struct, tag_field="channel", tag="push.depth.full"):
         return self.data.read(self.symbol, int(self.ts))
 
 
-class _Ticker(Struct, tag_field="channel", tag="push.ticker"):
+class _Ticker(Struct, gc=False, tag_field="channel", tag="push.ticker"):
     data: TickerRow
 
     def read(self) -> Frame:
@@ -88,7 +88,7 @@ class _FundingRate(Struct, tag_field="channel", tag="push.funding.rate"):
         return FundingRate(self.symbol, plain(self.data.rate), settles, int(self.ts))
 
 
-class _Price(Struct):
+class _Price(Struct, gc=False):
     price: Decimal
 
     def read(self) -> Decimal:
@@ -97,7 +97,7 @@ class _Price(Struct):
         return plain(self.price)
 
 
-class _FairPrice(Struct, tag_field="channel", tag="push.fair.price"):
+class _FairPrice(Struct, gc=False, tag_field="channel", tag="push.fair.price"):
     symbol: str
     data: _Price
     ts: int | str
@@ -106,7 +106,7 @@ class _FairPrice(Struct, tag_field="channel", tag="push.fair.price"):
         return FairPrice(self.symbol, self.data.read(), int(self.ts))
 
 
-class _IndexPrice(Struct, tag_field="channel", tag="push.index.price"):
+class _IndexPrice(Struct, gc=False, tag_field="channel", tag="push.index.price"):
     symbol: str
     data: _Price
     ts: int | str

@@ -16,6 +16,7 @@ from services.cdb_ws.sources.mexc.engine_config import EngineConfig
 from services.cdb_ws.sources.mexc.network import InternetNetwork, Network
 from services.kernel.events import Event, MarketData
 from services.runtime import logging
+from services.runtime.encoded import Outgoing, encoded
 
 CLOSE_WITHIN_S: Final = 6.0
 MOST_AT_ONCE: Final = 2_000
@@ -49,7 +50,7 @@ class Mexc:
         self._network = network or InternetNetwork()
         self._random = random or Random()  # noqa: S311 - spreads attempts only
         # Appending, popping and counting are atomic: two threads need no lock.
-        self._events: deque[Event] = deque()
+        self._events: deque[Outgoing] = deque()
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +63,7 @@ class Mexc:
             self._network,
             replace(self._config, past=past, last_clock_ms=clock_ms),
             self._random,
-            self._events.extend,
+            self._emitted,
             self._on_frame,
             self._events.__len__,
             self._held,
@@ -74,7 +75,7 @@ class Mexc:
         self._thread.start()
         started.wait(CLOSE_WITHIN_S)
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[Outgoing]:
         """What has arrived.
 
         Raises:
@@ -107,6 +108,9 @@ class Mexc:
         if thread is not None:
             thread.join(CLOSE_WITHIN_S)
         self._thread = self._engine = None
+
+    def _emitted(self, events: list[Event]) -> None:
+        self._events.extend(map(encoded, events))
 
     def _work(self, engine: Engine, started: Callable[[], None]) -> None:
         async def run() -> None:

@@ -165,4 +165,4 @@ class SymbolTicks:
         if contract.inverse:
             volume = contract.volume_in_base
             return tuple([(price, volume(Decimal(n), price)) for price, n, _ in levels])
-        return tuple([(price, contracts * size) for price, contracts, _ in levels])
+        return tuple([(price, size * contracts) for price, contracts, _ in levels])

@@ -51,7 +51,7 @@ class PushedDeal(Struct, gc=False):
         return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
 
 
-class PushedBook(Struct):
+class PushedBook(Struct, gc=False):
     """A book in the venue's words: levels of price, contracts and number of orders."""
 
     asks: list[Level]

@@ -9,6 +9,7 @@ from services.cdb_ws.recording import packing
 from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.sources.recording import Recording
 from services.kernel.events import Event
+from services.runtime.encoded import Outgoing
 
 DISK_FREE = 1 << 40
 
@@ -27,7 +28,7 @@ def recorder(folder: Path) -> Recorder:
     return found
 
 
-def record(folder: Path, *batches: Sequence[Event]) -> None:
+def record(folder: Path, *batches: Sequence[Outgoing]) -> None:
     """Record batches of events in one session, and pack them."""
     writer = recorder(folder)
     for batch in batches:

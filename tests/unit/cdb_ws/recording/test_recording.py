@@ -22,6 +22,7 @@ from services.kernel.events import (
     MarketData,
     MarketDataKind,
 )
+from services.runtime.encoded import encoded
 from tests.unit.cdb_ws.recording.events import (
     BTC,
     ETH,
@@ -75,6 +76,14 @@ def test_every_event_comes_back_with_all_its_digits_and_in_its_order(folder: Pat
     assert said(again) == said(events)
     assert {event.run_id for event in again} == {"again"}
     assert len({event.event_id for event in again}) == len(again)
+
+
+def test_an_early_encoded_tick_is_recorded_as_the_tick_it_is(tmp_path: Path) -> None:
+    events = list(every_kind())
+    record(tmp_path / "plain", events)
+    record(tmp_path / "early", [encoded(event) for event in events])
+
+    assert replayed(tmp_path / "early") == replayed(tmp_path / "plain")
 
 
 def test_the_end_of_the_recorded_run_is_not_the_end_of_the_market(folder: Path) -> None:
