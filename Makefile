@@ -48,7 +48,7 @@ test-integration: $(READY) ## Tests on a real Redis and PostgreSQL
 test-e2e: $(READY) ## Black-box tests of the compose stack; needs a Docker engine
 	$(BIN)/python -m pytest -m "e2e and not slow" $(ARGS)
 
-test-chaos: $(READY) ## Everything is killed, frozen, cut or filled up; about 25 minutes
+test-chaos: $(READY) ## Everything is killed, frozen, cut or filled up; about 15 minutes
 	CDB_CHAOS=all CDB_CHAOS_KILLS=$${CDB_CHAOS_KILLS:-100} \
 	    $(BIN)/python -m pytest tests/e2e/chaos $(ARGS)
 
