@@ -4,14 +4,13 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ import psycopg
 import redis
 from dotenv import dotenv_values
 
+from services.runtime.embedded.process import free_port
 from services.runtime.secrets import generate_env
 
 ROOT = Path(__file__).parents[2]
@@ -99,12 +99,11 @@ class Stack:
         self._env_file = folder / ".env"
         generate_env(self._env_file, secrets_dir=folder / "secrets")
         self.env = {k: v or "" for k, v in dotenv_values(self._env_file).items()}
-        with ExitStack() as reserved:
-            published = {
-                f"{name.removeprefix('cdb_').upper()}_HOST_PORT": str(_free_port(reserved))
-                for name in (*CONTAINERS, SIM)
-                if name != "cdb_db_writer"
-            }
+        published = {
+            f"{name.removeprefix('cdb_').upper()}_HOST_PORT": str(free_port())
+            for name in (*CONTAINERS, SIM)
+            if name != "cdb_db_writer"
+        }
         self._environment = {
             "CDB_CONTAINER_PREFIX": f"{name}_",
             "CDB_SECRETS_DIR": str(folder / "secrets"),
@@ -265,10 +264,3 @@ class Stack:
         assert status == 200, f"{query}: {status} {body}"
         result: list[dict[str, Any]] = json.loads(body)["data"]["result"]
         return result
-
-
-def _free_port(reserved: ExitStack) -> int:
-    listener = reserved.enter_context(socket.socket())
-    listener.bind(("127.0.0.1", 0))
-    port: int = listener.getsockname()[1]
-    return port

@@ -10,13 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
+from random import randrange
 
 from services.runtime.embedded.unprivileged import SystemUser
 
 _PR_SET_PDEATHSIG = 1
 _LOG_TAIL_LINES = 12
 _POLL_SECONDS = 0.02
+_LOWEST_PORT = 20_000
+_PORTS = 12_000
+_ports = count(randrange(_PORTS))  # noqa: S311 - spreads processes only
 
 
 class EmbeddedServerError(RuntimeError):
@@ -24,11 +29,19 @@ class EmbeddedServerError(RuntimeError):
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback TCP port that nobody listens on at this moment, another one each time.
+
+    It lies below those from which the system takes the near ends of outgoing connections: one of
+    these may not take it before it is used.
+    """
+    while True:
+        port = _LOWEST_PORT + next(_ports) % _PORTS
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe,
+            contextlib.suppress(OSError),
+        ):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def die_with_parent(parent_pid: int, death_signal: int) -> Callable[[], None] | None:

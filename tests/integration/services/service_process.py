@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from services.runtime.embedded.process import free_port
 from services.runtime.http_query import HttpAnswer, get_json
 
 DEADLINE_S = 20.0
@@ -28,12 +28,6 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ServiceProcess:

@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from services.kernel import topics
+from services.runtime.embedded.process import free_port
 from tests.integration.services.conftest import StartService
-from tests.integration.services.service_process import free_port
 
 pytestmark = pytest.mark.integration
 
