@@ -101,8 +101,7 @@ class Tape:
         self.newest_ms = -1 if since_ms is None else since_ms
         self.compared_ms = -1
         self.behind_ms = 0
-        self._newest_id = -1
-        self._overtaken_at = -1
+        self._newest_id = self._overtaken_at = -1
         self._leak = (-1, -1)
         self.awaited = AwaitedDeals()
         self._since = since_ms
@@ -192,8 +191,8 @@ class Tape:
     def recovered(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
         """The newest deals as REST tells them, asked for after the loss.
 
-        While ``LOST``, its news are published at once. While ``HOLDING``, the hole is filled, and
-        with it the held deals are published, if the window reaches up to them.
+        While ``LOST``, its news are published at once; while ``HOLDING``, with what is held, if the
+        window reaches up to that.
 
         Args:
             rows: All rows of REST's answer, oldest first.
@@ -266,10 +265,11 @@ class Tape:
         return Recovery(tuple(entries), tuple(lost))
 
     def expired(self, now_ms: int) -> Recovery:
-        """Awaited deals that will not come any more."""
+        """Awaited deals that will not come any more, and what was lost between windows before."""
         found = self.awaited.expired(now_ms, self._memory)
+        lost = self.awaited.broken(found, self.heard_ms, OVERTAKEN_MS)
         self.counts["recovered"] += len(found)
-        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])))
+        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])), tuple(lost))
 
     def take_too_old(self) -> Span | None:
         """Of which times deals came so late that nobody knows whether they came before.
@@ -353,8 +353,7 @@ class Tape:
 
     def _before_the_first(self, window: RestWindow) -> Recovery:
         """A window while the tape has no deal: without a beginning, all its rows are history."""
-        begun = self._since is not None and window.rows
-        found = self._missing(window, ()) if begun else []
+        found = self._missing(window, ()) if self._since is not None and window.rows else []
         return self._release(found, [], with_current=True)
 
     def _missing(self, window: RestWindow, known: Iterable[Deal]) -> list[Deal]:

@@ -130,6 +130,20 @@ def test_windows_that_do_not_meet_are_a_hole_once_the_stream_is_known_to_have_st
     assert market.breaches() == []
 
 
+def test_windows_that_do_not_meet_are_a_hole_also_when_rest_tells_nothing_more() -> None:
+    market = Market(limit=2)
+    market.push(market.make(10))
+    for t in (20, 30, 40):
+        market.make(t)
+    assert market.audit().lost == ()
+    recovery = market.take(market.tape.expired(market.now_ms + GRACE_MS))
+    assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 30, 40]
+    assert times(recovery.lost) == [(10, 30)]
+    # Once
+    assert market.audit().lost == ()
+    assert market.breaches() == []
+
+
 def test_windows_that_do_not_meet_are_no_hole_of_a_stream_that_goes_on() -> None:
     market = Market(limit=3)
     market.push(market.make(10))
