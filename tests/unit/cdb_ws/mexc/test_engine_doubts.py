@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS
+from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS, SETTLED_MS
 from services.cdb_ws.sources.mexc.stream_doubts import QUIET_S
 from services.kernel.events import MarketData, MarketDataKind
 from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play
@@ -216,3 +216,23 @@ def test_a_restart_alone_makes_no_minute_short(told_whole: bool) -> None:
         rest = replace(past[0], backfill=True, source="mexc:rest")
         past = [rest, *(tick for tick in past[1:] if tick.timestamp > MINUTE + 5_000)]
     assert phases(play(program, venue, past=past, last_clock_ms=NOW)) == ["BEGAN", "CLEARED"]
+
+
+def test_while_rest_does_not_tell_deals_a_minute_is_not_named_that_it_fills_later() -> None:
+    async def program(scene: Scene) -> None:
+        venue = scene.venue
+        await subscribed(venue)
+        await trade(venue, (MINUTE + 2.8 * MINUTE_MS - venue.now_ms()) / 1000)
+        minutes = scene.engine.feeds[BTC].minutes
+        assert minutes.agreed == 1
+        # The end of minute 2 leaks, and its bar is told before its deals are
+        venue.deals_away = True
+        await trade(venue, 10, left_out=3)
+        await trade(venue, (MINUTE + 3 * MINUTE_MS + SETTLED_MS - venue.now_ms()) / 1000 + 3)
+        assert minutes.agreed == 1
+        venue.deals_away = False
+        await trade(venue, 15)
+        assert (minutes.agreed, minutes.short) == (2, 0)
+
+    heard = play(program, FakeVenue())
+    assert not any(gap.lost_from for gap in heard.gaps(BTC))
