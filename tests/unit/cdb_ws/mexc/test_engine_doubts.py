@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from services.cdb_ws.sources.mexc.messages import Deal
 from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS, SETTLED_MS
+from services.cdb_ws.sources.mexc.rest import VenueAwayError
 from services.cdb_ws.sources.mexc.stream_doubts import QUIET_S
 from services.kernel.events import MarketData, MarketDataKind
-from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play
+from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play, until_subscribed
 
 pytestmark = pytest.mark.unit
 BTC = "BTC_USDT"
@@ -147,6 +149,39 @@ def test_what_was_given_up_without_rest_stays_in_doubt_until_rest_agrees() -> No
         assert phases(scene.heard) == ["BEGAN", "CLEARED"]
 
     play(program, FakeVenue())
+
+
+def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def program(scene: Scene) -> None:
+        venue, rest = scene.venue, scene.engine.rest
+        told, answers, asked = rest.deals, asyncio.Event(), list[str]()
+
+        async def deals(symbol: str) -> tuple[Deal, ...]:
+            asked.append(symbol)
+            if len(asked) > 1:
+                raise VenueAwayError("only the first question is answered")
+            await answers.wait()
+            return await told(symbol)
+
+        await subscribed(venue)
+        venue.connection_of(BTC).cut()
+        monkeypatch.setattr(rest, "deals", deals)
+        await asyncio.sleep(0.5)
+        assert asked == [BTC]
+        await until_subscribed(venue)
+        await trade(venue, 20)
+        assert scene.engine.recoveries.counts["given_up"] == 1
+        # It leaks now, and the answer to what was asked without a stream tells so
+        await trade(venue, 5, left_out=5)
+        answers.set()
+        await asyncio.sleep(0.5)
+
+    venue = FakeVenue()
+    heard = play(program, venue)
+    assert len(heard.prices()) == len(venue.deals[BTC])
+    assert {source for _, source in heard.prices()} == {"mexc", "mexc:rest"}
 
 
 def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None:
