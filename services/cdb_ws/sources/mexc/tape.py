@@ -113,22 +113,23 @@ class Tape:
         self._memory = DealMemory()
         self.held = HeldDeals()
 
-    def remember(self, past: Iterable[Deal], since_ms: int) -> None:
+    def remember(self, past: Iterable[Deal], since_ms: int, *, doubted: bool = True) -> None:
         """Begin where an earlier process ended; the tape is ``LOST`` then.
 
         Args:
             past: Deals that were published already.
             since_ms: All published deals that are not older than this are among ``past``.
+            doubted: Whether its stream may have been leaking; otherwise REST had shown it whole.
         """
         self.state, self._begun, self._since = State.LOST, True, since_ms
         self.compared_ms = since_ms  # nobody knows how far the process before had compared
         newest = -1
         for deal in past:
             self._memory.add(deal)
-            if deal.timestamp < newest and deal.trade_id is None:
-                self._leak = newest, deal.timestamp
-            elif deal.timestamp < newest:
+            if deal.timestamp < newest and deal.trade_id is not None:
                 self._overtaken_at = newest
+            elif deal.timestamp < newest and doubted:
+                self._leak = newest, deal.timestamp
             newest = max(newest, deal.timestamp)
         self.newest_ms = max(newest, since_ms)
         self.heard_ms = self.newest_ms
@@ -324,7 +325,7 @@ class Tape:
         """Until when nothing can be missing; None before the first deal.
 
         Where frames have overtaken one another lately, others may have been on their way; where
-        REST had to fill in deals before a restart, all is known only until the last of these.
+        REST filled in a doubted stream before a restart, all is known only until its last deal.
         """
         if not self._begun:
             return None

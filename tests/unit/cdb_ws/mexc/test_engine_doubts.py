@@ -253,6 +253,21 @@ def test_a_restart_alone_makes_no_minute_short(told_whole: bool) -> None:
     assert phases(play(program, venue, past=past, last_clock_ms=NOW)) == ["BEGAN", "CLEARED"]
 
 
+@pytest.mark.parametrize("in_doubt", [(BTC,), ()])
+def test_a_leak_before_a_restart_is_over_if_its_gap_had_cleared(in_doubt: tuple[str, ...]) -> None:
+    async def program(scene: Scene) -> None:
+        for _ in range(100):  # more than REST tells
+            scene.venue.trade(BTC, pushed=False)
+        await subscribed(scene.venue)
+
+    venue, past = journal(25, until_ms=8_000)
+    leaked = replace(past[-4], backfill=True, source="mexc:rest", trade_id=None)
+    past = [*past[:-4], *past[-3:-1], leaked, past[-1]]
+    heard = play(program, venue, past=past, last_clock_ms=NOW, in_doubt=in_doubt)
+    begins = next(gap.lost_from for gap in heard.gaps(BTC) if gap.lost_from)
+    assert begins == (leaked if in_doubt else past[-1]).timestamp
+
+
 def test_while_rest_does_not_tell_deals_a_minute_is_not_named_that_it_fills_later() -> None:
     async def program(scene: Scene) -> None:
         venue = scene.venue
