@@ -391,7 +391,7 @@ class Recoveries:
                     continue
                 asked_at = asyncio.get_running_loop().time()
                 rows = await self._rows(feed)
-                if rows is not None:
+                if rows and rows[-1].timestamp >= feed.tape.awaited.told_ms:  # not overtaken
                     self._answered(feed, rows, asked_at, missed)
 
 

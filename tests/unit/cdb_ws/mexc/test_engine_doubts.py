@@ -184,6 +184,36 @@ def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
     assert {source for _, source in heard.prices()} == {"mexc", "mexc:rest"}
 
 
+def test_an_answer_that_younger_ones_have_overtaken_is_not_compared_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def program(scene: Scene) -> None:
+        venue, rest, counts = scene.venue, scene.engine.rest, scene.engine.recoveries.counts
+        told, late, asked = rest.deals, asyncio.Event(), list[str]()
+
+        async def deals(symbol: str) -> tuple[Deal, ...]:
+            asked.append(symbol)
+            first, rows = len(asked) == 1, await told(symbol)
+            if first:
+                await late.wait()
+            return rows
+
+        await subscribed(venue)
+        venue.connection_of(BTC).cut()
+        monkeypatch.setattr(rest, "deals", deals)
+        await asyncio.sleep(0.5)
+        assert asked == [BTC]
+        await until_subscribed(venue)
+        await trade(venue, 10)
+        compared = counts["audits"]
+        assert compared
+        late.set()
+        await asyncio.sleep(0.01)
+        assert counts["audits"] == compared
+
+    play(program, FakeVenue())
+
+
 def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
