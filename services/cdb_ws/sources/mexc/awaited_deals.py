@@ -62,6 +62,10 @@ class AwaitedDeals:
         start = max(known_ms, self.told_ms)
         if not window.reaches_back_to(start):
             self._breaks.append(Span(start, window.oldest))
+        return self.broken(found, heard_ms, overtaken_ms)
+
+    def broken(self, found: Sequence[Deal], heard_ms: int, overtaken_ms: int) -> list[Span]:
+        """The same of the windows so far; arguments as for ``breaks``."""
         if not found:
             return []
         breaks, self._breaks = self._breaks, []

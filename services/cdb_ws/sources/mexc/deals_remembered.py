@@ -62,7 +62,8 @@ class Remembered:
         since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
         deals = [_deal(tick, contract) for tick in trades]
         feed = SymbolFeed(contract, Tape())
-        feed.remember([deal for deal in deals if deal is not None], since)
+        known = [deal for deal in deals if deal is not None]
+        feed.remember(known, since, doubted=symbol in self._open)
         return feed
 
 

@@ -149,7 +149,7 @@ class Engine:
             tasks.create_task(self.listing.run(self, tasks))
             tasks.create_task(self.pool.watch())
             tasks.create_task(self.recoveries.watch())
-            tasks.create_task(self.recoveries.poll(self.pool.down))
+            tasks.create_task(self.recoveries.poll(self.pool.down, self._missed))
             tasks.create_task(self.recoveries.audit(self._all, self._missed))
             tasks.create_task(self.minutes.run(self._all))
             tasks.create_task(self.polling.run(self.pool.down))

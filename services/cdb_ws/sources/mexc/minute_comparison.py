@@ -54,7 +54,7 @@ class MinuteComparison:
                 (since, feed.symbol, feed)
                 for feed in feeds()
                 if feed.tape.state is State.LIVE
-                and (since := feed.minutes.due(now, feed.tape.heard_ms)) is not None
+                and (since := feed.minutes.due(now, _known_ms(feed))) is not None
             ]
             if not waiting:
                 continue
@@ -70,9 +70,14 @@ class MinuteComparison:
     def _compare(self, feed: SymbolFeed, bars: Sequence[tuple[int, Bar]], now: int) -> None:
         minutes = feed.minutes
         agreed, short = minutes.agreed, minutes.short
-        spans = minutes.compare(bars, now, feed.tape.heard_ms)
+        spans = minutes.compare(bars, now, _known_ms(feed))
         self.counts["minutes_agreed"] += minutes.agreed - agreed
         self.counts["minutes_short"] += minutes.short - short
         for span in spans:
             _log.warning("minute_short", symbol=feed.symbol, minute_ms=span.lost_from)
             self._known(feed, span, WHY)
+
+
+def _known_ms(feed: SymbolFeed) -> int:
+    """Until when its stream and REST's deals have spoken: what is younger may come by either."""
+    return min(feed.tape.heard_ms, feed.tape.compared_ms)

@@ -67,8 +67,8 @@ class MinuteSums:
 
         Args:
             now_ms: Wall time.
-            heard_ms: Time of the newest deal that the stream has brought: of a minute after which
-                it has brought nothing, it may bring more.
+            heard_ms: Until when the stream has brought its deals, and REST was compared with: of
+                a minute that ends later, either may bring more.
         """
         if self._first is None:
             return None

@@ -340,8 +340,18 @@ class Recoveries:
                 continue
             rows = await self._rows(feed)
             feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.doubts, rows or ())
-            if rows is not None and feed.tape.state is State.LIVE:
-                self._compare(feed, rows, asked_at, missed)
+            if rows is not None:
+                self._answered(feed, rows, asked_at, missed)
+
+    def _answered(
+        self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
+    ) -> None:
+        """Use an answer as its stream is by now: REST may have taken minutes."""
+        if feed.tape.state is State.LIVE:
+            self._compare(feed, rows, asked_at, missed)
+        elif feed.tape.state is State.LOST:
+            self.counts["polls"] += 1
+            self._told(feed, self._recovered(feed, rows, asked_at), ())
 
     def _compare(
         self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
@@ -372,8 +382,8 @@ class Recoveries:
             for one in recovery.entries
         )
 
-    async def poll(self, feeds: Callable[[], Sequence[SymbolFeed]]) -> None:
-        """Ask for the deals of symbols without a stream, one after the other."""
+    async def poll(self, feeds: Callable[[], Sequence[SymbolFeed]], missed: Missed) -> None:
+        """Ask for the deals of symbols without a stream; arguments as for ``audit``."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for feed in list(feeds()):
@@ -381,10 +391,8 @@ class Recoveries:
                     continue
                 asked_at = asyncio.get_running_loop().time()
                 rows = await self._rows(feed)
-                if rows is not None and feed.tape.state is State.LOST:
-                    self.counts["polls"] += 1
-                    recovery = self._recovered(feed, rows, asked_at)
-                    self._told(feed, recovery, ())
+                if rows and rows[-1].timestamp >= feed.tape.awaited.told_ms:  # not overtaken
+                    self._answered(feed, rows, asked_at, missed)
 
 
 def _bounds(span: Span) -> tuple[int, int]:

@@ -97,15 +97,16 @@ class SymbolFeed:
         self.suspected_s = 0.0
         self.audit_at = 0.0
 
-    def remember(self, past: Sequence[Deal], since_ms: int) -> None:
+    def remember(self, past: Sequence[Deal], since_ms: int, *, doubted: bool) -> None:
         """Begin where an earlier process ended.
 
         Args:
             past: Deals that were published already, in the order of publishing.
             since_ms: All published deals that are not older than this are among ``past``.
+            doubted: Whether its gap was open then.
         """
         self.ever = self.traded = True
-        self.tape.remember(past, since_ms)
+        self.tape.remember(past, since_ms, doubted=doubted)
         self.minutes.whole_since(since_ms)
         for deal in past:
             self.minutes.add(deal.timestamp, deal.contracts)

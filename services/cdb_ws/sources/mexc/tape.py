@@ -101,8 +101,7 @@ class Tape:
         self.newest_ms = -1 if since_ms is None else since_ms
         self.compared_ms = -1
         self.behind_ms = 0
-        self._newest_id = -1
-        self._overtaken_at = -1
+        self._newest_id = self._overtaken_at = -1
         self._leak = (-1, -1)
         self.awaited = AwaitedDeals()
         self._since = since_ms
@@ -114,22 +113,23 @@ class Tape:
         self._memory = DealMemory()
         self.held = HeldDeals()
 
-    def remember(self, past: Iterable[Deal], since_ms: int) -> None:
+    def remember(self, past: Iterable[Deal], since_ms: int, *, doubted: bool = True) -> None:
         """Begin where an earlier process ended; the tape is ``LOST`` then.
 
         Args:
             past: Deals that were published already.
             since_ms: All published deals that are not older than this are among ``past``.
+            doubted: Whether its stream may have been leaking; otherwise REST had shown it whole.
         """
         self.state, self._begun, self._since = State.LOST, True, since_ms
         self.compared_ms = since_ms  # nobody knows how far the process before had compared
         newest = -1
         for deal in past:
             self._memory.add(deal)
-            if deal.timestamp < newest and deal.trade_id is None:
-                self._leak = newest, deal.timestamp
-            elif deal.timestamp < newest:
+            if deal.timestamp < newest and deal.trade_id is not None:
                 self._overtaken_at = newest
+            elif deal.timestamp < newest and doubted:
+                self._leak = newest, deal.timestamp
             newest = max(newest, deal.timestamp)
         self.newest_ms = max(newest, since_ms)
         self.heard_ms = self.newest_ms
@@ -192,8 +192,8 @@ class Tape:
     def recovered(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
         """The newest deals as REST tells them, asked for after the loss.
 
-        While ``LOST``, its news are published at once. While ``HOLDING``, the hole is filled, and
-        with it the held deals are published, if the window reaches up to them.
+        While ``LOST``, its news are published at once; while ``HOLDING``, with what is held, if the
+        window reaches up to that.
 
         Args:
             rows: All rows of REST's answer, oldest first.
@@ -266,10 +266,11 @@ class Tape:
         return Recovery(tuple(entries), tuple(lost))
 
     def expired(self, now_ms: int) -> Recovery:
-        """Awaited deals that will not come any more."""
+        """Awaited deals that will not come any more, and what was lost between windows before."""
         found = self.awaited.expired(now_ms, self._memory)
+        lost = self.awaited.broken(found, self.heard_ms, OVERTAKEN_MS)
         self.counts["recovered"] += len(found)
-        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])))
+        return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])), tuple(lost))
 
     def take_too_old(self) -> Span | None:
         """Of which times deals came so late that nobody knows whether they came before.
@@ -324,7 +325,7 @@ class Tape:
         """Until when nothing can be missing; None before the first deal.
 
         Where frames have overtaken one another lately, others may have been on their way; where
-        REST had to fill in deals before a restart, all is known only until the last of these.
+        REST filled in a doubted stream before a restart, all is known only until its last deal.
         """
         if not self._begun:
             return None
@@ -353,8 +354,7 @@ class Tape:
 
     def _before_the_first(self, window: RestWindow) -> Recovery:
         """A window while the tape has no deal: without a beginning, all its rows are history."""
-        begun = self._since is not None and window.rows
-        found = self._missing(window, ()) if begun else []
+        found = self._missing(window, ()) if self._since is not None and window.rows else []
         return self._release(found, [], with_current=True)
 
     def _missing(self, window: RestWindow, known: Iterable[Deal]) -> list[Deal]:

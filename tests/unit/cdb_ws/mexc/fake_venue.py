@@ -96,7 +96,7 @@ class FakeVenue:
         self.connections: list[FakeConnection] = []
         self.attempts: list[float] = []
         self.refuses = False
-        self.rest_away = False
+        self.rest_away = self.deals_away = False
         self.answers_pings = True
         self.ahead_ms = 0
         self.asked: list[tuple[float, str]] = []
@@ -126,7 +126,7 @@ class FakeVenue:
         path = url.removeprefix("http://venue/api/v1/contract/")
         self.asked.append((self.time(), path))
         await asyncio.sleep(0.01)
-        if self.rest_away:
+        if self.rest_away or (self.deals_away and path.startswith("deals/")):
             raise OSError("no route")
         name, _, symbol = path.partition("?")[0].partition("/")
         data: object = {

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS
+from services.cdb_ws.sources.mexc.messages import Deal
+from services.cdb_ws.sources.mexc.minute_sums import MINUTE_MS, SETTLED_MS
+from services.cdb_ws.sources.mexc.rest import VenueAwayError
 from services.cdb_ws.sources.mexc.stream_doubts import QUIET_S
 from services.kernel.events import MarketData, MarketDataKind
-from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play
+from tests.unit.cdb_ws.mexc.fake_venue import NOW, FakeVenue, Heard, Scene, play, until_subscribed
 
 pytestmark = pytest.mark.unit
 BTC = "BTC_USDT"
@@ -149,6 +151,69 @@ def test_what_was_given_up_without_rest_stays_in_doubt_until_rest_agrees() -> No
     play(program, FakeVenue())
 
 
+def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def program(scene: Scene) -> None:
+        venue, rest = scene.venue, scene.engine.rest
+        told, answers, asked = rest.deals, asyncio.Event(), list[str]()
+
+        async def deals(symbol: str) -> tuple[Deal, ...]:
+            asked.append(symbol)
+            if len(asked) > 1:
+                raise VenueAwayError("only the first question is answered")
+            await answers.wait()
+            return await told(symbol)
+
+        await subscribed(venue)
+        venue.connection_of(BTC).cut()
+        monkeypatch.setattr(rest, "deals", deals)
+        await asyncio.sleep(0.5)
+        assert asked == [BTC]
+        await until_subscribed(venue)
+        await trade(venue, 20)
+        assert scene.engine.recoveries.counts["given_up"] == 1
+        # It leaks now, and the answer to what was asked without a stream tells so
+        await trade(venue, 5, left_out=5)
+        answers.set()
+        await asyncio.sleep(0.5)
+
+    venue = FakeVenue()
+    heard = play(program, venue)
+    assert len(heard.prices()) == len(venue.deals[BTC])
+    assert {source for _, source in heard.prices()} == {"mexc", "mexc:rest"}
+
+
+def test_an_answer_that_younger_ones_have_overtaken_is_not_compared_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def program(scene: Scene) -> None:
+        venue, rest, counts = scene.venue, scene.engine.rest, scene.engine.recoveries.counts
+        told, late, asked = rest.deals, asyncio.Event(), list[str]()
+
+        async def deals(symbol: str) -> tuple[Deal, ...]:
+            asked.append(symbol)
+            first, rows = len(asked) == 1, await told(symbol)
+            if first:
+                await late.wait()
+            return rows
+
+        await subscribed(venue)
+        venue.connection_of(BTC).cut()
+        monkeypatch.setattr(rest, "deals", deals)
+        await asyncio.sleep(0.5)
+        assert asked == [BTC]
+        await until_subscribed(venue)
+        await trade(venue, 10)
+        compared = counts["audits"]
+        assert compared
+        late.set()
+        await asyncio.sleep(0.01)
+        assert counts["audits"] == compared
+
+    play(program, FakeVenue())
+
+
 def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
@@ -216,3 +281,38 @@ def test_a_restart_alone_makes_no_minute_short(told_whole: bool) -> None:
         rest = replace(past[0], backfill=True, source="mexc:rest")
         past = [rest, *(tick for tick in past[1:] if tick.timestamp > MINUTE + 5_000)]
     assert phases(play(program, venue, past=past, last_clock_ms=NOW)) == ["BEGAN", "CLEARED"]
+
+
+@pytest.mark.parametrize("in_doubt", [(BTC,), ()])
+def test_a_leak_before_a_restart_is_over_if_its_gap_had_cleared(in_doubt: tuple[str, ...]) -> None:
+    async def program(scene: Scene) -> None:
+        for _ in range(100):  # more than REST tells
+            scene.venue.trade(BTC, pushed=False)
+        await subscribed(scene.venue)
+
+    venue, past = journal(25, until_ms=8_000)
+    leaked = replace(past[-4], backfill=True, source="mexc:rest", trade_id=None)
+    past = [*past[:-4], *past[-3:-1], leaked, past[-1]]
+    heard = play(program, venue, past=past, last_clock_ms=NOW, in_doubt=in_doubt)
+    begins = next(gap.lost_from for gap in heard.gaps(BTC) if gap.lost_from)
+    assert begins == (leaked if in_doubt else past[-1]).timestamp
+
+
+def test_while_rest_does_not_tell_deals_a_minute_is_not_named_that_it_fills_later() -> None:
+    async def program(scene: Scene) -> None:
+        venue = scene.venue
+        await subscribed(venue)
+        await trade(venue, (MINUTE + 2.8 * MINUTE_MS - venue.now_ms()) / 1000)
+        minutes = scene.engine.feeds[BTC].minutes
+        assert minutes.agreed == 1
+        # The end of minute 2 leaks, and its bar is told before its deals are
+        venue.deals_away = True
+        await trade(venue, 10, left_out=3)
+        await trade(venue, (MINUTE + 3 * MINUTE_MS + SETTLED_MS - venue.now_ms()) / 1000 + 3)
+        assert minutes.agreed == 1
+        venue.deals_away = False
+        await trade(venue, 15)
+        assert (minutes.agreed, minutes.short) == (2, 0)
+
+    heard = play(program, FakeVenue())
+    assert not any(gap.lost_from for gap in heard.gaps(BTC))

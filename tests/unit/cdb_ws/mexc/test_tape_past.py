@@ -64,6 +64,21 @@ def test_after_a_restart_the_journals_deals_are_known() -> None:
     assert recovery.lost == ()
 
 
+@pytest.mark.parametrize("doubted", [True, False])
+def test_a_restart_distrusts_what_rest_filled_in_only_if_the_stream_was_doubted(
+    doubted: bool,
+) -> None:
+    market = Market(limit=3)
+    past = [market.make(t) for t in (10, 20, 30, 40, 50)]
+    told = [past[0], past[2], row(past[1]), past[3], past[4]]
+    market.tape.remember(told, BEGINNING + 5, doubted=doubted)
+    market.make(60)
+    market.tape.resume()
+    recovery = market.tape.recovered(market.window(), market.now_ms)
+    # What else it left out behind 20 and before the window nobody knows
+    assert times(recovery.lost) == ([(20, 30), (30, 40)] if doubted else [])
+
+
 def test_after_a_restart_of_a_quiet_symbol_older_deals_were_published_before() -> None:
     market = Market()
     market.make(10)
@@ -127,6 +142,20 @@ def test_windows_that_do_not_meet_are_a_hole_once_the_stream_is_known_to_have_st
     # Then only what no window told lies in the hole
     assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 20, 40, 50]
     assert times(recovery.lost) == [(20, 40)]
+    assert market.breaches() == []
+
+
+def test_windows_that_do_not_meet_are_a_hole_also_when_rest_tells_nothing_more() -> None:
+    market = Market(limit=2)
+    market.push(market.make(10))
+    for t in (20, 30, 40):
+        market.make(t)
+    assert market.audit().lost == ()
+    recovery = market.take(market.tape.expired(market.now_ms + GRACE_MS))
+    assert [e.deal.timestamp - BEGINNING for e in market.out] == [10, 30, 40]
+    assert times(recovery.lost) == [(10, 30)]
+    # Once
+    assert market.audit().lost == ()
     assert market.breaches() == []
 
 
