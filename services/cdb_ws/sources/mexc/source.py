@@ -1,6 +1,7 @@
 """The source ``mexc``: the engine on a thread and loop of its own."""
 
 import asyncio
+import gc
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -108,6 +109,8 @@ class Mexc:
         if thread is not None:
             thread.join(CLOSE_WITHIN_S)
         self._thread = self._engine = None
+        # A web of cycles, with the past it was given: up to 45 s of the whole market.
+        gc.collect()
 
     def _emitted(self, events: list[Event]) -> None:
         self._events.extend(map(encoded, events))
