@@ -25,7 +25,6 @@ class Outcome(Struct, frozen=True):
     sent: int
     received: int
     in_gaps: int
-    unseen: int
     doubled: int
     backfilled: int
     gaps: int
@@ -44,7 +43,7 @@ def play(seed: int) -> Outcome:
         why = f"stuck: {stuck}"
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-    return Outcome(seed, 0, 0, 0, 0, 0, 0, 0, 0, {}, (why,), time.perf_counter() - began)
+    return Outcome(seed, 0, 0, 0, 0, 0, 0, 0, {}, (why,), time.perf_counter() - began)
 
 
 def outcome(run: Run, seconds: float) -> Outcome:
@@ -55,7 +54,6 @@ def outcome(run: Run, seconds: float) -> Outcome:
         found.sent,
         found.received,
         found.in_gaps,
-        found.unseen,
         found.doubled,
         found.backfilled,
         found.gaps,
@@ -118,7 +116,6 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
         "sent": sum(outcome.sent for outcome in outcomes),
         "received": sum(outcome.received for outcome in outcomes),
         "in_gaps": sum(outcome.in_gaps for outcome in outcomes),
-        "unseen": sum(outcome.unseen for outcome in outcomes),
         "doubled": sum(outcome.doubled for outcome in outcomes),
         "backfilled": sum(outcome.backfilled for outcome in outcomes),
         "gaps": sum(outcome.gaps for outcome in outcomes),

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
-from services.research.soak_leaks import MINUTE_MS, check_leaks
+from services.research.soak_leaks import check_leaks
 from services.research.soak_record import (
-    JOURNAL_MS,
     Findings,
     Key,
     Loss,
@@ -80,45 +79,16 @@ def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> No
         findings.sent += count
         findings.received += received
         missing = count - received
-        if missing and key[0] <= first:
+        if missing and key[0] > first:
+            if any(span.lost_from <= key[0] <= span.lost_to for span in symbol.spans):
+                findings.in_gaps += missing
+            else:
+                findings.fault(f"{symbol.symbol}: missing without a gap: {_text(key)} x{missing}")
+        elif missing:
             findings.sent -= missing
-        elif missing and not _account_for(symbol, record, key, missing, findings):
-            continue
         limit = noticed_by(key[0])
         if missing or any(trade.at_ms > limit for trade in published_at[key]):
             _check_doubt(symbol, key, limit, findings)
-
-
-def _account_for(
-    symbol: SymbolRecord, record: Record, key: Key, missing: int, findings: Findings
-) -> bool:
-    """Where deals are that were never published; says whether they must have been noticed."""
-    if any(span.lost_from <= key[0] <= span.lost_to for span in symbol.spans):
-        findings.in_gaps += missing
-    elif _nobody_can_see(symbol, record, key):
-        findings.unseen += missing
-        findings.sent -= missing
-        return False
-    else:
-        findings.fault(f"{symbol.symbol}: missing without a gap: {_text(key)} x{missing}")
-    return True
-
-
-def _nobody_can_see(symbol: SymbolRecord, record: Record, key: Key) -> bool:
-    """Whether only the volume of its minute could show a deal, and no process knows all of that.
-
-    A running stream left it out, and REST never told it. The process that heard its minute begin
-    was killed before the minute was compared, and the journal of the next begins behind that.
-    """
-    minute = key[0] - key[0] % MINUTE_MS
-    return (
-        any(symbol.made[number].key == key for number in symbol.left_out)
-        and not any(told.oldest_ms < key[0] <= told.newest_ms for told in symbol.told)
-        and any(
-            killed < minute + DOUBT_MS and minute < again - JOURNAL_MS
-            for killed, again in record.dead
-        )
-    )
 
 
 def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:

@@ -24,9 +24,6 @@ MADE_UP: Final = ":synthetic"
 MOST_FAULTS: Final = 20
 """Of one run; one defect breaks thousands of deals."""
 
-JOURNAL_MS: Final = 60_000
-"""So much of its own past ``cdb_ws`` finds in its journal after a restart."""
-
 NEVER: Final = 1 << 62
 
 Key = tuple[int, Decimal, Decimal, Side]
@@ -122,8 +119,6 @@ class Findings(Struct):
         sent: Deals that the promise covers.
         received: Of these, those that were published.
         in_gaps: Of these, those that were not, and lie in a lost span.
-        unseen: Deals left out that nothing which ``cdb_ws`` was told, or remembers, can show; the
-            promise does not cover them.
         doubled: Deals published more often than they were made, and deals never made.
         backfilled: Deals published with the mark.
         gaps: Gaps that were reported.
@@ -133,7 +128,6 @@ class Findings(Struct):
     sent: int = 0
     received: int = 0
     in_gaps: int = 0
-    unseen: int = 0
     doubled: int = 0
     backfilled: int = 0
     gaps: int = 0

@@ -38,15 +38,7 @@ from services.kernel.events import (
 from services.research import virtual_time
 from services.research.soak_network import GET_TIMEOUT_S, ClientEnd, joined
 from services.research.soak_promise import check
-from services.research.soak_record import (
-    JOURNAL_MS,
-    Findings,
-    Loss,
-    Made,
-    Published,
-    Record,
-    Told,
-)
+from services.research.soak_record import Findings, Loss, Made, Published, Record, Told
 
 FAULTY_S: Final = 300.0
 """Length of the part whose script of faults comes from the seed; its last third is quiet."""
@@ -58,6 +50,9 @@ TOTAL_S: Final = 380.0
 WALL_AT_START_MS: Final = 1_767_225_600_000
 RESTART_SHARE: Final = 0.25
 """Of the seeds: ``cdb_ws`` is killed once or twice in them."""
+
+JOURNAL_MS: Final = 60_000
+"""So much of its own past ``cdb_ws`` finds in its journal after a restart."""
 
 PACE: Final = Pace(book=1_000, quiet_book=6_000, price=3_000, ticker=6_000)
 """Books and prices come less often than on the venue: the promise is about deals."""

@@ -33,8 +33,11 @@ def free_port() -> int:
 
     It lies below those from which the system takes the near ends of outgoing connections: one of
     these may not take it before it is used.
+
+    Raises:
+        EmbeddedServerError: Somebody listens on all of them.
     """
-    while True:
+    for _ in range(_PORTS):
         port = _LOWEST_PORT + next(_ports) % _PORTS
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe,
@@ -42,6 +45,10 @@ def free_port() -> int:
         ):
             probe.bind(("127.0.0.1", port))
             return port
+    highest = _LOWEST_PORT + _PORTS - 1
+    raise EmbeddedServerError(
+        f"no port from {_LOWEST_PORT} to {highest} is free on 127.0.0.1; stop what listens there"
+    )
 
 
 def die_with_parent(parent_pid: int, death_signal: int) -> Callable[[], None] | None:

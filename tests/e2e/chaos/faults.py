@@ -110,8 +110,7 @@ def _kill_redis(scene: Scene) -> None:
 def _older_redis(scene: Scene) -> None:
     """PostgreSQL has a part of what Redis loses."""
     scene.hands.copy_redis_disk()
-    with scene.stack.bus() as client:
-        head = int(client.hget("cdb:counters", "seq") or 0)
+    head = _head(scene)
     time.sleep(_REDIS_LOSES_S)
     written = "SELECT seq FROM db_writer_cursor"
     eventually("the writer is behind the copy", lambda: int(scene.stack.one(written)) > head, 30)
@@ -122,8 +121,15 @@ def _older_redis_unwritten(scene: Scene) -> None:
     """What Redis loses is not in PostgreSQL either: who made it notices, and makes it again."""
     with scene.hands.frozen("cdb_db_writer"):
         scene.hands.copy_redis_disk()
+        head = _head(scene)
         time.sleep(_REDIS_LOSES_S)
+        eventually("there is something to lose", lambda: _head(scene) > head, 30)
         scene.hands.restore_redis_disk()
+
+
+def _head(scene: Scene) -> int:
+    with scene.stack.bus() as client:
+        return int(client.hget("cdb:counters", "seq") or 0)
 
 
 def _empty_redis(scene: Scene) -> None:

@@ -128,10 +128,13 @@ class Play:
         self._buses = {}
 
 
+StartWriter = Callable[[], RunningWriter]
+
+
 @pytest.fixture
 def start_writer(
     redis_server: RedisServer, postgres_server: PostgresServer
-) -> Iterator[Callable[[], RunningWriter]]:
+) -> Iterator[StartWriter]:
     started: list[RunningWriter] = []
 
     def start() -> RunningWriter:

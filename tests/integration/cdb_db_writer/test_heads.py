@@ -1,7 +1,5 @@
 """How far the record has come is said aloud, so that nobody can cut its end off unnoticed."""
 
-from collections.abc import Callable
-
 import pytest
 
 from services.kernel import codec, topics
@@ -12,12 +10,10 @@ from services.research.validation.validation import Head, validate
 from services.runtime import journal
 from services.runtime.database import connect
 from tests.bus_builders import clock, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, RunningWriter, wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, wait_until
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration
-
-StartWriter = Callable[[], RunningWriter]
 
 
 @pytest.fixture(autouse=True)

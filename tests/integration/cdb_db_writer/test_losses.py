@@ -1,7 +1,5 @@
 """A Redis that restarted or lost something: what is put back, and what nobody does twice."""
 
-from collections.abc import Callable
-
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -12,13 +10,11 @@ from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Transaction
 from services.runtime import journal, snapshots
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, RunningWriter, check_chain, wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.record_builders import alert
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.integration
-
-StartWriter = Callable[[], RunningWriter]
 
 
 def test_redis_restarted_is_opened_again(

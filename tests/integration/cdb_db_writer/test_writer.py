@@ -1,6 +1,5 @@
 """The writer on real servers: every event once, whatever goes away, and nothing in its way."""
 
-from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -10,13 +9,11 @@ from services.kernel.events import Side
 from services.kernel.ids import make_id
 from services.runtime import journal
 from tests.bus_builders import RUN, START_MS, clock, run_ended, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, RunningWriter, check_chain, wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.record_builders import alert, decision, funding, order, result, signal
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.integration
-
-StartWriter = Callable[[], RunningWriter]
 
 
 def test_everything_published_is_written_down_as_it_was(

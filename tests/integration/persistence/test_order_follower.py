@@ -18,6 +18,7 @@ from services.persistence.order_follower import OrderFollower
 from services.runtime import journal, recovery
 from services.runtime.bus import Bus
 from services.runtime.recovery import Known
+from services.runtime.subscription import Batch
 from tests.bus_builders import clock, run_started, tick
 from tests.record_builders import SYMBOL, order, result
 from tests.servers import PostgresServer, RedisServer
@@ -25,6 +26,7 @@ from tests.servers import PostgresServer, RedisServer
 pytestmark = pytest.mark.integration
 
 DEADLINE_S = 20.0
+Published = Callable[[], int]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -285,15 +287,38 @@ def test_what_the_journal_lost_comes_from_the_record(
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
 
 
-def test_what_is_not_recorded_is_in_no_table(desk: Desk, postgres_server: PostgresServer) -> None:
-    desk.wait_recorded(desk.publish(run_started()))
-    recorded = desk.publish(order(1))
-    last = desk.publish(result(1))
-    postgres_server.record_upto(last - 1)
+def wait_until_held_back(desk: Desk, monkeypatch: pytest.MonkeyPatch, publish: Published) -> int:
+    """Publish, and wait until the follower has asked the record for it and asked again."""
+    held: list[int] = []
+    is_recorded = desk.follower._is_recorded
 
-    time.sleep(0.5)
+    def noted(batch: Batch, stopping: threading.Event) -> bool:
+        held.append(batch.upto)
+        return is_recorded(batch, stopping)
 
-    assert desk.follower.committed_seq < recorded
+    asked: list[int] = []
+    record_seq = desk.follower._store.record_seq
+
+    def counted() -> int:
+        asked.extend(held[-1:])
+        return record_seq()
+
+    monkeypatch.setattr(desk.follower, "_is_recorded", noted)
+    monkeypatch.setattr(desk.follower._store, "record_seq", counted)
+    last = publish()
+    wait_until(lambda: len(asked) > 2, "the record is asked for what was delivered")
+    return last
+
+
+def test_what_is_not_recorded_is_in_no_table(
+    desk: Desk, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = desk.publish(run_started())
+    desk.wait_recorded(begun)
+
+    last = wait_until_held_back(desk, monkeypatch, lambda: desk.publish(order(1), result(1)))
+
+    assert desk.follower.committed_seq == begun
     assert postgres_server.query("SELECT status FROM orders") == []
     assert desk.follower.age() == 0
     desk.wait_recorded(last)
@@ -301,12 +326,14 @@ def test_what_is_not_recorded_is_in_no_table(desk: Desk, postgres_server: Postgr
 
 
 def test_what_the_bus_lost_before_it_was_recorded_comes_into_no_table(
-    desk: Desk, redis_server: RedisServer, postgres_server: PostgresServer
+    desk: Desk,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun = desk.publish(run_started())
     desk.wait_recorded(begun)
-    lost = desk.publish(order(1))
-    time.sleep(0.3)  # it has been delivered
+    lost = wait_until_held_back(desk, monkeypatch, lambda: desk.publish(order(1)))
 
     with redis_server.admin() as admin:
         admin.delete(f"cdb:journal:{topics.RISK}")

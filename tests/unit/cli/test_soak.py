@@ -20,7 +20,7 @@ def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 def outcomes(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:
     def play(seed: int) -> Outcome:
         faults = ("BTC_USDT: doubled",) if seed in failing else ()
-        return Outcome(seed, 9, 8, 1, 0, 0, 2, 1, 0, {"drop": 1}, faults, 0.1)
+        return Outcome(seed, 9, 8, 1, 0, 2, 1, 0, {"drop": 1}, faults, 0.1)
 
     monkeypatch.setattr(soak_feed, "play", play)
 

@@ -213,7 +213,6 @@ def outcome(seed: int, faults: tuple[str, ...] = ()) -> Outcome:
         sent=10,
         received=8,
         in_gaps=2,
-        unseen=0,
         doubled=0,
         backfilled=3,
         gaps=1,

@@ -216,32 +216,6 @@ def test_nothing_is_noticed_by_a_dead_process_and_all_by_a_new_one(
     assert ("in doubt" in run.faults()) == (not noticed)
 
 
-@pytest.mark.parametrize(
-    ("killed", "again", "left_out", "told", "unseen"),
-    [
-        pytest.param(100, 125, True, False, True, id="no process knows its minute"),
-        pytest.param(100, 125, False, False, False, id="the stream did bring it"),
-        pytest.param(100, 125, True, True, False, id="REST told it"),
-        pytest.param(151, 176, True, False, False, id="killed after its minute was compared"),
-        pytest.param(100, 119, True, False, False, id="the journal tells its minute"),
-    ],
-)
-def test_a_leak_that_rest_never_told_is_not_seen_in_a_minute_whose_beginning_is_forgotten(
-    killed: float, again: float, left_out: bool, told: bool, unseen: bool
-) -> None:
-    run = Run()
-    run.make(1, 70, 200)
-    run.live(1)
-    run.leave_out(*[70] * left_out)
-    if told:
-        run.rest_tells(1, 71, at=72)
-    run.kill(killed, again)
-    run.live(200)
-    found = run.findings()
-    assert (found.sent, found.received, found.unseen) == ((2, 2, 1) if unseen else (3, 2, 0))
-    assert bool(found.faults) != unseen
-
-
 def test_a_deal_found_soon_needs_no_gap() -> None:
     run = Run()
     run.make(1, 2, 3)

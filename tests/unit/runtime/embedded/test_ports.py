@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.embedded import process
-from services.runtime.embedded.process import free_port
+from services.runtime.embedded.process import EmbeddedServerError, free_port
 
 pytestmark = pytest.mark.unit
 
@@ -29,3 +29,14 @@ def test_a_port_that_is_in_use_is_passed_over(monkeypatch: pytest.MonkeyPatch) -
         listener.bind(("127.0.0.1", taken))
         listener.listen()
         assert free_port() == taken + 1
+
+
+def test_no_free_port_is_told_instead_of_searched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = free_port()
+    monkeypatch.setattr(process, "_LOWEST_PORT", taken)
+    monkeypatch.setattr(process, "_PORTS", 1)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", taken))
+        listener.listen()
+        with pytest.raises(EmbeddedServerError, match=f"no port from {taken} to {taken} is free"):
+            free_port()
