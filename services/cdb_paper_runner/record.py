@@ -12,7 +12,7 @@ import msgspec
 from services.kernel import codec, topics
 from services.persistence.record_store import events_page
 from services.runtime.bus import Bus
-from services.runtime.database import DatabaseAddress, connect, translated
+from services.runtime.database import DatabaseAddress, connect_to_read, translated
 from services.runtime.journal import JournalTrimmed
 from services.runtime.stage_loop import StageLoop
 from services.runtime.subscription import Batch
@@ -31,7 +31,10 @@ def read_batches(address: DatabaseAddress, after: int, upto: int) -> Iterator[Ba
     Raises:
         DatabaseAwayError: PostgreSQL is away; nothing is lost by asking again.
     """
-    with translated(address), connect(address, application=topics.PAPER_RUNNER) as connection:
+    with (
+        translated(address),
+        connect_to_read(address, application=topics.PAPER_RUNNER) as connection,
+    ):
         while after < upto:
             rows = events_page(connection, after, upto, PAGE)
             batch = Batch(upto=rows[-1][0] if len(rows) == PAGE else upto)

@@ -60,7 +60,8 @@ def migrate(as_json: bool) -> None:
 def rebuild(ctx: click.Context, where: Where | None, check: bool, as_json: bool) -> None:
     """Make every table that follows from events and market_data again, and compare the rows.
 
-    The services that write them must not run. It all happens in one transaction.
+    It all happens in one transaction. The services that write these tables must not run; with
+    --check they may, and nothing is written.
     """
     try:
         with record_database(where, owner=True) as address:

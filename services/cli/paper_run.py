@@ -17,7 +17,7 @@ from services.kernel import topics
 from services.kernel.codec import decode
 from services.kernel.events import AnyEvent, Condition, ConditionName, RunEnded, RunStarted
 from services.research import home_check, run_result
-from services.runtime.database import DatabaseAwayError, DatabaseRefusedError, connect
+from services.runtime.database import DatabaseAwayError, DatabaseRefusedError, connect_to_read
 from services.runtime.embedded.home import Home
 from services.runtime.embedded.session import EmbeddedSession, SessionError
 
@@ -105,7 +105,7 @@ class PaperRun:
 
     def _check_home(self, session: EmbeddedSession) -> None:
         try:
-            with connect(session.database, application="claire") as connection:
+            with connect_to_read(session.database, application="claire") as connection:
                 problem = home_check.find_problem(connection, self._plan.wanted)
         except (DatabaseAwayError, DatabaseRefusedError) as error:
             raise SessionError(str(error)) from error
@@ -207,7 +207,7 @@ class PaperRun:
     def _result(self, session: EmbeddedSession) -> run_result.RunResult:
         session.wait_quiet(END_SECONDS)
         try:
-            with connect(session.database, application="claire") as connection:
+            with connect_to_read(session.database, application="claire") as connection:
                 session.wait_until(
                     lambda: run_result.orders_are_written(connection),
                     "orders and trades were not written",

@@ -17,7 +17,7 @@ from services.runtime.database import (
     DatabaseAddress,
     DatabaseAwayError,
     DatabaseRefusedError,
-    connect,
+    connect_to_read,
 )
 from services.runtime.embedded.binaries import NoServerBinaryError
 from services.runtime.embedded.home import Home, HomeError
@@ -78,7 +78,7 @@ def open_database_record(where: Where | None) -> Iterator[DatabaseRecord]:
         Failure: There is none, or it cannot be read.
     """
     with _failures(), record_database(where) as address:
-        connection = connect(address, application="claire")
+        connection = connect_to_read(address, application="claire")
         with connection:
             record = DatabaseRecord(connection)
             try:

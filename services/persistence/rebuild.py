@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from psycopg import sql
+from psycopg import IsolationLevel, sql
 
 from services.kernel import codec
 from services.kernel.events import AnyEvent, MarketData
@@ -62,28 +62,40 @@ class Rebuilt:
 def rebuild(
     address: DatabaseAddress, *, keep: bool, progress: Progress = lambda _at, _of: None
 ) -> list[Rebuilt]:
-    """Make all projections again, in one transaction.
+    """Make all projections again from the record, and compare them with the tables.
+
+    A rebuild that is kept is one transaction. A comparison is a read-only one: it sees one moment
+    of the database and may run beside the services.
 
     Args:
-        address: The database, as its owner; no service may be writing.
-        keep: Replace the tables' rows with those made; else only compare.
-        progress: Told the seq reached, and the last one.
+        address: The database, as its owner.
+        keep: Replace the tables' rows with those made; no service may be writing. Else only
+            compare.
+        progress: Called with the seq reached, and the last one.
 
     Raises:
-        WritersRunningError: A service holds the tables.
+        WritersRunningError: A service holds the tables that are to be replaced.
         DatabaseAwayError, DatabaseRefusedError: The server is away or refuses.
     """
     with connect(address, application="claire") as connection, translated(address):
         require_current(connection)
+        for table in TABLES:
+            connection.execute(_CREATE.format(sql.Identifier(table)))
+        connection.commit()
+        if not keep:
+            # Only the connection's own temporary tables can be written from here on.
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
         with connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0")
-            _stand_in_for_writers(connection)
-            for table in TABLES:
-                connection.execute(_CREATE.format(sql.Identifier(table)))
-            _fill(connection, progress)
+            if keep:
+                _stand_in_for_writers(connection)
+            upto = _cursor_of(connection, "db_writer_cursor")
+            orders_upto = upto if keep else _cursor_of(connection, "execution_cursor")
+            folded = _fill(connection, upto, orders_upto, progress)
             found = [_compare(connection, table) for table in TABLES]
             if keep:
-                _replace(connection)
+                _replace(connection, folded, upto)
     return found
 
 
@@ -97,10 +109,16 @@ def _stand_in_for_writers(connection: Connection) -> None:
             )
 
 
-def _fill(connection: Connection, progress: Progress) -> None:
+def _cursor_of(connection: Connection, table: str) -> int:
+    query = sql.SQL("SELECT max(seq) FROM {}").format(sql.Identifier(table))
+    row = connection.execute(query).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def _fill(
+    connection: Connection, upto: int, orders_upto: int, progress: Progress
+) -> tuple[Projector, OrderProjector]:
     """Fold the whole record into the temporary tables, which hide those of the same names."""
-    row = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
-    upto = int(row[0] or 0) if row else 0
     projector, orders = Projector(), OrderProjector()
     projections, order_rows = Projections(), OrderRows()
     waiting = 0
@@ -109,7 +127,7 @@ def _fill(connection: Connection, progress: Progress) -> None:
             projector.apply_tick(event)
         else:
             projector.apply(event, projections)
-            if event.TOPIC in ORDER_TOPICS:
+            if event.TOPIC in ORDER_TOPICS and event.seq <= orders_upto:
                 orders.apply(event, order_rows)
         waiting += 1
         if waiting >= FLUSH_EVERY:
@@ -120,10 +138,7 @@ def _fill(connection: Connection, progress: Progress) -> None:
     write_projections(connection, projections)
     write_order_rows(connection, order_rows)
     progress(upto, upto)
-    connection.execute("UPDATE db_writer_cursor SET state = %s", (projector.snapshot(),))
-    connection.execute(
-        "UPDATE execution_cursor SET seq = %s, state = %s", (upto, orders.snapshot())
-    )
+    return projector, orders
 
 
 def _events(connection: Connection, upto: int) -> Iterator[AnyEvent]:
@@ -146,16 +161,19 @@ def _compare(connection: Connection, table: str) -> Rebuilt:
     return Rebuilt(table, *map(int, row))
 
 
-def _replace(connection: Connection) -> None:
+def _replace(connection: Connection, folded: tuple[Projector, OrderProjector], upto: int) -> None:
     public = [sql.SQL("public.{}").format(sql.Identifier(table)) for table in TABLES]
     connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(public)))
     for table in TABLES:
         connection.execute(_MOVE.format(table=sql.Identifier(table)))
+    projector, orders = folded
+    connection.execute("UPDATE db_writer_cursor SET state = %s", (projector.snapshot(),))
+    connection.execute(
+        "UPDATE execution_cursor SET seq = %s, state = %s", (upto, orders.snapshot())
+    )
 
 
-_CREATE: Final = sql.SQL(
-    "CREATE TEMPORARY TABLE {0} (LIKE public.{0} INCLUDING ALL) ON COMMIT DROP"
-)
+_CREATE: Final = sql.SQL("CREATE TEMPORARY TABLE {0} (LIKE public.{0} INCLUDING ALL)")
 _COMPARE: Final = sql.SQL("""
     SELECT (SELECT count(*) FROM pg_temp.{table}),
            (SELECT count(*) FROM (TABLE public.{table} EXCEPT ALL TABLE pg_temp.{table}) AS gone),

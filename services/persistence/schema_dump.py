@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.runtime import migrations
-from services.runtime.database import Connection, connect
+from services.runtime.database import Connection, connect_to_read
 from services.runtime.embedded import EmbeddedPostgres
 
 FILE = Path(__file__).parents[2] / "backoffice" / "docs" / "DATABASE_SCHEMA.sql"
@@ -106,7 +106,7 @@ def main() -> int:
     """Write the file; returns the exit code."""
     with tempfile.TemporaryDirectory() as home, EmbeddedPostgres(Path(home)) as server:
         migrations.migrate(server.address)
-        with connect(server.address, application="schema-dump") as connection:
+        with connect_to_read(server.address, application="schema-dump") as connection:
             FILE.parent.mkdir(parents=True, exist_ok=True)
             FILE.write_text(describe(connection), encoding="utf-8")
     return 0

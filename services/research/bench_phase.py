@@ -11,7 +11,7 @@ from typing import Final
 from services.kernel import topics
 from services.research import bench_market, run_result
 from services.research.fill_latency import FillObserver
-from services.runtime.database import connect
+from services.runtime.database import connect_to_read
 from services.runtime.embedded.home import Home
 from services.runtime.embedded.session import EmbeddedSession, SessionError
 
@@ -130,7 +130,7 @@ def _all_at(session: EmbeddedSession, seq: int) -> bool:
 
 def _result(session: EmbeddedSession, ticks: int, seconds: float) -> run_result.RunResult:
     summary = session.ask(topics.PAPER_RUNNER, "/api/summary") or {}
-    with connect(session.database, application="claire-bench") as connection:
+    with connect_to_read(session.database, application="claire-bench") as connection:
         session.wait_until(
             lambda: run_result.orders_are_written(connection), "orders were not written", 60.0
         )

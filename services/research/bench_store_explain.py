@@ -14,7 +14,7 @@ from services.research.explanation.archive import Archive, UnknownIdError
 from services.research.explanation.story import tell
 from services.research.fill_latency import percentile
 from services.research.record.database import DatabaseRecord
-from services.runtime.database import Connection, DatabaseAddress, connect
+from services.runtime.database import Connection, DatabaseAddress, connect, connect_to_read
 
 CHUNK: Final = 500_000
 EVENTS_SHARE: Final = 0.5
@@ -75,7 +75,7 @@ def measure(owner: DatabaseAddress, ids: Sequence[str]) -> dict[str, Any]:
         Milliseconds, and what an id that does not exist takes.
     """
     milliseconds: list[float] = []
-    with connect(owner, application="claire-bench") as connection:
+    with connect_to_read(owner, application="claire-bench") as connection:
         record = DatabaseRecord(connection)
         archive = Archive(record.connection)
         for identity in ids:

@@ -32,7 +32,7 @@ from services.research.record.reading import Span
 from services.research.record.runs import RecordedRun, runs_of
 from services.research.validation import validation
 from services.research.verification.reexecution import reexecute
-from services.runtime.database import DatabaseAddress, connect
+from services.runtime.database import DatabaseAddress, connect_to_read
 
 LOOKBACK_MINUTES: Final = 1
 BATCH: Final = 5_000
@@ -183,7 +183,7 @@ def measure(owner: DatabaseAddress, plans: tuple[RunPlan, ...]) -> dict[str, obj
         owner: The database that holds the runs, in the order of ``plans``.
         plans: The runs.
     """
-    with connect(owner, application="claire-bench") as connection:
+    with connect_to_read(owner, application="claire-bench") as connection:
         record = DatabaseRecord(connection)
         try:
             runs = runs_of(record)
@@ -200,7 +200,7 @@ def sample_ids(owner: DatabaseAddress, number: int) -> list[str]:
     """Ids of every kind that `claire explain` takes, so many of each, by chance but always same."""
     chosen = random.Random(SEED)  # noqa: S311 - a sample, not a secret
     ids: list[str] = []
-    with connect(owner, application="claire-bench") as connection:
+    with connect_to_read(owner, application="claire-bench") as connection:
         for statement in _IDS:
             found = [row[0] for row in connection.execute(statement).fetchall()]
             ids += chosen.sample(found, min(number, len(found)))

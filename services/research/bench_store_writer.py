@@ -13,7 +13,7 @@ from services.kernel.events import Event, MarketData, RiskDecision, RunStarted
 from services.kernel.ids import make_id
 from services.research.bench_store_record import BUSY, events_of
 from services.runtime.bus import Bus
-from services.runtime.database import connect
+from services.runtime.database import connect_to_read
 from services.runtime.embedded.home import Home
 from services.runtime.embedded.session import EmbeddedSession, SessionError
 from services.runtime.redis_address import RedisAddress
@@ -194,7 +194,7 @@ def _keep_near(session: EmbeddedSession, last: int, memory: _Memory) -> None:
 
 def _astray(session: EmbeddedSession, rounds: int) -> Mapping[str, int]:
     """How many rows too few (above 0) or too many (below 0) the tables have."""
-    with connect(session.database, application="claire-bench") as connection:
+    with connect_to_read(session.database, application="claire-bench") as connection:
         row = connection.execute(
             "SELECT (SELECT count(*) FROM market_data), (SELECT count(*) FROM risk_decisions)"
         ).fetchone()

@@ -20,6 +20,7 @@ __all__ = [
     "DatabaseAwayError",
     "DatabaseRefusedError",
     "connect",
+    "connect_to_read",
     "is_away",
     "translated",
 ]
@@ -32,12 +33,21 @@ STATEMENT_TIMEOUT_SEC = 30
 _SERVER_SIDE = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=4"
 
 
-def connect(address: DatabaseAddress, *, application: str) -> Connection:
+def connect_to_read(address: DatabaseAddress, *, application: str) -> Connection:
+    """Open a connection whose transactions are read-only; see `connect`.
+
+    For everything that only looks, whatever rights its role has.
+    """
+    return connect(address, application=application, options="-c default_transaction_read_only=on")
+
+
+def connect(address: DatabaseAddress, *, application: str, options: str = "") -> Connection:
     """Open a connection whose every wait has a deadline.
 
     Args:
         address: Where to connect.
         application: Shown in ``pg_stat_activity``; the service's name.
+        options: Further settings of the session, as command line options of the server.
 
     Raises:
         DatabaseAwayError: Nobody answers, or the server is starting up or shutting down.
@@ -57,7 +67,8 @@ def connect(address: DatabaseAddress, *, application: str) -> Connection:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=STATEMENT_TIMEOUT_SEC * 1000,
-            options=f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s -c timezone=UTC {_SERVER_SIDE}",
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s -c timezone=UTC"
+            f" {_SERVER_SIDE} {options}",
         )
 
 

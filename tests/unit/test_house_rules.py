@@ -52,3 +52,20 @@ def test_retired_service_names_stand_in_the_decision_log_only(texts: dict[Path, 
     documents = [*ROOT.glob("*.md"), *ROOT.glob("*.yml"), *(ROOT / "backoffice").rglob("*.md")]
     texts = texts | {path: path.read_text("utf-8") for path in documents if path != DECISION_LOG}
     assert [name(path) for path, text in texts.items() if any(old in text for old in RETIRED)] == []
+
+
+def test_what_only_looks_at_the_database_cannot_write(texts: dict[Path, str]) -> None:
+    writers = {
+        *("services/persistence/order_store.py", "services/persistence/record_store.py"),
+        *("services/persistence/rebuild.py", "services/runtime/migrations.py"),
+        *("services/runtime/database.py", "services/research/bench_store_explain.py"),
+    }
+    others = [path for path in SOURCES if "services" in path.parts and name(path) not in writers]
+    writable = [
+        name(path)
+        for path in others
+        for node in ast.walk(ast.parse(texts[path]))
+        if isinstance(node, ast.ImportFrom) and node.module == "services.runtime.database"
+        if any(imported.name == "connect" for imported in node.names)
+    ]
+    assert writable == []

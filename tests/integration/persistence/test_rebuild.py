@@ -1,5 +1,7 @@
 """The projections are made again from the record, to the same rows."""
 
+from typing import Any
+
 import pytest
 
 from services.persistence.order_store import OrderStore
@@ -12,6 +14,15 @@ from tests.integration.research.conftest import (  # noqa: F401 - fixtures
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration
+
+
+def row_versions(server: PostgresServer) -> dict[str, list[tuple[Any, ...]]]:
+    """Which transaction wrote each row of every table, and where it lies."""
+    names = server.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {
+        name: server.query(f"SELECT xmin::text, ctid::text FROM {name} ORDER BY ctid")  # noqa: S608
+        for (name,) in names
+    }
 
 
 def test_an_undamaged_database_is_made_again_to_the_same_rows(
@@ -42,6 +53,43 @@ def test_damaged_tables_are_found_and_mended(
     assert recorded_server.query("SELECT count(*) FROM alerts") == [(0,)], "only compared"
 
     rebuild(recorded_server.address, keep=True)
+
+    assert all(table.identical for table in rebuild(recorded_server.address, keep=False))
+
+
+def test_a_comparison_writes_nothing(
+    recorded_server: PostgresServer,  # noqa: F811
+) -> None:
+    with recorded_server.connection() as connection:
+        # What a rebuild would write here is not what stands there.
+        connection.execute("UPDATE db_writer_cursor SET state = 'x'")
+        connection.execute("UPDATE execution_cursor SET state = 'x'")
+    before = row_versions(recorded_server)
+
+    rebuild(recorded_server.address, keep=False)
+
+    assert row_versions(recorded_server) == before
+
+
+def test_a_comparison_takes_place_while_the_services_write(
+    recorded_server: PostgresServer,  # noqa: F811
+) -> None:
+    store = RecordStore(recorded_server.role("cdb_db_writer"))
+    orders = OrderStore(recorded_server.role("cdb_execution"))
+    store.open()
+    orders.open()
+    assert all(table.identical for table in rebuild(recorded_server.address, keep=False))
+    store.close()
+    orders.close()
+
+
+def test_orders_that_execution_has_still_to_write_are_no_difference(
+    recorded_server: PostgresServer,  # noqa: F811
+) -> None:
+    with recorded_server.connection() as connection:
+        [(first,)] = connection.execute("SELECT min(seq) FROM orders").fetchall()
+        connection.execute("TRUNCATE orders, trades")
+        connection.execute("UPDATE execution_cursor SET seq = %s, state = ''", (first - 1,))
 
     assert all(table.identical for table in rebuild(recorded_server.address, keep=False))
 
