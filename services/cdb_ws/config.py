@@ -97,4 +97,5 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
         Raises:
             DataError: The file is unusable.
         """
-        return instrument_file.read(self.instruments) if self.instruments else {}
+        found = instrument_file.read(self.instruments) if self.instruments else {}
+        return {symbol: details.contract for symbol, details in found.items()}

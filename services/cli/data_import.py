@@ -7,16 +7,12 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 from rich.progress import Progress, TaskID
 
 from services.cdb_ws.sources.data_error import DataError
-from services.cdb_ws.sources.file_names import (
-    DataFile,
-    FileKind,
-    VolumeUnit,
-    describe,
-    split_symbol,
-)
+from services.cdb_ws.sources.file_names import DataFile, FileKind, describe, split_symbol
+from services.cdb_ws.sources.venue_units import VolumeUnit, units_of
 from services.cli.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure
 from services.cli.json_option import last_line_json_option
@@ -29,6 +25,13 @@ from services.research.data_import import (
     import_file,
 )
 from services.research.data_sets import Overlap, set_name
+
+ONE = Decimal(1)
+_IMPORTED_AS = {
+    VolumeUnit.BASE: "base",
+    VolumeUnit.CONTRACTS: "contracts",
+    VolumeUnit.QUOTE_CONTRACTS: "quote",
+}
 
 IMPORT_EPILOG = """\b
 Examples:
@@ -90,16 +93,16 @@ def import_data(
     found: list[Imported] = []
     with progress_bar() as progress:
         for file in files:
-            unit = volume_unit or _volume_unit(file)
+            target = _target(folder or data_folder(), file, exchange, symbol, kind, step)
+            unit, size = _units(file, target, volume_unit, contract_size)
             dialect = Dialect(
                 columns=_pairs("--columns", columns),
                 header=not no_header,
                 time_unit=time_unit,
                 volume_unit=unit,
-                contract_size=_contract_size(file, unit, contract_size),
+                contract_size=size,
                 sides=SIDES | {k.lower(): v for k, v in _pairs("--sides", sides).items()},
             )
-            target = _target(folder or data_folder(), file, exchange, symbol, kind, step)
             task = progress.add_task(file.name, total=None)
             try:
                 one = import_file(file, target, dialect, partial(_tell, progress, task))
@@ -151,21 +154,22 @@ def _target(
         raise BadInput(f"{error}; or say --exchange, --symbol and --kind") from None
 
 
-def _volume_unit(file: Path) -> str:
-    try:
-        unit = describe(file).volume_unit
-    except DataError:
-        return "base"
-    if unit is VolumeUnit.CONTRACTS:
-        return "contracts"
-    return "quote" if unit is VolumeUnit.QUOTE_CONTRACTS else "base"
+def _units(file: Path, target: DataFile, unit: str | None, size: str | None) -> tuple[str, Decimal]:
+    """What volume counts, and the contract size: as given, else as the venue is known to count."""
+    known = units_of(replace(target, path=file, parquet=file.suffix == ".parquet"))
+    if unit is None and target.kind is not FileKind.FUNDING:
+        if known is None:
+            raise BadInput(f"what volume of {file.name} counts is not known: say --volume-unit")
+        unit = _IMPORTED_AS[known.unit]
+    if size is not None:
+        return unit or "base", _contract_size(size)
+    if unit == "contracts" and (known is None or known.contract_size is None):
+        raise BadInput(f"{file.name} counts contracts: say --contract-size, in base currency")
+    counts_contracts = known is not None and unit == _IMPORTED_AS[known.unit]
+    return unit or "base", (known.contract_size if known and counts_contracts else None) or ONE
 
 
-def _contract_size(file: Path, unit: str, given: str | None) -> Decimal:
-    if given is None:
-        if unit == "contracts":
-            raise BadInput(f"{file.name} counts contracts: say --contract-size, in base currency")
-        return Decimal(1)
+def _contract_size(given: str) -> Decimal:
     try:
         size = Decimal(given)
     except InvalidOperation:

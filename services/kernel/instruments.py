@@ -129,19 +129,29 @@ class Instrument(Struct, frozen=True, kw_only=True, gc=False):
         return lots * self.lot_size
 
 
-def generic_instrument(symbol: str, tick_size: Decimal, *, inverse: bool = False) -> Instrument:
-    """A contract for a symbol without details: the API fee schedule, linear unless told otherwise.
+def generic_instrument(
+    symbol: str,
+    tick_size: Decimal,
+    *,
+    inverse: bool = False,
+    contract_size: Decimal | None = None,
+) -> Instrument:
+    """A contract for a symbol without details: the API fee schedule, linear by default.
 
     Args:
         symbol: ``BASE_QUOTE``.
         tick_size: Smallest price step, taken from the data's decimals.
-        inverse: One contract is worth one unit of quote, as BitMEX's XBTUSD is.
+        inverse: The contract's face value is in quote, as that of BitMEX's XBTUSD.
+        contract_size: Units of base, of quote in an inverse contract; the lot is one contract.
+            None: one unit of quote, or a linear market that is not counted in contracts.
     """
+    if contract_size is None and inverse:
+        contract_size = ONE
     return Instrument(
         symbol=symbol,
-        contract_size=ONE,
+        contract_size=contract_size or ONE,
         tick_size=tick_size,
-        lot_size=ONE if inverse else GENERIC_LOT,
+        lot_size=contract_size or GENERIC_LOT,
         taker_fee_rate=TAKER_FEE_RATE,
         maker_fee_rate=MAKER_FEE_RATE,
         maintenance_margin_rate=GENERIC_MAINTENANCE_MARGIN_RATE,

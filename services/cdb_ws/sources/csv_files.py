@@ -9,7 +9,7 @@ import gzip
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -28,10 +28,22 @@ COLUMNS: Final[dict[FileKind, tuple[str, ...]]] = {
 SORT_WINDOW_ROWS: Final = 512
 """Rows that stand at most this many rows from their place are put there; further is an error."""
 
+SIGNIFICANT_DIGITS: Final = 12
+"""No venue's price has more; what is behind them was added by binary floating point."""
+
+_FLOAT_NOISE = Context(prec=SIGNIFICANT_DIGITS, traps=[InvalidOperation])
 _EARLIEST_MS, _LATEST_MS = 10**11, 10**14
 _HIGHEST = Decimal("1e15")
 _ZERO = Decimal(0)
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "": None}
+
+PRICE_CELLS: Final[dict[FileKind, tuple[int, ...]]] = {
+    FileKind.TRADES: (1,),
+    FileKind.KLINES: (1, 2, 3, 4),
+    FileKind.BOOK_TICKER: (1, 3),
+    FileKind.FUNDING: (),
+}
+"""Which of a kind's `COLUMNS` are prices."""
 
 Values = tuple[Decimal | Side | None, ...]
 Row = tuple[int, int, Values]
@@ -198,6 +210,17 @@ class CsvRows:
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise unreadable(path, line, error) from error
 
+    def price_texts(self) -> Iterator[str]:
+        """The file's prices as they are written; none of a kind without prices.
+
+        Raises:
+            DataError: The file is damaged, or columns are missing.
+        """
+        places = PRICE_CELLS[self.file.kind]
+        for _, cells in self._cells() if places else ():
+            for place in places if cells else ():
+                yield cells[place]
+
     def digest(self) -> str:
         """What tells the file apart in a tick's id.
 
@@ -273,20 +296,26 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def first_decimals(rows: CsvRows, most: int) -> tuple[Counter[int], int | None]:
-    """How many decimals the prices of a file's first rows have, and the first row's time.
+def price_decimals(rows: CsvRows) -> int | None:
+    """The most decimals that a price of the file has; None where it has no price.
 
-    Trailing zeros do not count: ``61800.20`` has one decimal.
+    All rows count, those that are skipped later too. Trailing zeros do not: ``61800.20`` has one
+    decimal. Nor does float noise: prices are taken at `SIGNIFICANT_DIGITS`, so that
+    ``1.2147000000000001`` has four.
+
+    Raises:
+        DataError: The file is damaged, or columns are missing.
     """
-    found: Counter[int] = Counter()
-    first: int | None = None
-    columns = {FileKind.TRADES: (0,), FileKind.KLINES: (0, 1, 2, 3), FileKind.BOOK_TICKER: (0, 2)}
-    priced = columns.get(rows.file.kind, ())
-    for timestamp, _, values in islice(iter(rows), most):
-        first = timestamp if first is None else first
-        for column in priced:
-            price = values[column]
-            if isinstance(price, Decimal):
-                text = format(price, "f")
-                found[len(text.partition(".")[2].rstrip("0"))] += 1
-    return found, first
+    most: int | None = None
+    for text in rows.price_texts():
+        plain = "e" not in text and "E" not in text
+        if plain and most is not None and len(text.partition(".")[2].rstrip("0")) <= most:
+            continue
+        try:
+            price = _FLOAT_NOISE.create_decimal(text)
+            usable = _ZERO < price < _HIGHEST
+        except InvalidOperation:
+            continue
+        if usable:
+            most = max(most or 0, len(format(price.normalize(), "f").partition(".")[2]))
+    return most

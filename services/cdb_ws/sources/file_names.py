@@ -10,8 +10,6 @@ from msgspec import Struct
 from services.cdb_ws.sources.data_error import DataError
 
 QUOTE_SUFFIXES: Final = ("USDT", "USDC", "USD", "BTC", "ETH")
-INVERSE_VENUES: Final = ("bitmex", "binance-coinm")
-"""Beginnings of the venues whose contracts against USD are settled in base currency."""
 NAME_FORM: Final = (
     "<exchange>_<symbol>_{trades|klines_<step>|bookticker|funding}, then .csv, .csv.gz, .parquet,"
     " or nothing for the folder of a data set"
@@ -33,14 +31,6 @@ class FileKind(StrEnum):
     FUNDING = "funding"
     KLINES = "klines"
     TRADES = "trades"
-
-
-class VolumeUnit(StrEnum):
-    """What a venue counts volume in."""
-
-    BASE = "base"
-    CONTRACTS = "contracts"
-    QUOTE_CONTRACTS = "quote contracts"
 
 
 class DataFile(Struct, frozen=True, kw_only=True, order=False):
@@ -66,20 +56,6 @@ class DataFile(Struct, frozen=True, kw_only=True, order=False):
         if self.kind is FileKind.KLINES:
             return f"{self.exchange}:klines_{self.step}:synthetic"
         return self.exchange
-
-    @property
-    def volume_unit(self) -> VolumeUnit:
-        """MEXC counts contracts of a base size, inverse ones are worth a number of USD each."""
-        if self.parquet:
-            return VolumeUnit.BASE
-        if self.exchange == "mexc-perp":
-            return VolumeUnit.CONTRACTS
-        return VolumeUnit.QUOTE_CONTRACTS if self.is_inverse else VolumeUnit.BASE
-
-    @property
-    def is_inverse(self) -> bool:
-        """Whether the contract's face value is in quote, and its margin and profit in base."""
-        return self.exchange.startswith(INVERSE_VENUES) and self.symbol.endswith("_USD")
 
 
 def split_symbol(name: str) -> str:

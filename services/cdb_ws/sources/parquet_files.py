@@ -6,7 +6,7 @@ Decimals are text. A single Parquet file with such a name is read as well, whate
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,13 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from services.cdb_ws.recording import store
-from services.cdb_ws.sources.csv_files import COLUMNS, CsvRows, digest, unreadable
+from services.cdb_ws.sources.csv_files import (
+    COLUMNS,
+    PRICE_CELLS,
+    CsvRows,
+    digest,
+    unreadable,
+)
 from services.cdb_ws.sources.data_error import DataError
 
 ROWS_AT_ONCE: Final = 20_000
@@ -77,16 +83,20 @@ class ParquetRows(CsvRows):
         listed = "".join(day.sha256 for day in read_data_set(path).values())
         return hashlib.sha256(listed.encode()).hexdigest()
 
+    def price_texts(self) -> Iterator[str]:
+        """The file's prices as they are written, each once in some thousand rows."""
+        kind = self.file.kind
+        prices = [COLUMNS[kind][place] for place in PRICE_CELLS[kind]]
+        for columns in self._batches(prices) if prices else ():
+            for column in columns:
+                yield from filter(None, column.unique().to_pylist())
+
     def _cells(self) -> Iterator[tuple[int, list[str]]]:
         line = 1
-        for path in self._files():
-            try:
-                for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
-                    for cells in self._texts(path, batch):
-                        line += 1
-                        yield line, cells
-            except (OSError, pa.ArrowException) as error:
-                raise unreadable(path, line, error) from error
+        for columns in self._batches(COLUMNS[self.file.kind]):
+            for cells in zip(*(column.to_pylist() for column in columns), strict=True):
+                line += 1
+                yield line, [cell or "" for cell in cells]
 
     def _files(self) -> Iterator[Path]:
         folder = self.file.path
@@ -103,10 +113,24 @@ class ParquetRows(CsvRows):
                 raise DataError(path, None, "its content has changed", "fetch or import it again")
             yield path
 
-    def _texts(self, path: Path, batch: pa.RecordBatch) -> Iterator[list[str]]:
-        names = {name.lower(): name for name in batch.schema.names}
-        wanted = COLUMNS[self.file.kind]
-        missing = [name for name in wanted if name not in names]
+    def _batches(self, wanted: Sequence[str]) -> Iterator[list[pa.Array]]:
+        """The wanted columns of some thousand rows at a time, as text."""
+        line = 1
+        for path in self._files():
+            try:
+                file = pq.ParquetFile(path)
+                names = self._names(path, file.schema_arrow.names)
+                stored = [names[name] for name in wanted]
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=stored):
+                    yield [batch.column(name).cast(pa.string()) for name in stored]
+                    line += batch.num_rows
+            except (OSError, pa.ArrowException) as error:
+                raise unreadable(path, line, error) from error
+
+    def _names(self, path: Path, found: Sequence[str]) -> dict[str, str]:
+        """Our names of the columns to the file's."""
+        names = {name.lower(): name for name in found}
+        missing = [name for name in COLUMNS[self.file.kind] if name not in names]
         if missing:
             raise DataError(
                 path,
@@ -114,6 +138,4 @@ class ParquetRows(CsvRows):
                 f"column(s) {', '.join(missing)} missing, found {','.join(names)[:100]!r}",
                 "name the columns with `claire data import --columns`",
             )
-        columns = [batch.column(names[name]).cast(pa.string()).to_pylist() for name in wanted]
-        for cells in zip(*columns, strict=True):
-            yield [cell or "" for cell in cells]
+        return names

@@ -101,7 +101,9 @@ class Recording:
     def details(self, event: Instruments) -> Instruments:
         """Recorded contract details, as far as their symbols are played: all of these may trade."""
         kept = tuple(
-            self._instead.get(contract.symbol, contract)
+            self._instead[contract.symbol].with_tick(contract.tick_size)
+            if contract.symbol in self._instead
+            else contract
             for contract in event.instruments
             if self._symbols is None or contract.symbol in self._symbols
         )

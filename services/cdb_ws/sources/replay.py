@@ -1,23 +1,22 @@
 """The source ``replay``: recorded files, merged by time, with the clocks between them."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from heapq import merge
 from pathlib import Path
-from typing import Final
 
 from services.cdb_ws import ticks
 from services.cdb_ws.clocks import ClockRule
 from services.cdb_ws.sources import instrument_file
-from services.cdb_ws.sources.csv_files import first_decimals
+from services.cdb_ws.sources.csv_files import price_decimals
 from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.file_names import DataFile, describe
+from services.cdb_ws.sources.instrument_file import FALLBACK_TICK, ContractDetails
 from services.cdb_ws.sources.recorded import Step
 from services.cdb_ws.sources.tick_files import Observation, open_rows, open_tick_file
+from services.cdb_ws.sources.venue_units import VenueUnits, require_units, units_of
 from services.kernel.instruments import Instrument, generic_instrument
-
-SURVEYED_ROWS: Final = 2_000
-"""Rows at the beginning of each file that its tick size is taken from."""
 
 
 class Replay:
@@ -104,19 +103,34 @@ def survey(
         DataError: A file is unusable.
     """
     known = instrument_file.read(instruments) if instruments else {}
-    inverse_symbols = {file.symbol for file in files if file.is_inverse}
-    decimals: dict[str, Counter[int]] = defaultdict(Counter)
+    decimals: dict[str, list[int]] = defaultdict(list)
+    sizes: dict[str, VenueUnits] = {}
     starts: list[int] = []
     for file in files:
-        found, first = first_decimals(open_rows(file), SURVEYED_ROWS)
-        decimals[file.symbol] += found
-        if first is not None:
-            starts.append(first)
-    contracts = tuple(
-        known.get(symbol)
-        or generic_instrument(
-            symbol, instrument_file.tick_size(found), inverse=symbol in inverse_symbols
-        )
+        details = known.get(file.symbol)
+        require_units(file, details.contract if details else None)
+        rows = open_rows(file)
+        starts.append(next(iter(rows))[0])
+        found = price_decimals(rows)
+        decimals[file.symbol] += [] if found is None else [found]
+        units = units_of(file)
+        if units is not None and units.contract_size is not None:
+            sizes[file.symbol] = units
+    return tuple(
+        _contract(symbol, known.get(symbol), sizes.get(symbol), max(found, default=None))
         for symbol, found in sorted(decimals.items())
+    ), min(starts)
+
+
+def _contract(
+    symbol: str, details: ContractDetails | None, units: VenueUnits | None, decimals: int | None
+) -> Instrument:
+    """A symbol's contract, its tick from the prices' decimals unless its details state one."""
+    tick_size = FALLBACK_TICK if decimals is None else Decimal(1).scaleb(-decimals)
+    if details is not None:
+        return details.with_tick(tick_size)
+    if units is None:
+        return generic_instrument(symbol, tick_size)
+    return generic_instrument(
+        symbol, tick_size, inverse=units.inverse, contract_size=units.contract_size
     )
-    return contracts, min(starts)

@@ -1,20 +1,18 @@
 """One recorded file as observations on the common time line, and as market data events."""
 
 from collections.abc import Iterator
-from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
 from services.cdb_ws.sources.csv_files import CsvRows
-from services.cdb_ws.sources.file_names import DataFile, FileKind, VolumeUnit
+from services.cdb_ws.sources.file_names import DataFile, FileKind
 from services.cdb_ws.sources.klines import Bar, points
+from services.cdb_ws.sources.venue_units import VolumeUnit, counted_in
 from services.cdb_ws.ticks import TickMaker
 from services.kernel.events import MarketData, MarketDataKind
 from services.kernel.instruments import Instrument
 
 FUNDING_NOTICE_MS: Final = 1_000
 """A settled rate is told this long before its settlement, which books the last rate it knows."""
-
-_INVERSE_STEP: Final = Decimal("0.00000001")
 
 Observation = tuple[int, int, int, int, tuple[Any, ...]]
 """Timestamp, number of the file, line, point of the line, values: ordered by the first four."""
@@ -60,8 +58,8 @@ class TradeFile:
         self.rows = rows
         self._number = number
         self._maker = maker
-        self._unit = rows.file.volume_unit
-        self._contract_size = contract.contract_size
+        self._contract = contract
+        self._in_contracts = counted_in(rows.file, contract) is not VolumeUnit.BASE
 
     def observations(self) -> Iterator[Observation]:
         """Each row is one trade."""
@@ -72,8 +70,8 @@ class TradeFile:
     def tick(self, observation: Observation) -> MarketData:
         """The trade, its volume in units of base."""
         timestamp, _, line, point, (price, volume, side) = observation
-        if self._unit is not VolumeUnit.BASE:
-            volume = self._in_base(volume, price)
+        if self._in_contracts:
+            volume = self._contract.volume_in_base(volume, price)
         maker = self._maker
         return maker.make(
             event_id=maker.make_id(line, point),
@@ -83,12 +81,6 @@ class TradeFile:
             volume=volume,
             side=side,
         )
-
-    def _in_base(self, contracts: Decimal, price: Decimal) -> Decimal:
-        amount = contracts * self._contract_size
-        if self._unit is VolumeUnit.CONTRACTS:
-            return amount
-        return (amount / price).quantize(_INVERSE_STEP, rounding=ROUND_DOWN)
 
 
 class KlineFile(TradeFile):
@@ -121,8 +113,9 @@ class QuoteFile(TradeFile):
     def tick(self, observation: Observation) -> MarketData:
         """The quote, its sizes in units of base."""
         timestamp, _, line, point, (bid, bid_size, ask, ask_size) = observation
-        if self._unit is not VolumeUnit.BASE:
-            bid_size, ask_size = self._in_base(bid_size, bid), self._in_base(ask_size, ask)
+        if self._in_contracts:
+            in_base = self._contract.volume_in_base
+            bid_size, ask_size = in_base(bid_size, bid), in_base(ask_size, ask)
         maker = self._maker
         return maker.make(
             event_id=maker.make_id(line, point),

@@ -28,7 +28,7 @@ def test_a_replay_without_files_names_the_variable(ws: WsOnBus) -> None:
 
 
 def test_wrong_columns_are_told_with_file_and_line(ws: WsOnBus, tmp_path: Path) -> None:
-    path = tmp_path / "x_BTCUSDT_trades.csv"
+    path = tmp_path / "x-spot_BTCUSDT_trades.csv"
     path.write_text(f"time,price,qty\n{T},1,1\n")
     told = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(path)))
     assert f"{path} line 1: column(s) ts_ms, side missing" in told
@@ -36,7 +36,7 @@ def test_wrong_columns_are_told_with_file_and_line(ws: WsOnBus, tmp_path: Path) 
 
 def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_path: Path) -> None:
     # Given a file that is in order for 3000 rows
-    path = tmp_path / "x_BTCUSDT_trades.csv"
+    path = tmp_path / "x-spot_BTCUSDT_trades.csv"
     rows = [f"{T + number},1.5,1,buy" for number in range(3000)]
     path.write_text("\n".join((HEADER, *rows, f"{T},1.5,1,buy", "")))
     # When it is replayed

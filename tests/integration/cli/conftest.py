@@ -30,7 +30,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
 
 def market_file(folder: Path) -> Path:
     """Two hours of minute bars: calm, then up by 3 %, calm, then down by 3 %, calm."""
-    path = folder / "test_BTCUSDT_klines_1m.csv"
+    path = folder / "test-spot_BTCUSDT_klines_1m.csv"
     price = 10_000.0
     lines = ["ts_ms,open,high,low,close,volume"]
     for minute in range(120):

@@ -222,10 +222,10 @@ def test_live_trading_is_refused_with_the_reason(
 
 
 def test_a_broken_data_file_is_told_with_file_and_line(claire: Claire) -> None:
-    path = claire.folder / "test_BTCUSDT_trades.csv"
+    path = claire.folder / "test-spot_BTCUSDT_trades.csv"
     path.write_text("ts_ms,price\n1735689600000,5\n", encoding="ascii")
 
     done = claire.run("run-paper", "--data", str(path))
 
     assert done.returncode == 1
-    assert "test_BTCUSDT_trades.csv line 1: column(s) qty, side missing" in done.stderr
+    assert "test-spot_BTCUSDT_trades.csv line 1: column(s) qty, side missing" in done.stderr

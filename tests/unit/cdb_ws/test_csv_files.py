@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cdb_ws.sources.csv_files import SORT_WINDOW_ROWS, CsvRows, first_decimals
+from services.cdb_ws.sources.csv_files import SORT_WINDOW_ROWS, CsvRows, price_decimals
 from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.file_names import describe
-from services.cdb_ws.sources.instrument_file import tick_size
 
 pytestmark = pytest.mark.unit
 T = 1_700_000_000_000
@@ -122,13 +121,47 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         list(CsvRows(describe(tmp_path / "x_BTCUSDT_trades.csv")))
 
 
-def test_the_tick_size_comes_from_the_decimals_of_the_prices(tmp_path: Path) -> None:
-    rows = trades(tmp_path, *(f"{T},6180{n}.{n}0,1,buy" for n in range(10)))
-    decimals, first = first_decimals(rows, 100)
-    assert (tick_size(decimals), first) == (Decimal("0.1"), T)
-
-
-def test_a_few_prices_with_float_noise_do_not_make_the_tick(tmp_path: Path) -> None:
-    prices = ["1.1893"] * 97 + ["1.1899999999999999"] * 3
+@pytest.mark.parametrize(
+    ("prices", "decimals"),
+    [
+        (["61801.10", "61802.20"], 1),
+        (["61800", "61810"], 0),
+        (["1.50000000"] * 3, 1),
+        (["1.1893"] * 97 + ["1.1899999999999999", "1.2147000000000001", "1.2046000000000001"], 4),
+        (["0.5"] * 3 + ["1.25e-7", "0.25"], 9),
+        (["2.5E-6"], 7),
+        (["0.25", "nan", "-0.001", "0.000", "1e999", "abc", "", "1.125"], 3),
+        (["nan"], None),
+    ],
+)  # fmt: skip
+def test_the_decimals_of_a_files_prices(
+    tmp_path: Path, prices: list[str], decimals: int | None
+) -> None:
     rows = trades(tmp_path, *(f"{T},{price},1,buy" for price in prices))
-    assert tick_size(first_decimals(rows, 200)[0]) == Decimal("0.0001")
+    assert price_decimals(rows) == decimals
+
+
+def test_one_price_among_many_has_the_decimals(tmp_path: Path) -> None:
+    prices = ["10.5"] * 9_999
+    for place in (0, 5_000, 9_999):
+        listed = [*prices[:place], "0.123456", *prices[place:]]
+        rows = trades(tmp_path, *(f"{T},{price},1,buy" for price in listed))
+        assert price_decimals(rows) == 6
+
+
+def test_each_price_of_a_bar_and_of_a_quote_counts_and_no_volume(tmp_path: Path) -> None:
+    for place in range(4):
+        cells = ["1", "1", "1", "1", "1.23456"]
+        cells[place] = "1.01"
+        header = "ts_ms,open,high,low,close,volume"
+        rows = rows_of(tmp_path / "x_A_klines_1m.csv", header, ",".join([str(T), *cells]))
+        assert price_decimals(rows) == 2
+    header = "ts_ms,bid,bid_qty,ask,ask_qty"
+    for cells_text in ("1.01,1.2345,2,1.2345", "1,1.2345,1.01,1.2345"):
+        rows = rows_of(tmp_path / "x_A_bookticker.csv", header, f"{T},{cells_text}")
+        assert price_decimals(rows) == 2
+    assert price_decimals(rows_of(tmp_path / "x_A_funding.csv", "ts_ms,rate", f"{T},0.01")) is None
+
+
+def test_rows_that_are_too_short_have_no_price(tmp_path: Path) -> None:
+    assert price_decimals(trades(tmp_path, f"{T}", f"{T},1.5,1,buy")) == 1

@@ -5,49 +5,28 @@ from pathlib import Path
 import pytest
 
 from services.cdb_ws.sources.data_error import DataError
-from services.cdb_ws.sources.file_names import FileKind, VolumeUnit, describe, split_symbol
+from services.cdb_ws.sources.file_names import FileKind, describe, split_symbol
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(
-    ("name", "exchange", "symbol", "kind", "step_ms", "unit"),
+    ("name", "exchange", "symbol", "kind", "step_ms"),
     [
-        ("a-b_BTCUSDT_trades.csv.gz", "a-b", "BTC_USDT", "trades", 0, "base"),
-        ("a_XRPETH_klines_1m.csv.gz", "a", "XRP_ETH", "klines", 60_000, "base"),
-        (
-            "mexc-perp_A_USDT_klines_1m_real.csv",
-            "mexc-perp",
-            "A_USDT",
-            "klines",
-            60_000,
-            "contracts",
-        ),
-        ("bitmex-1_XBTUSD_trades.csv", "bitmex-1", "XBT_USD", "trades", 0, "quote contracts"),
-        ("a_ETHUSDT_bookticker.csv", "a", "ETH_USDT", "bookticker", 0, "base"),
-        ("a_BTCUSD_funding.csv.gz", "a", "BTC_USD", "funding", 0, "base"),
-        ("venue_ABC_klines_4h.csv", "venue", "ABC", "klines", 14_400_000, "base"),
+        ("a-b_BTCUSDT_trades.csv.gz", "a-b", "BTC_USDT", "trades", 0),
+        ("a_XRPETH_klines_1m.csv.gz", "a", "XRP_ETH", "klines", 60_000),
+        ("mexc-perp_A_USDT_klines_1m_real.csv", "mexc-perp", "A_USDT", "klines", 60_000),
+        ("a_ETHUSDT_bookticker.csv", "a", "ETH_USDT", "bookticker", 0),
+        ("a_BTCUSD_funding.csv.gz", "a", "BTC_USD", "funding", 0),
+        ("venue_ABC_klines_4h.csv", "venue", "ABC", "klines", 14_400_000),
     ],
 )
-def test_a_name_tells_venue_symbol_kind_and_unit(
-    name: str, exchange: str, symbol: str, kind: str, step_ms: int, unit: str
+def test_a_name_tells_venue_symbol_and_kind(
+    name: str, exchange: str, symbol: str, kind: str, step_ms: int
 ) -> None:
     file = describe(Path("/data") / name)
     assert (file.exchange, file.symbol, file.kind) == (exchange, symbol, FileKind(kind))
-    assert (file.step_ms, file.volume_unit) == (step_ms, VolumeUnit(unit))
-
-
-@pytest.mark.parametrize(
-    ("name", "inverse"),
-    [
-        ("bitmex-202003_XBTUSD_klines_1m.csv.gz", True),
-        ("binance-coinm_BTCUSD_funding.csv.gz", True),
-        ("bitmex_XBTUSDT_trades.csv", False),
-        ("kraken_BTCUSD_trades.csv", False),
-    ],
-)
-def test_a_name_tells_which_contracts_are_inverse(name: str, inverse: bool) -> None:
-    assert describe(Path("/data") / name).is_inverse is inverse
+    assert file.step_ms == step_ms
 
 
 def test_ticks_made_from_bars_are_labelled_synthetic() -> None:

@@ -1,14 +1,17 @@
 """The verbs of `claire data`: what they say, and with which exit code."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from services.cdb_ws.recording import spool, store
+from services.cdb_ws.sources.markets import open_market
 from services.cli.data import data
 from services.cli.record import record as record_command
+from services.kernel.events import MarketData
 from tests.unit.cdb_ws.recording.events import NOON, clock, details, trade
 from tests.unit.cdb_ws.recording.recordings import record, recorder
 
@@ -34,7 +37,7 @@ def last_line(done: Result) -> dict[str, object]:
     return found
 
 
-def source(folder: Path, name: str = "x_BTCUSDT_trades.csv", text: str = TRADES) -> Path:
+def source(folder: Path, name: str = "x-spot_BTCUSDT_trades.csv", text: str = TRADES) -> Path:
     path = folder / name
     path.write_text(text)
     return path
@@ -43,7 +46,7 @@ def source(folder: Path, name: str = "x_BTCUSDT_trades.csv", text: str = TRADES)
 def test_what_is_imported_is_listed(tmp_path: Path, home: Path) -> None:
     done = claire("import", source(tmp_path), "--json")
     assert done.exit_code == 0, done.output
-    folder = home / "data" / "x_BTC_USDT_trades"
+    folder = home / "data" / "x-spot_BTC_USDT_trades"
     assert last_line(done) == {
         "imported": [
             {"data_set": str(folder), "accepted": 2, "skipped": {}, "days": 1, "known": 0},
@@ -52,7 +55,7 @@ def test_what_is_imported_is_listed(tmp_path: Path, home: Path) -> None:
 
     listed = claire("ls", "--json")
     assert last_line(listed)["data"][0]["rows"] == 2  # type: ignore[index]
-    assert "x_BTC_USDT_trades" in claire("ls").output
+    assert "x-spot_BTC_USDT_trades" in claire("ls").output
 
 
 def test_nothing_there_is_said_with_what_to_do(home: Path) -> None:
@@ -68,8 +71,32 @@ def test_a_name_that_tells_nothing_needs_options(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "--exchange, --symbol and --kind" in done.output
 
-    given = ("--exchange", "x", "--symbol", "btc/usdt", "--kind", "trades")
+    given = ("--exchange", "x-spot", "--symbol", "btc/usdt", "--kind", "trades")
     assert claire("import", path, *given).exit_code == 0
+
+
+def test_an_unknown_venue_needs_its_unit(tmp_path: Path) -> None:
+    path = source(tmp_path, "okx-swap_BTCUSDT_trades.csv")
+    done = claire("import", path)
+    assert done.exit_code == 2
+    assert "is not known: say --volume-unit" in done.output
+    assert claire("import", path, "--volume-unit", "base").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "volume"),
+    [((), 4 * 100), (("--contract-size", "10"), 4 * 10), (("--volume-unit", "quote"), 4 * 100)],
+)
+def test_a_known_contract_needs_nothing(
+    tmp_path: Path, home: Path, options: tuple[str, ...], volume: int
+) -> None:
+    text = f"ts_ms,price,qty,side\n{NOON},20000,4,buy\n"
+    path = source(tmp_path, "binance-coinm_BTCUSD_trades.csv", text)
+    assert claire("import", path, *options).exit_code == 0
+    replay = open_market([home / "data" / "binance-coinm_BTC_USD_trades"], "run")
+    (tick,) = [event for _, event in replay.steps(0) if isinstance(event, MarketData)]
+    assert tick.volume == Decimal(volume) / 20_000
+    assert replay.contracts[0].contract_size == 100
 
 
 def test_contracts_need_their_size(tmp_path: Path) -> None:

@@ -132,6 +132,17 @@ def test_quotes_and_bars_become_base_currency_by_their_own_prices(tmp_path: Path
     assert sum(tick.volume or 0 for tick in made) == 20
 
 
+def test_the_tick_size_of_a_data_set_comes_from_all_of_its_rows(tmp_path: Path) -> None:
+    rows = "".join(f"{T + n * DAY_MS},10.50,1,buy\n" for n in range(3))
+    _, made = imported(
+        tmp_path, "d.csv", f"ts_ms,price,qty,side\n{rows}{T + 3 * DAY_MS},0.125,1,\n"
+    )
+    assert len(made) == 4
+    assert [c.tick_size for c in open_market([tmp_path / "data"], "run").contracts] == [
+        Decimal("0.001"),
+    ]  # fmt: skip
+
+
 def test_parquet_of_other_types_is_read(tmp_path: Path) -> None:
     table = pa.table(
         {
@@ -302,7 +313,7 @@ def test_a_refusal_is_told(tmp_path: Path) -> None:
 
 def test_csv_and_data_sets_are_one_market(tmp_path: Path) -> None:
     imported(tmp_path, "a.csv", f"ts_ms,price,qty,side\n{T + 5},1.5,2,buy\n")
-    other = tmp_path / "x_ETHUSDT_trades.csv.gz"
+    other = tmp_path / "x-spot_ETHUSDT_trades.csv.gz"
     other.write_bytes(gzip.compress(f"ts_ms,price,qty,side\n{T},7,2,buy\n".encode()))
 
     assert [tick.symbol for tick in ticks(other, tmp_path / "data")] == ["ETH_USDT", BTC]
