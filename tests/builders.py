@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from services.kernel import topics
+from services.kernel.costs import Costs
 from services.kernel.events import (
     Condition,
     ConditionName,
@@ -108,6 +109,7 @@ def opening_position(
     stop: Number | None = None,
     leverage: Number = 3,
     inverse: bool = False,
+    costs: Costs = Costs(),  # noqa: B008  frozen
 ) -> OpeningPosition:
     return OpeningPosition(
         symbol=symbol,
@@ -117,6 +119,7 @@ def opening_position(
         stop_loss_price=optional(stop),
         leverage=decimal(leverage),
         inverse=inverse,
+        costs=costs,
     )
 
 
@@ -293,6 +296,8 @@ def result(
     slippage_bps: Number | None = 0,
     leverage: Number = 3,
     reason: str | None = None,
+    origin: Origin = Origin.SIGNAL,
+    fill: dict[str, Number] | None = None,
 ) -> OrderResult:
     """What execution tells of an order; filled in whole unless ``price`` is None."""
     filled = Decimal(0) if price is None else decimal(quantity)
@@ -300,7 +305,7 @@ def result(
         **envelope(topics.EXECUTION, at),
         order_id=order_id or f"order-{next(_numbers)}",
         signal_id=None,
-        origin=Origin.SIGNAL,
+        origin=origin,
         status=status,
         symbol=symbol,
         side=side,
@@ -315,7 +320,7 @@ def result(
         leverage=decimal(leverage),
         reason=reason,
         latency_ms=None if price is None else 50,
-        fill={},
+        fill={name: decimal(value) for name, value in (fill or {}).items()},
     )
 
 

@@ -144,6 +144,7 @@ CREATE TABLE funding_payments (
 );
 COMMENT ON COLUMN funding_payments.seq IS 'The clock that settled it.';
 COMMENT ON COLUMN funding_payments.amount IS 'What the account received; negative: paid.';
+CREATE INDEX funding_payments_seq ON public.funding_payments USING btree (seq);
 GRANT INSERT, SELECT ON funding_payments TO cdb_db_writer;
 GRANT SELECT ON funding_payments TO cdb_execution;
 GRANT SELECT ON funding_payments TO cdb_paper_runner;
@@ -419,11 +420,18 @@ CREATE TABLE trades (
     entry_price numeric NOT NULL,
     exit_price numeric NOT NULL,
     profit_loss numeric NOT NULL,
-    fees numeric NOT NULL,
     slippage_bps numeric,
     opened_at timestamp with time zone NOT NULL,
     closed_at timestamp with time zone NOT NULL,
     correlation_id text,
+    gross_profit numeric NOT NULL,
+    fees_open numeric NOT NULL,
+    fees_close numeric NOT NULL,
+    funding numeric NOT NULL,
+    slippage_cost numeric NOT NULL,
+    spread_cost numeric NOT NULL,
+    impact_cost numeric NOT NULL,
+    exit_reason text NOT NULL,
     CONSTRAINT trades_pkey PRIMARY KEY (trade_id),
     CONSTRAINT trades_seq_key UNIQUE (seq),
     CONSTRAINT trades_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(order_id),
@@ -432,7 +440,14 @@ CREATE TABLE trades (
 );
 COMMENT ON COLUMN trades.side IS 'Side of the position that was closed: BUY is a long.';
 COMMENT ON COLUMN trades.entry_price IS 'Average entry price of the part closed.';
-COMMENT ON COLUMN trades.profit_loss IS 'Gross, in quote currency; fees are those of the exit.';
+COMMENT ON COLUMN trades.profit_loss IS 'Net, in quote currency: gross_profit - fees_open - fees_close + funding.';
+COMMENT ON COLUMN trades.gross_profit IS 'From the prices of the fills, before fees and funding.';
+COMMENT ON COLUMN trades.fees_open IS 'The closed part''s share of the fees of opening.';
+COMMENT ON COLUMN trades.funding IS 'The closed part''s share of what was received; negative: paid.';
+COMMENT ON COLUMN trades.slippage_cost IS 'Contained in gross_profit: both fills against the prices decided at; negative is better.';
+COMMENT ON COLUMN trades.spread_cost IS 'The part of slippage_cost that is half-spreads.';
+COMMENT ON COLUMN trades.impact_cost IS 'The part of slippage_cost beyond the touch.';
+COMMENT ON COLUMN trades.exit_reason IS 'Origin of the closing order; opposite_entry: an entry of the other side closed it.';
 CREATE INDEX trades_closed_at ON public.trades USING btree (closed_at);
 CREATE INDEX trades_order_id ON public.trades USING btree (order_id);
 GRANT SELECT ON trades TO cdb_db_writer;

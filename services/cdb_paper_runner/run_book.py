@@ -117,4 +117,5 @@ def _opening(symbol: str, position: Position, market: Market) -> OpeningPosition
         funding_rate=market.funding_rate,
         funding_time=market.funding_time,
         funding_settled_at=market.settled_at,
+        costs=position.costs,
     )

@@ -6,9 +6,10 @@ the price of the event that books it: profit and fee at the fill's, funding at t
 
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from services.kernel import perpetuals
+from services.kernel.costs import Costs
 from services.kernel.events import MarketData, Side
 from services.kernel.instruments import (
     GENERIC_MAINTENANCE_MARGIN_RATE,
@@ -35,6 +36,7 @@ class Position(Struct, kw_only=True):
         inverse: The kind of contract.
         booked: What this position has brought to cash so far, in quote: parts closed, less fees,
             funding included.
+        costs: What opening and holding its open part has cost.
         maintenance_rate: Maintenance margin of its tier, as a fraction of ``cost``.
         liquidation_fee_rate: Fraction of the notional.
         liquidation_price: Mark price at which an isolated position is liquidated.
@@ -51,6 +53,7 @@ class Position(Struct, kw_only=True):
     opened_at: int
     inverse: bool = False
     booked: Decimal = ZERO
+    costs: Costs = field(default_factory=Costs)
     maintenance_rate: Decimal = ZERO
     liquidation_fee_rate: Decimal = ZERO
     liquidation_price: Decimal | None = None
@@ -217,10 +220,23 @@ class Market(Prices, kw_only=True):
 
 
 class ClosedTrade(Struct, frozen=True, kw_only=True, gc=False):
-    """The closed part of one fill: the row of table ``trades``.
+    """The closed part of one fill: the row of table ``trades``; money in quote.
 
-    ``profit_loss`` is gross, in quote; over ``exit_price`` it is what an inverse contract pays in
-    coins. ``fees`` is the closing fill's fee on the closed part.
+    Attributes:
+        side: Of the position: BUY is a long one.
+        entry_price: Average of the part that was closed.
+        gross_profit: From the prices of the fills, before fees and funding; over ``exit_price`` it
+            is what an inverse contract pays in coins.
+        fees_open: The closed part's share of the fees that opened the position.
+        fees_close: The fee of the closing fill on the closed part.
+        funding: The closed part's share of what was received; negative where more was paid.
+        slippage_cost: Of opening and closing, contained in ``gross_profit``: how much worse the
+            fills were than the prices that their orders were decided at; negative is better.
+        spread_cost, impact_cost: The parts of ``slippage_cost`` that are half-spreads, and what
+            lies beyond the touch.
+        exit_reason: The origin of the closing order; ``opposite_entry`` where an entry of the
+            other side closed it.
+        slippage_bps: Of the closing fill.
     """
 
     order_id: str
@@ -229,11 +245,22 @@ class ClosedTrade(Struct, frozen=True, kw_only=True, gc=False):
     quantity: Decimal
     entry_price: Decimal
     exit_price: Decimal
-    profit_loss: Decimal
-    fees: Decimal
+    gross_profit: Decimal
+    fees_open: Decimal
+    fees_close: Decimal
+    funding: Decimal
+    slippage_cost: Decimal
+    spread_cost: Decimal
+    impact_cost: Decimal
+    exit_reason: str
     slippage_bps: Decimal | None
     opened_at: int
     closed_at: int
+
+    @property
+    def profit_loss(self) -> Decimal:
+        """Net of the fees of opening and closing, and of funding."""
+        return self.gross_profit - self.fees_open - self.fees_close + self.funding
 
 
 class FundingPayment(Struct, frozen=True, kw_only=True, gc=False):

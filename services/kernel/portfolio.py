@@ -32,7 +32,7 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
 )
-from services.kernel.ledger import book_fill, cost_of
+from services.kernel.ledger import book_fill, book_funding, cost_of
 from services.kernel.rounding import rounded
 from services.kernel.settings import MarginMode, TradingSettings
 
@@ -212,6 +212,7 @@ class Portfolio:
                 leverage=opening.leverage,
                 opened_at=event.timestamp,
                 inverse=opening.inverse,
+                costs=opening.costs,
             )
             position.protect(None)
             self._guard(position)
@@ -307,7 +308,7 @@ class Portfolio:
                 self._mark(symbol, position, value)
 
     def _settle_funding(self, now: int) -> tuple[Effect, ...]:
-        payments: list[Effect] = []
+        payments: list[FundingPayment] = []
         for symbol, market in self.state.markets.items():
             while (due := market.funding_time) is not None and due <= now:
                 rate = market.settle(due)
@@ -315,20 +316,16 @@ class Portfolio:
                 if position is None or rate is None:
                     continue
                 value = position.notional * position.side.sign
-                amount = perpetuals.funding_payment(value, rate)
-                self.state.funding += amount
-                self.state.books[symbol].funding += amount
-                position.booked += amount
-                payments.append(
-                    FundingPayment(
-                        symbol=symbol,
-                        settlement_time=due,
-                        quantity=position.quantity,
-                        mark_price=position.mark_price,
-                        rate=rate,
-                        amount=amount,
-                    )
+                payment = FundingPayment(
+                    symbol=symbol,
+                    settlement_time=due,
+                    quantity=position.quantity,
+                    mark_price=position.mark_price,
+                    rate=rate,
+                    amount=perpetuals.funding_payment(value, rate),
                 )
+                book_funding(self.state, payment)
+                payments.append(payment)
         if payments:
             self._revalue(*(payment.symbol for payment in payments))
         return tuple(payments)

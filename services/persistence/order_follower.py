@@ -104,8 +104,10 @@ class OrderFollower:
             subscription.close()
 
     def _subscribe(self) -> Subscription:
-        if self._bus.heads().trimmed > self.committed_seq + 1:
+        while self._bus.heads().trimmed > self.committed_seq + 1:
             events, upto = self._store.recorded(self.committed_seq)
+            if upto == self.committed_seq:
+                break
             self._write(events, upto)
         return Subscription(self._bus, TOPICS, self.committed_seq, gather_s=GATHER_S)
 
@@ -143,8 +145,8 @@ class OrderFollower:
     def _commit(self, events: Sequence[AnyEvent], upto: int, *, keep: bool = True) -> None:
         self._projector.restore(self._state)
         rows = OrderRows()
-        for event in events:
-            self._projector.apply(event, rows)
+        payments = self._store.funding_payments(self.committed_seq, upto)
+        self._projector.fold(events, payments, rows)
         state = self._projector.snapshot()
         self._store.commit(
             rows if keep else OrderRows(), before=self.committed_seq, after=upto, state=state

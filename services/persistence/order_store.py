@@ -8,7 +8,8 @@ from psycopg import sql
 
 from services.kernel import codec, topics
 from services.kernel.events import AnyEvent
-from services.persistence.orders import ORDERS, TOPICS, TRADES, OrderRows
+from services.kernel.portfolio import FundingPayment
+from services.persistence.orders import ORDERS, TOPICS, TRADES, OrderRows, RecordedPayment
 from services.persistence.record_store import CursorMovedError, SecondWriterError
 from services.runtime.database import (
     Connection,
@@ -20,6 +21,8 @@ from services.runtime.database import (
 from services.runtime.migrations import require_current
 
 WRITER_LOCK: Final = 0x636462657865  # "cdbexe"
+PAGE: Final = 5_000
+"""Events that are read from the record at a time."""
 
 _NEW_ORDER_COLUMNS: Final = (*ORDERS, "status", "submitted_at", "updated_at", "updated_seq")
 _RESULT: Final = """
@@ -56,6 +59,12 @@ def _insert(table: str, columns: Sequence[str]) -> sql.Composed:
 
 _NEW_ORDER: Final = _insert("orders", _NEW_ORDER_COLUMNS)
 _NEW_TRADE: Final = _insert("trades", TRADES)
+
+_PAYMENTS: Final = """
+    SELECT seq, symbol, (extract(epoch FROM settlement_time) * 1000)::bigint, quantity, mark_price,
+        funding_rate, amount
+    FROM funding_payments WHERE seq > %s AND seq <= %s ORDER BY seq, symbol, settlement_time
+"""
 
 
 class OrderStore:
@@ -130,27 +139,58 @@ class OrderStore:
             row = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
         return int(row[0] or 0) if row else 0
 
+    def funding_payments(self, after: int, upto: int) -> list[RecordedPayment]:
+        """The settlements of a part of the record, by seq.
+
+        Args:
+            after: Seq before the part.
+            upto: Its last seq; the record has come as far.
+
+        Raises:
+            DatabaseAwayError: The server is away.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            rows = connection.execute(_PAYMENTS, (after, upto)).fetchall()
+        return [
+            RecordedPayment(
+                seq,
+                FundingPayment(
+                    symbol=symbol,
+                    settlement_time=settled_ms,
+                    quantity=quantity,
+                    mark_price=mark_price,
+                    rate=rate,
+                    amount=amount,
+                ),
+            )
+            for seq, symbol, settled_ms, quantity, mark_price, rate, amount in rows
+        ]
+
     def recorded(self, after: int) -> tuple[list[AnyEvent], int]:
-        """Events after a seq from the record, for when the journal no longer has them.
+        """The next page of events from the record, for when the journal no longer has them.
+
+        Args:
+            after: Seq before the page.
 
         Returns:
-            They, and the seq up to which the record is complete.
+            The events, and the seq up to which they are complete; ``after`` at the record's end.
         """
         complete = self.record_seq()
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
             rows = connection.execute(
-                "SELECT body::text FROM events WHERE topic = ANY(%s) AND seq > %s AND seq <= %s"
-                " ORDER BY seq",
-                (sorted(TOPICS), after, complete),
+                "SELECT seq, body::text FROM events"
+                " WHERE topic = ANY(%s) AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s",
+                (sorted(TOPICS), after, complete, PAGE),
             ).fetchall()
         events: list[AnyEvent] = []
-        for (body,) in rows:
+        for _, body in rows:
             try:
                 events.append(codec.decode(body.encode()))
             except msgspec.DecodeError:
                 continue  # the journal's readers pass over it too
-        return events, max(after, complete)
+        return events, rows[-1][0] if len(rows) == PAGE else max(after, complete)
 
     def _open_connection(self) -> Connection:
         if self._connection is None or self._connection.closed:

@@ -1,8 +1,10 @@
 """Orders and trades as rows: what each order became, and what each closing fill earned."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from heapq import merge
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,7 +17,8 @@ from services.kernel.events import (
     OrderStatus,
     RunStarted,
 )
-from services.kernel.portfolio import ClosedTrade, Portfolio, PortfolioState
+from services.kernel.ledger import book_funding
+from services.kernel.portfolio import ClosedTrade, FundingPayment, Portfolio, PortfolioState
 from services.kernel.risk.reasons import Reason
 from services.persistence.tables import Row, clean, time_of, value_of
 
@@ -32,9 +35,17 @@ ORDERS: Final = (
 )
 TRADES: Final = (
     *("trade_id", "order_id", "seq", "run_id", "symbol", "side", "quantity", "entry_price"),
-    *("exit_price", "profit_loss", "fees", "slippage_bps", "opened_at", "closed_at"),
-    "correlation_id",
+    *("exit_price", "profit_loss", "slippage_bps", "opened_at", "closed_at", "correlation_id"),
+    *("gross_profit", "fees_open", "fees_close", "funding", "slippage_cost", "spread_cost"),
+    *("impact_cost", "exit_reason"),
 )
+
+
+class RecordedPayment(NamedTuple):
+    """A funding payment, and the seq of the clock that settled it."""
+
+    seq: int
+    payment: FundingPayment
 
 
 @dataclass(slots=True)
@@ -56,10 +67,10 @@ class OrderRows:
 
 
 class OrderProjector:
-    """Folds orders and their results into rows. A pure function of the events of ``TOPICS``.
+    """Folds orders, their results and funding payments into rows, in the total order.
 
-    Entry prices come from the portfolio's fold. It is fed no prices here: what a closed trade
-    earned depends on fills alone.
+    Entry prices and costs come from the portfolio's fold. It is fed no prices here: what a closed
+    trade earned depends on its fills, and on the payments that the record has.
     """
 
     def __init__(self) -> None:
@@ -73,6 +84,27 @@ class OrderProjector:
             self._on_order(event, rows)
         elif type(event) is OrderResult:
             self._on_result(event, rows)
+
+    def fold(
+        self, events: Iterable[AnyEvent], payments: Iterable[RecordedPayment], rows: OrderRows
+    ) -> None:
+        """Fold events and payments in, each at its place in the total order.
+
+        Args:
+            events: Of ``TOPICS``, by seq.
+            payments: Of the same part of the record, by seq.
+            rows: What they make is added here.
+        """
+        for item in merge(events, payments, key=lambda item: item.seq):
+            if isinstance(item, RecordedPayment):
+                self.fund(item.payment)
+            else:
+                self.apply(item, rows)
+
+    def fund(self, payment: FundingPayment) -> None:
+        """Book a settlement, at the place of its clock among the events."""
+        if payment.symbol in self._portfolio.state.positions:
+            book_funding(self._portfolio.state, payment)
 
     def snapshot(self) -> bytes:
         """The fold's whole state."""
@@ -139,9 +171,16 @@ def _trade(event: OrderResult, trade: ClosedTrade) -> Row:
         trade.entry_price,
         trade.exit_price,
         trade.profit_loss,
-        trade.fees,
         trade.slippage_bps,
         time_of(trade.opened_at),
         time_of(trade.closed_at),
         value_of("correlation_id", event.correlation_id),
+        trade.gross_profit,
+        trade.fees_open,
+        trade.fees_close,
+        trade.funding,
+        trade.slippage_cost,
+        trade.spread_cost,
+        trade.impact_cost,
+        trade.exit_reason,
     )

@@ -77,8 +77,8 @@ class Projector:
         """Fold in an event that makes no rows, and comes thousands of times a second."""
         self.portfolio.apply(event)
 
-    def apply(self, event: AnyEvent, rows: Projections) -> None:
-        """Fold one event in and add the rows it makes."""
+    def apply(self, event: AnyEvent, rows: Projections) -> tuple[Effect, ...]:
+        """Fold one event in and add the rows it makes; returns what it did to the account."""
         effects = self.portfolio.apply(event)
         if isinstance(event, Clock):
             self._on_clock(event)
@@ -95,6 +95,7 @@ class Projector:
             if isinstance(event, PortfolioSnapshot):
                 self._on_snapshot(event, rows)
         self._book(event, effects, rows)
+        return effects
 
     def snapshot(self) -> bytes:
         """The fold's whole state."""

@@ -9,6 +9,7 @@ from psycopg import IsolationLevel, sql
 
 from services.kernel import codec
 from services.kernel.events import AnyEvent, MarketData
+from services.kernel.portfolio import FundingPayment
 from services.persistence import order_store, record_store
 from services.persistence.order_store import write_order_rows
 from services.persistence.orders import TOPICS as ORDER_TOPICS
@@ -126,9 +127,12 @@ def _fill(
         if type(event) is MarketData:
             projector.apply_tick(event)
         else:
-            projector.apply(event, projections)
+            effects = projector.apply(event, projections)
             if event.TOPIC in ORDER_TOPICS and event.seq <= orders_upto:
                 orders.apply(event, order_rows)
+            for effect in effects:
+                if isinstance(effect, FundingPayment):
+                    orders.fund(effect)
         waiting += 1
         if waiting >= FLUSH_EVERY:
             write_projections(connection, projections)

@@ -6,10 +6,7 @@ from decimal import Decimal
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from services.kernel.codec import decode
-from services.kernel.events import OrderResult
 from services.research.explanation.figures import number
-from services.research.opening_fees import OpeningFees
 from services.runtime.database import Connection
 
 ZERO: Final = Decimal(0)
@@ -20,8 +17,12 @@ class TradeFigures:
     """Closed trades of one symbol, or of all. Money in quote currency.
 
     Attributes:
-        profit: After the fees of opening and closing; funding is the account's.
+        profit: Net of the fees of opening and closing, and of funding.
+        gross: From the prices of the fills, before fees and funding.
         fees: Of opening and closing.
+        funding: Received; negative where more was paid.
+        slippage: How much worse the fills were than the prices decided at; contained in ``gross``.
+        spread, impact: The parts of ``slippage`` that are half-spreads, and beyond the touch.
         wins: Trades that earned more than nothing.
         profit_factor: What the winners earned over what the others lost; None without losers.
         expectancy: Average profit of a trade.
@@ -32,7 +33,12 @@ class TradeFigures:
     trades: int
     wins: int
     profit: Decimal
+    gross: Decimal
     fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    spread: Decimal
+    impact: Decimal
     average_win: Decimal | None
     average_loss: Decimal | None
     profit_factor: Decimal | None
@@ -79,7 +85,7 @@ def compute(connection: Connection, run_id: str) -> Statistics:
     def rows(statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement, {"run": run_id}).fetchall()
 
-    trades = _trades(rows(_TRADES), rows(_FILLS))
+    trades = [_Trade(*row) for row in rows(_TRADES)]
     execution = rows(_EXECUTION)[0]
     account = rows(_ACCOUNT) or [(None,) * len(_ACCOUNT_NAMES)]
     return Statistics(
@@ -102,39 +108,27 @@ def compute(connection: Connection, run_id: str) -> Statistics:
 
 
 class _Trade(NamedTuple):
-    """A closed trade.
-
-    Attributes:
-        net: Profit after ``fees``.
-        fees: Of opening and closing.
-        held_s: How long it was open, in seconds.
-    """
+    """A closed trade; ``held_s`` is how long it was open, in seconds."""
 
     symbol: str
     net: Decimal
+    gross: Decimal
     fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    spread: Decimal
+    impact: Decimal
     held_s: Decimal
-
-
-def _trades(rows: list[tuple[Any, ...]], fills: list[tuple[Any, ...]]) -> list[_Trade]:
-    """The closed trades, each with its part of the fees that opened it."""
-    opening, opened_for = OpeningFees(), {}
-    for (body,) in fills:
-        fill = decode(body.encode())
-        assert isinstance(fill, OrderResult)
-        if fill.filled_quantity > 0:
-            opened_for[fill.event_id] = opening.closed_by(fill)
-    found = []
-    for trade_id, symbol, gross, closing, held_s in rows:
-        fees = closing + opened_for[trade_id]
-        found.append(_Trade(symbol, gross - fees, fees, held_s))
-    return found
 
 
 def _figures(symbol: str, trades: list[_Trade]) -> TradeFigures:
     won = [trade.net for trade in trades if trade.net > 0]
     lost = [trade.net for trade in trades if trade.net <= 0]
-    profit = sum((trade.net for trade in trades), ZERO)
+    totals = {
+        name: sum((getattr(trade, name) for trade in trades), ZERO)
+        for name in ("net", "gross", "fees", "funding", "slippage", "spread", "impact")
+    }
+    profit = totals.pop("net")
     losses = sum(lost, ZERO)
     held = median(trade.held_s for trade in trades) if trades else None
     return TradeFigures(
@@ -142,7 +136,7 @@ def _figures(symbol: str, trades: list[_Trade]) -> TradeFigures:
         trades=len(trades),
         wins=len(won),
         profit=profit,
-        fees=sum((trade.fees for trade in trades), ZERO),
+        **totals,
         average_win=_mean(sum(won, ZERO), len(won)),
         average_loss=_mean(losses, len(lost)),
         profit_factor=_quotient(sum(won, ZERO), -losses) if losses else None,
@@ -171,11 +165,9 @@ def _plain(value: Any) -> Any:
 
 
 _TRADES: Final = """
-    SELECT trade_id, symbol, profit_loss, fees, extract(epoch FROM closed_at - opened_at)
+    SELECT symbol, profit_loss, gross_profit, fees_open + fees_close, funding, slippage_cost,
+        spread_cost, impact_cost, extract(epoch FROM closed_at - opened_at)
     FROM trades WHERE run_id = %(run)s ORDER BY seq
-"""
-_FILLS: Final = """
-    SELECT body::text FROM events WHERE run_id = %(run)s AND type = 'order_result' ORDER BY seq
 """
 _ORDERS: Final = """
     SELECT status, count(*) FROM orders WHERE run_id = %(run)s GROUP BY status ORDER BY status

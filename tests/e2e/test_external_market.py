@@ -126,12 +126,12 @@ def test_the_rows_are_in_the_database(
     assert external.one("SELECT count(*) FROM signals") >= 2
     assert external.one("SELECT count(*) FROM risk_decisions") >= 2
     (closed,) = external.query(
-        "SELECT entry_price, exit_price, profit_loss FROM trades"  # noqa: S608
+        "SELECT entry_price, exit_price, gross_profit, profit_loss FROM trades"  # noqa: S608
         f" WHERE order_id = '{exit_['order_id']}'"
     )
     assert str(closed[0]).startswith(entry["filled_price"].rstrip("0").rstrip(".")[:7])
     assert closed[1] < closed[0]
-    assert closed[2] < 0
+    assert closed[3] < closed[2] < 0
 
 
 def test_an_order_posted_by_hand_is_refused_on_the_record(external: Stack) -> None:

@@ -4,9 +4,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from services.kernel import topics
+from services.kernel.costs import Costs
 from services.kernel.events.envelope import Event
 from services.kernel.instruments import Instrument
 
@@ -17,6 +18,7 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         funding_rate, funding_time: Of the settlement that it waits for, if that is known.
         funding_settled_at: The last settlement that it paid or received; 0 before the first.
+        costs: What opening and holding it has cost in the runs before; paid from their cash.
     """
 
     symbol: str
@@ -29,6 +31,7 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
     funding_rate: Decimal | None = None
     funding_time: int | None = None
     funding_settled_at: int = 0
+    costs: Costs = field(default_factory=Costs)
 
 
 class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):

@@ -24,6 +24,10 @@ from services.research.explanation.figures import layer_line, moment, money, num
 from services.research.explanation.sizing_arithmetic import sizing_lines
 
 Told = tuple[str, list[str]]
+_TRADE_FIGURES: Final = (
+    *("quantity", "entry_price", "exit_price", "gross_profit", "fees_open", "fees_close"),
+    *("funding", "profit_loss"),
+)
 
 
 def narrate(event: AnyEvent) -> Told:
@@ -49,15 +53,16 @@ def place(event: AnyEvent) -> str:
 
 def trade_line(trade: Mapping[str, Any]) -> str:
     """What a closing fill earned, as table ``trades`` has it."""
-    quantity, entry, left, profit, fees = (
-        Decimal(str(trade[name]))
-        for name in ("quantity", "entry_price", "exit_price", "profit_loss", "fees")
-    )
+    figure = {name: Decimal(str(trade[name])) for name in _TRADE_FIGURES}
     held = "long" if trade["side"] == Side.BUY else "short"
+    reason = str(trade["exit_reason"]).replace("_", " ")
+    funding = figure["funding"]
     return (
-        f"closed {number(quantity)} of a {held} position: in at {number(entry)}, out at"
-        f" {number(left)}, profit {money(profit)}, less {money(fees)} for closing"
-        f" = {money(profit - fees)}"
+        f"closed {number(figure['quantity'])} of a {held} position ({reason}): in at"
+        f" {number(figure['entry_price'])}, out at {number(figure['exit_price'])}, gross"
+        f" {money(figure['gross_profit'])} - {money(figure['fees_open'])} for opening"
+        f" - {money(figure['fees_close'])} for closing {'-' if funding < 0 else '+'}"
+        f" {money(abs(funding))} funding = {money(figure['profit_loss'])}"
     )
 
 

@@ -104,15 +104,75 @@ def test_a_closed_position_becomes_a_trade(desk: Desk, postgres_server: Postgres
         ("FILLED", Decimal(120)),
     ]
     trades = postgres_server.query(
-        "SELECT trade_id, order_id, side, quantity, entry_price, exit_price, profit_loss, fees"
-        " FROM trades"
+        "SELECT trade_id, order_id, side, quantity, entry_price, exit_price, gross_profit,"
+        " fees_open, fees_close, profit_loss, exit_reason FROM trades"
     )
     assert trades == [
         (
             make_id("result event", 3, 0), make_id("order", 3), "BUY", Decimal(2), Decimal(105),
-            Decimal(120), Decimal(30), Decimal("0.16"),
+            Decimal(120), Decimal(30), Decimal("0.16"), Decimal("0.16"), Decimal("29.68"),
+            "opposite_entry",
         )
     ]  # fmt: skip
+
+
+def test_a_trade_has_the_funding_that_the_record_has(
+    desk: Desk, postgres_server: PostgresServer
+) -> None:
+    opened = desk.publish(run_started(), order(1), result(1, price="100"))
+    settled = desk.publish(clock(2))
+    last = desk.publish(order(2, side=Side.SELL), result(2, side=Side.SELL, price="100"))
+    with postgres_server.connection() as connection:
+        for seq, amount in ((opened, "-0.25"), (settled, "-0.50"), (last + 1, "-8")):
+            connection.execute(
+                "INSERT INTO funding_payments VALUES"
+                " ('run-1', %s, to_timestamp(%s), %s, 2, 100, 0.001, %s)",
+                (SYMBOL, seq, seq, amount),
+            )
+
+    desk.wait_recorded(last)
+
+    rows = postgres_server.query("SELECT funding, profit_loss, gross_profit FROM trades")
+    assert rows == [(Decimal("-0.75"), Decimal("-1.07"), 0)]
+
+
+def test_trades_are_made_again_after_a_migration_has_reset_the_cursor(
+    desk: Desk, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.persistence.order_store.PAGE", 2)
+    last = desk.publish(run_started(), order(1), result(1, price="100"))
+    last = desk.publish(order(2, side=Side.SELL), result(2, side=Side.SELL, price="110"))
+    desk.wait_recorded(last)
+    before = postgres_server.query("TABLE trades")
+    desk.stop()
+    record_journal(desk, postgres_server, last)
+    with postgres_server.connection() as connection:
+        connection.execute("DELETE FROM trades")
+        connection.execute("UPDATE execution_cursor SET seq = 0, state = ''")
+    for service in (topics.RISK, topics.EXECUTION):
+        desk.bus(service).execute("HSET", "cdb:counters", f"trimmed:{service}", last + 1)
+
+    desk.start()
+    desk.wait(last)
+
+    assert len(before) == 1
+    assert postgres_server.query("TABLE trades") == before
+    assert postgres_server.query("SELECT count(*) FROM orders") == [(2,)]
+
+
+def record_journal(desk: Desk, postgres_server: PostgresServer, last: int) -> None:
+    """Write what the journals hold into table ``events``."""
+    with postgres_server.connection() as connection:
+        for entry in journal.read_entries(desk.bus(topics.WS), topics.TOPICS, 0, last):
+            event = journal.open_entry(entry)
+            connection.execute(
+                "INSERT INTO events VALUES (%s, %s, %s, %s, 'x', %s, 'r', now(), NULL, NULL, 1,"
+                " false, %s, %s)",
+                (
+                    entry.seq, event.TOPIC, event.topic_seq, event.event_id, entry.producer,
+                    entry.body.decode(), bytes(32),
+                ),
+            )  # fmt: skip
 
 
 def test_partial_fills_add_up(desk: Desk, postgres_server: PostgresServer) -> None:
@@ -227,7 +287,7 @@ def test_a_restart_goes_on_with_the_entry_prices_it_had(
     desk.start()
     desk.wait_recorded(last)
 
-    assert postgres_server.query("SELECT entry_price, profit_loss FROM trades") == [
+    assert postgres_server.query("SELECT entry_price, gross_profit FROM trades") == [
         (Decimal(100), Decimal(-20))
     ]
 
@@ -267,18 +327,7 @@ def test_what_the_journal_lost_comes_from_the_record(
     desk.wait_recorded(desk.publish(run_started()))
     desk.stop()
     last = desk.publish(order(1), result(1), tick(1))
-    bus = desk.bus(topics.WS)
-    with postgres_server.connection() as connection:
-        for entry in journal.read_entries(bus, topics.TOPICS, 1, last - 1):
-            event = journal.open_entry(entry)
-            connection.execute(
-                "INSERT INTO events VALUES (%s, %s, %s, %s, 'x', %s, 'r', now(), NULL, NULL, 1,"
-                " false, %s, %s)",
-                (
-                    entry.seq, event.TOPIC, event.topic_seq, event.event_id, entry.producer,
-                    entry.body.decode(), bytes(32),
-                ),
-            )  # fmt: skip
+    record_journal(desk, postgres_server, last - 1)
     desk.bus(topics.RISK).execute("HSET", "cdb:counters", f"trimmed:{topics.RISK}", last)
 
     desk.start()

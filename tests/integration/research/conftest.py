@@ -55,8 +55,7 @@ def _write_orders(server: PostgresServer, events: list[AnyEvent]) -> None:
     projector = OrderProjector()
     projector.restore(state)
     rows = OrderRows()
-    for event in events:
-        if event.TOPIC in TOPICS:
-            projector.apply(event, rows)
+    ordered = [event for event in events if event.TOPIC in TOPICS]
+    projector.fold(ordered, orders.funding_payments(before, events[-1].seq), rows)
     orders.commit(rows, before=before, after=events[-1].seq, state=projector.snapshot())
     orders.close()

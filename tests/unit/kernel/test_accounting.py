@@ -121,7 +121,7 @@ def test_an_inverse_account_agrees_within_the_settle_coin_s_quantum(
         assert Fraction(state.fees) == reference.fees
         quantum_in_quote = QUANTUM * max(reference.mark, Fraction(60_000))
         assert abs(Fraction(books.fold.equity) - reference.equity) <= quantum_in_quote
-    paid_in_coins = [Fraction(t.profit_loss) / Fraction(t.exit_price) for t in books.trades]
+    paid_in_coins = [Fraction(t.gross_profit) / Fraction(t.exit_price) for t in books.trades]
     for paid, expected in zip(paid_in_coins, books.reference.closed, strict=True):
         assert abs(paid - expected) <= QUANTUM
 
@@ -179,7 +179,7 @@ def test_profits_by_hand(
     books.fill(side.opposite, Decimal(quantity), Decimal(exit_price))
 
     (trade,) = books.trades
-    assert trade.profit_loss == Decimal(profit)
+    assert trade.gross_profit == Decimal(profit)
     assert books.fold.state.realised_profit == Decimal(profit)
     assert trade.entry_price == Decimal(entry)
 

@@ -57,8 +57,8 @@ def test_a_round_trip_realises_the_difference_of_prices(side: Side, profit: int)
 
     trade = closed(portfolio, builders.result(BTC, side.opposite, 10, 105, NOON + 1000, fees=2))
 
-    assert (trade.profit_loss, trade.entry_price, trade.exit_price) == (profit, 100, 105)
-    assert (trade.side, trade.quantity, trade.fees) == (side, 10, 2)
+    assert (trade.gross_profit, trade.entry_price, trade.exit_price) == (profit, 100, 105)
+    assert (trade.side, trade.quantity, trade.fees_close) == (side, 10, 2)
     assert (trade.opened_at, trade.closed_at) == (NOON, NOON + 1000)
     assert portfolio.equity == portfolio.cash == 100_000 + profit - 2
     assert portfolio.state.positions == {}
@@ -76,7 +76,7 @@ def test_a_partial_close_keeps_the_entry_price_of_the_rest() -> None:
 
     trade = closed(portfolio, sold(1, 110, fees=1))
 
-    assert (trade.quantity, trade.profit_loss) == (1, 10)
+    assert (trade.quantity, trade.gross_profit) == (1, 10)
     assert portfolio.state.positions[BTC].entry_price == 100
     assert (portfolio.quantity(BTC), portfolio.cash) == (2, 100_006)
 
@@ -86,7 +86,7 @@ def test_a_flip_closes_the_old_position_and_opens_the_new_one_at_the_fill() -> N
 
     trade = closed(portfolio, sold(5, 110, at=NOON + 9, fees=5, stop=112, leverage=3))
 
-    assert (trade.quantity, trade.profit_loss, trade.fees) == (2, 20, 2)
+    assert (trade.quantity, trade.gross_profit, trade.fees_close) == (2, 20, 2)
     position = portfolio.state.positions[BTC]
     assert (position.quantity, position.entry_price) == (-3, 110)
     assert (position.stop_loss_price, position.leverage) == (112, 3)
@@ -347,7 +347,7 @@ def test_what_trades_realised_adds_up(steps: list[tuple[Any, ...]]) -> None:
         if step[0] == "fill":
             effects = portfolio.apply(builders.result(*step[1:]))
             profit += sum(
-                (e.profit_loss for e in effects if isinstance(e, ClosedTrade)), profit * 0
+                (e.gross_profit for e in effects if isinstance(e, ClosedTrade)), profit * 0
             )
 
     assert profit == portfolio.state.realised_profit

@@ -54,7 +54,7 @@ def test_the_closed_part_of_a_linear_position_takes_its_cost_to_sixteen_decimals
     trade = closed(portfolio, fill(Side.SELL, 1, 101))
 
     # 300.02 / 3 is 100.006666...; what is rounded stays in the cost of the rest.
-    assert trade.profit_loss == Decimal("0.9933333333333333")
+    assert trade.gross_profit == Decimal("0.9933333333333333")
     assert portfolio.state.positions[BTC].cost == Decimal("200.0133333333333333")
 
 
@@ -64,7 +64,7 @@ def test_the_closed_part_of_an_inverse_position_takes_its_coins_to_twelve_decima
     trade = closed(portfolio, fill(Side.SELL, 100, 10_000, XBT))
 
     # (0.01 + 0.019417475728) / 3 coins, sold for 100 dollars.
-    assert trade.profit_loss == Decimal("0.009805825243") * 10_000 - 100
+    assert trade.gross_profit == Decimal("0.009805825243") * 10_000 - 100
     assert portfolio.state.positions[XBT].cost == Decimal("0.019611650485")
 
 
@@ -73,7 +73,7 @@ def test_what_is_closed_altogether_at_its_own_price_brings_nothing_to_the_last_d
 
     trade = closed(portfolio, fill(Side.SELL, "0.00000001", "0.123456789012"))
 
-    assert trade.profit_loss == 0
+    assert trade.gross_profit == 0
 
 
 # Round trips

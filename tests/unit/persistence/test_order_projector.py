@@ -4,9 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.kernel.events import AnyEvent, Side
-from services.persistence.orders import TRADES, OrderProjector, OrderRows
+from services.kernel.portfolio import FundingPayment
+from services.persistence.orders import TRADES, OrderProjector, OrderRows, RecordedPayment
 from tests import builders
 from tests.builders import BTC
 
@@ -47,6 +49,31 @@ def test_a_trade_is_reckoned_by_its_kind_of_contract(
 ) -> None:
     (trade,) = trades_of(*round_trip(inverse=inverse), restart=restart)
 
-    assert trade["profit_loss"] == profit
+    assert trade["gross_profit"] == profit
+    assert trade["profit_loss"] == profit - 8
     assert (trade["entry_price"], trade["exit_price"]) == (8_000, 10_000)
-    assert (trade["quantity"], trade["fees"]) == (100_000, Decimal(8))
+    assert (trade["quantity"], trade["fees_close"]) == (100_000, Decimal(8))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_payment_belongs_to_the_trades_that_are_closed_behind_it(restart: bool) -> None:
+    buy = replace(builders.result(BTC, Side.BUY, 2, 100), seq=1)
+    first = replace(builders.result(BTC, Side.SELL, 1, 100), seq=2)
+    paid = RecordedPayment(3, payment(BTC, "-0.5"))
+    second = replace(builders.result(BTC, Side.SELL, 1, 100), seq=4)
+    late = RecordedPayment(5, payment(BTC, "-7"))
+    projector, rows = OrderProjector(), OrderRows()
+
+    projector.fold([builders.run_started(), buy], [], rows)
+    if restart:
+        kept, projector = projector.snapshot(), OrderProjector()
+        projector.restore(kept)
+    projector.fold([first, second], [paid, late], rows)
+
+    funding = [dict(zip(TRADES, row, strict=True))["funding"] for row in rows.trades]
+    assert funding == [0, Decimal("-0.5")]
+
+
+def payment(symbol: str, amount: str) -> FundingPayment:
+    plain = dict.fromkeys(FundingPayment.__struct_fields__, Decimal(1))
+    return FundingPayment(**plain | {"symbol": symbol, "amount": Decimal(amount)})  # type: ignore[arg-type]
