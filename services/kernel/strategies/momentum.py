@@ -28,8 +28,10 @@ class SymbolMomentum(Struct, kw_only=True):
 class Momentum:
     """Percent change over ``LOOKBACK_MINUTES`` of event time against ``SIGNAL_THRESHOLD_PCT``.
 
-    Entry: the change reaches the threshold, up for BUY, down for SELL, and the window's traded
-    value reaches ``VOLUME_FLOOR``. Exit: the change of the entered direction falls back to zero.
+    Reference: the last price of the newest traded second not later than the one in which the
+    window began. Entry: the change from it reaches the threshold, up for BUY, down for SELL, the
+    window has no hole longer than ``DATA_STALE_TIMEOUT_SEC``, and its traded value reaches
+    ``VOLUME_FLOOR``. Exit: the price is back at or beyond the reference; a hole prevents no exit.
     After an exit the symbol rests for ``SIGNAL_COOLDOWN_SEC``.
     """
 
@@ -93,7 +95,8 @@ class Momentum:
             side = Side.SELL
         else:
             return None
-        if now < memory.rest_until or memory.window.total < self._volume_floor:
+        window = memory.window
+        if now < memory.rest_until or not window.is_unbroken or window.total < self._volume_floor:
             return None
         memory.side = side
         change = price / reference - ONE

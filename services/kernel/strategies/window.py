@@ -11,16 +11,18 @@ COMPACT_AFTER = 1024
 class PriceWindow(Struct, kw_only=True):
     """The last price and the traded value of every second of the last ``length_ms``.
 
-    The reference is the last trade of the newest second that ended at or before the window's
-    start: the last price known ``length_ms`` ago, give or take a second. It exists only when the
-    data reaches back that far without a hole longer than ``max_hole_ms``; a window that is filled
-    in part has none.
+    The window begins with the newest traded second that is not later than the second
+    ``length_ms`` ago; the last price of that second is the reference. A pause between two trades
+    that is longer than ``max_hole_ms`` is a hole. A hole removes nothing: the window remembers
+    where the last one ended.
 
     Attributes:
         seconds: Bucket times, in seconds since the epoch, increasing from ``head`` on.
         prices: Last trade price of each bucket, quote per base.
         values: Traded value of each bucket, in quote.
         total: Sum of ``values`` from ``head`` on, the reference's bucket included.
+        newest: Time of the newest trade, Unix milliseconds.
+        unbroken_from: Second of the first trade after the last hole.
     """
 
     length_ms: int
@@ -30,6 +32,13 @@ class PriceWindow(Struct, kw_only=True):
     values: list[Decimal] = []
     head: int = 0
     total: Decimal = ZERO
+    newest: int = 0
+    unbroken_from: int = 0
+
+    @property
+    def is_unbroken(self) -> bool:
+        """Whether no hole lies between the reference and the newest trade."""
+        return bool(self.seconds) and self.seconds[self.head] >= self.unbroken_from
 
     def add(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
         """Take a trade. One that comes late counts by its volume only, in the newest second.
@@ -48,36 +57,30 @@ class PriceWindow(Struct, kw_only=True):
             if second == seconds[-1]:
                 self.prices[-1] = price
         else:
-            if seconds and (second - seconds[-1]) * 1000 > self.max_hole_ms:
-                self._clear()  # what the price was meanwhile is not known
-                self.total = value
+            if timestamp - self.newest > self.max_hole_ms:
+                self.unbroken_from = second
             seconds.append(second)
             self.prices.append(price)
             self.values.append(value)
-        self._advance((timestamp - self.length_ms + 1) // 1000 - 1)
+        if timestamp > self.newest:  # noqa: PLR1730  a call of max costs more
+            self.newest = timestamp
+        self._advance((timestamp - self.length_ms) // 1000)
 
     def reference(self, timestamp: int) -> Decimal | None:
-        """The price at the window's start, or None while the window is not filled."""
+        """The last price known at the window's start, holes or not; None while none is."""
         seconds = self.seconds
-        if not seconds:
+        if not seconds or seconds[self.head] > (timestamp - self.length_ms) // 1000:
             return None
-        newest_past = (timestamp - self.length_ms + 1) // 1000 - 1
-        return self.prices[self.head] if seconds[self.head] <= newest_past else None
+        return self.prices[self.head]
 
-    def _advance(self, newest_past: int) -> None:
+    def _advance(self, begin: int) -> None:
+        """Begin with the newest bucket that is not later than the second ``begin``."""
         seconds, head = self.seconds, self.head
         last = len(seconds) - 1
-        while head < last and seconds[head + 1] <= newest_past:
+        while head < last and seconds[head + 1] <= begin:
             self.total -= self.values[head]
             head += 1
         self.head = head
         if head >= COMPACT_AFTER:
             del self.seconds[:head], self.prices[:head], self.values[:head]
             self.head = 0
-
-    def _clear(self) -> None:
-        self.seconds.clear()
-        self.prices.clear()
-        self.values.clear()
-        self.head = 0
-        self.total = ZERO

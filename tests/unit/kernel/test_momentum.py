@@ -1,8 +1,7 @@
-"""Momentum: a true window in event time, entries, exits, cooldown; against a naive reference."""
+"""Momentum: entries and exits over a true window in event time, holes, cooldown."""
 
 from collections.abc import Callable
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from services.kernel.events import MarketData, MarketDataKind, Side, Signal
 from services.kernel.settings import TradingSettings
 from services.kernel.stages import SignalStage
 from services.kernel.strategies import Intent, Momentum
-from services.kernel.strategies.window import PriceWindow
 from tests import builders
 from tests.builders import BTC, ETH, MINUTE_MS, NOON, Number
 
@@ -86,9 +84,20 @@ def test_a_window_filled_in_part_never_signals() -> None:
     for second in range(0, 900, 10):
         assert strategy.on_tick(at(second, 100 + second)) is None  # up by 1 each second
 
-    # 900 s after the first trade, and not before: the second of the first has ended.
-    assert strategy.on_tick(at(900, 1000)) is None
-    assert direction(strategy.on_tick(at(901, 1001))) == (Side.BUY, False)
+    assert direction(strategy.on_tick(at(900, 1000))) == (Side.BUY, False)
+
+
+def test_the_reference_is_of_the_second_in_which_the_window_began() -> None:
+    strategy = momentum()
+    strategy.on_tick(at(0, 150))
+    for second in range(15, 900, 15):  # the points of bars are 15 s apart
+        strategy.on_tick(at(second, 100))
+
+    intent = strategy.on_tick(at(900, 120))
+
+    assert direction(intent) == (Side.SELL, False)
+    assert intent is not None
+    assert intent.indicators["reference_price"] == 150
 
 
 def test_backfill_fills_the_window_and_never_signals() -> None:
@@ -99,19 +108,72 @@ def test_backfill_fills_the_window_and_never_signals() -> None:
     assert direction(strategy.on_tick(at(902, 200))) == (Side.BUY, False)
 
 
-def test_a_hole_longer_than_the_stale_timeout_empties_the_window() -> None:
+# Holes
+
+
+@pytest.mark.parametrize(
+    ("hole_ms", "expected"), [(60_000, (Side.BUY, False)), (60_001, None)], ids=["none", "one"]
+)
+def test_an_entry_needs_a_window_without_a_hole_longer_than_the_stale_timeout(
+    hole_ms: int, expected: tuple[Side, bool] | None
+) -> None:
     strategy = momentum()
     warm(strategy, until=881)  # the last trade is at 880
+    ends = builders.trade(BTC, 101, NOON + 880_000 + hole_ms)
 
-    assert strategy.on_tick(at(941, 200)) is None
-    assert strategy.on_tick(at(950, 300)) is None
+    assert direction(strategy.on_tick(ends)) == expected
 
 
-def test_a_hole_as_long_as_the_stale_timeout_is_none() -> None:
+def test_entries_come_back_when_the_hole_has_left_the_window() -> None:
     strategy = momentum()
-    warm(strategy, until=881)  # the last trade is at 880
+    warm(strategy, until=881)
+    for second in range(950, 1850, 10):  # from 880 to 950 nothing is known
+        assert strategy.on_tick(at(second, 200)) is None
 
-    assert direction(strategy.on_tick(at(940, 101))) == (Side.BUY, False)
+    assert strategy.on_tick(at(1849, 300)) is None
+    assert direction(strategy.on_tick(at(1850, 300))) == (Side.BUY, False)
+
+
+def test_a_second_hole_counts_from_its_own_end() -> None:
+    strategy = momentum()
+    warm(strategy, until=881)
+    for second in range(950, 1200, 10):
+        strategy.on_tick(at(second))
+    for second in range(1300, 1900, 10):
+        strategy.on_tick(at(second))
+
+    assert strategy.on_tick(at(1900, 102)) is None
+    assert strategy.on_tick(at(2199, 102)) is None  # its window holds the end of the second hole
+
+
+@pytest.mark.parametrize(("price", "leaves"), [("100.01", False), ("100", True), ("99", True)])
+def test_an_exit_over_a_hole_compares_with_the_last_price_before_it(
+    price: str, leaves: bool
+) -> None:
+    strategy = momentum()
+    warm(strategy)
+    assert direction(strategy.on_tick(at(901, 102))) == (Side.BUY, False)
+
+    intent = strategy.on_tick(at(901 + 61, price))  # a minute without a trade
+
+    assert direction(intent) == ((Side.SELL, True) if leaves else None)
+
+
+def test_an_exit_over_a_hole_longer_than_the_window_compares_with_what_was_before_it() -> None:
+    strategy = momentum()
+    warm(strategy)
+    assert direction(strategy.on_tick(at(901, 102))) == (Side.BUY, False)
+
+    assert strategy.on_tick(at(901 + 5000, 103)) is None
+    assert direction(strategy.on_tick(at(901 + 5001, 102))) == (Side.SELL, True)
+
+
+def test_a_short_leaves_over_a_hole_too() -> None:
+    strategy = momentum()
+    warm(strategy)
+    assert direction(strategy.on_tick(at(901, 98))) == (Side.SELL, False)
+
+    assert direction(strategy.on_tick(at(1100, 100))) == (Side.BUY, True)
 
 
 def test_an_exit_comes_when_the_move_is_gone() -> None:
@@ -192,83 +254,6 @@ def test_symbols_are_independent() -> None:
     intent = strategy.on_tick(builders.trade(ETH, 40, NOON + 901_000))
     assert direction(intent) == (Side.SELL, False)
     assert strategy.status()[BTC] == {"wants": Side.BUY, "seconds_in_window": 91}
-
-
-# The window against a naive one
-
-
-class NaiveWindow:
-    """All trades, searched from the beginning each time."""
-
-    def __init__(self, length_ms: int, max_hole_ms: int) -> None:
-        self.length_ms = length_ms
-        self.max_hole_ms = max_hole_ms
-        self.trades: list[tuple[int, Decimal, Decimal]] = []
-
-    def add(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
-        second = timestamp // 1000
-        if self.trades and (second - self.trades[-1][0]) * 1000 > self.max_hole_ms:
-            self.trades = []
-        self.trades.append((second, price, volume))
-
-    def reference(self, timestamp: int) -> Decimal | None:
-        # The last trade of the newest second that was over when the window began.
-        began = timestamp - self.length_ms
-        past = [price for second, price, _ in self.trades if second * 1000 + 999 <= began]
-        return past[-1] if past else None
-
-    def total(self, timestamp: int) -> Decimal:
-        began = timestamp - self.length_ms
-        past = [second for second, _, _ in self.trades if second * 1000 + 999 <= began]
-        first = past[-1] if past else 0
-        return sum((p * v for second, p, v in self.trades if second >= first), Decimal(0))
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("pause_ms", [300, 4000, 40_000])
-def test_the_window_is_the_naive_one(seed: int, pause_ms: int) -> None:
-    random = Random(seed)  # noqa: S311  repeatable on purpose
-    length_ms, hole_ms = 60_000 * random.choice((1, 2, 5)), 60_000
-    window = PriceWindow(length_ms=length_ms, max_hole_ms=hole_ms)
-    naive = NaiveWindow(length_ms, hole_ms)
-    now, price = NOON + random.randrange(1000), Decimal(1000)
-
-    for _ in range(500):
-        now += random.randrange(2 * pause_ms)
-        price += random.randrange(-3, 4)
-        volume = Decimal(random.randrange(1, 9))
-        window.add(now, price, volume)
-        naive.add(now, price, volume)
-
-        assert window.reference(now) == naive.reference(now)
-        assert window.total == naive.total(now)
-
-
-def test_a_trade_that_comes_late_counts_by_its_volume_only() -> None:
-    window = PriceWindow(length_ms=60_000, max_hole_ms=60_000)
-    for second in range(0, 61, 10):
-        window.add(NOON + second * 1000, Decimal(100 + second), Decimal(1))
-    before = window.total
-
-    window.add(NOON + 5000, Decimal(7), Decimal(1))
-
-    assert window.prices[-1] == 160
-    assert window.total == before + 7
-    assert window.reference(NOON + 60_999) == 100
-
-
-def test_the_window_forgets_what_lies_behind_it() -> None:
-    window = PriceWindow(length_ms=60_000, max_hole_ms=60_000)
-
-    for second in range(10_000):
-        window.add(NOON + second * 1000, Decimal(1), Decimal(1))
-
-    assert len(window.seconds) < 60 + 1024 + 2
-    assert window.total == 62  # the minute, this second, and the reference's
-
-
-def test_an_empty_window_has_no_reference() -> None:
-    assert PriceWindow(length_ms=60_000, max_hole_ms=60_000).reference(NOON) is None
 
 
 # The stage

@@ -19,6 +19,8 @@ from services.kernel.risk.market import SymbolMarket
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading import TradingControl
 from services.kernel.stages import ExecutionStage
+from services.kernel.strategies import Intent, Momentum
+from services.kernel.strategies.momentum import SymbolMomentum
 
 Patch = pytest.MonkeyPatch
 
@@ -85,6 +87,15 @@ def _last_guard(patch: Patch) -> None:
     patch.setattr(ExecutionStage, "_on_order", lambda stage, order: stage._desk.accept(order))
 
 
+def _exit_over_hole(patch: Patch) -> None:
+    leaves = Momentum._exit
+
+    def unbroken_only(strategy: Momentum, memory: SymbolMomentum, *given: Any) -> Intent | None:
+        return leaves(strategy, memory, *given) if memory.window.is_unbroken else None
+
+    patch.setattr(Momentum, "_exit", unbroken_only)
+
+
 RULES: dict[str, Callable[[Patch], None]] = {
     "stop_loss": _stop_loss,
     "daily_drawdown": _losses,
@@ -108,5 +119,6 @@ RULES: dict[str, Callable[[Patch], None]] = {
     "last_guard": _last_guard,
     "universe": lambda patch: patch.setattr(RiskState, "may_enter", _always),
     "signal_age": lambda patch: _layer_off(3, patch),
+    "exit_over_hole": _exit_over_hole,
     "slippage": lambda patch: patch.setattr(execution_desk.FillDesk, "_slips_too_far", _never),
 }
