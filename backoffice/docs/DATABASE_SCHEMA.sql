@@ -279,8 +279,10 @@ CREATE TABLE positions (
     margin numeric NOT NULL DEFAULT 0,
     maintenance_margin numeric NOT NULL DEFAULT 0,
     liquidation_price numeric,
+    priced_at timestamp with time zone,
     CONSTRAINT positions_pkey PRIMARY KEY (run_id, symbol)
 );
+COMMENT ON COLUMN positions.priced_at IS 'When mark_price was traded or announced; null: not in this run.';
 GRANT INSERT, SELECT, UPDATE ON positions TO cdb_db_writer;
 GRANT SELECT ON positions TO cdb_execution;
 GRANT SELECT ON positions TO cdb_paper_runner;

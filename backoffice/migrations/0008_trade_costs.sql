@@ -1,4 +1,5 @@
 -- What a closed trade cost: profit_loss is net of both fees and funding, and every cost has a column.
+-- How old the price of a position is.
 -- The rows are made again: cdb_execution reads its cursor's 0 and follows the record from the start.
 
 DELETE FROM trades;
@@ -25,5 +26,9 @@ COMMENT ON COLUMN trades.spread_cost IS 'The part of slippage_cost that is half-
 COMMENT ON COLUMN trades.impact_cost IS 'The part of slippage_cost beyond the touch.';
 COMMENT ON COLUMN trades.exit_reason IS
     'Origin of the closing order; opposite_entry: an entry of the other side closed it.';
+
+ALTER TABLE positions ADD COLUMN priced_at timestamptz;
+COMMENT ON COLUMN positions.priced_at IS
+    'When mark_price was traded or announced; null: not in this run.';
 
 CREATE INDEX funding_payments_seq ON funding_payments (seq);

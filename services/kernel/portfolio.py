@@ -141,6 +141,14 @@ class Portfolio:
         market = self.state.markets.get(symbol)
         return None if market is None else market.value
 
+    def priced_at(self, symbol: str) -> int | None:
+        """Time of the price that positions of this symbol are valued at, Unix milliseconds.
+
+        None where this run has seen no price yet: they have the one that they came with.
+        """
+        market = self.state.markets.get(symbol)
+        return None if market is None else market.value_time
+
     def price_source(self, symbol: str) -> PriceSource:
         """Which price positions of this symbol are valued at."""
         market = self.state.markets.get(symbol)

@@ -42,6 +42,11 @@ class Prices(Struct, kw_only=True):
         return self.mark_price or self.last_price
 
     @property
+    def value_time(self) -> int | None:
+        """When `value` was traded or announced, Unix milliseconds; None before the first."""
+        return (self.last_time if self.mark_price is None else self.mark_time) or None
+
+    @property
     def source(self) -> PriceSource:
         """Which price `value` is."""
         return PriceSource.LAST if self.mark_price is None else PriceSource.MARK

@@ -25,6 +25,7 @@ def positions(portfolio: Portfolio) -> tuple[PositionView, ...]:
             margin=position.initial_margin,
             maintenance_margin=position.maintenance_margin,
             liquidation_price=portfolio.liquidation_price(symbol),
+            priced_at=portfolio.priced_at(symbol),
         )
         for symbol, position in sorted(portfolio.state.positions.items())
     )

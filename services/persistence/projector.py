@@ -178,4 +178,8 @@ class Projector:
                 self.portfolio.liquidation_price(symbol),
             )
         key = (self._run_id, clean(symbol))
-        rows.positions[key] = (*key, *details, time_of(timestamp), seq)
+        priced_at = self.portfolio.priced_at(symbol)
+        rows.positions[key] = (
+            *(*key, *details, time_of(timestamp), seq),
+            None if priced_at is None else time_of(priced_at),
+        )

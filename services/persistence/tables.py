@@ -81,6 +81,7 @@ POSITIONS: Final = (
     *("run_id", "symbol", "quantity", "entry_price", "mark_price", "notional"),
     *("unrealised_profit", "stop_loss_price", "leverage", "opened_at", "inverse", "margin"),
     *("maintenance_margin", "liquidation_price", "updated_at", "updated_seq"),
+    "priced_at",
 )
 """Columns of ``positions``, whose rows are replaced."""
 

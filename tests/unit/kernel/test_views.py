@@ -10,7 +10,7 @@ from services.kernel.events import Event, PortfolioSnapshot, Side, TradingState
 from services.kernel.instruments import generic_instrument
 from services.kernel.portfolio import Portfolio
 from tests import builders
-from tests.builders import BTC, ETH, MIDNIGHT, NOON
+from tests.builders import BTC, DAY_MS, ETH, MIDNIGHT, NOON
 from tests.unit.kernel.desk import Desk
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
@@ -47,6 +47,29 @@ def test_a_linear_position() -> None:
     assert view.maintenance_margin == 1000 * Decimal("0.005") + 1020 * Decimal("0.0004")
     # (1000 - 100 + 5) / (10 x 0.9996)
     assert view.liquidation_price == pytest.approx(Decimal("90.536214"), abs=NEAR)
+
+
+@pytest.mark.parametrize(
+    ("prices", "priced_at"),
+    [
+        ([], None),
+        ([builders.trade(BTC, 101, NOON + 500)], NOON + 500),
+        ([builders.trade(BTC, 101, NOON + 500), builders.mark(BTC, 102, NOON + 100)], NOON + 100),
+        # Nothing for two days: the age is that of the last price, whatever the clock says.
+        (
+            [builders.trade(BTC, 101, NOON + 500), builders.clock(NOON + 2 * DAY_MS)],
+            NOON + 500,
+        ),
+        # An unconfirmed jump is no price.
+        ([builders.trade(BTC, 100, NOON), builders.trade(BTC, 200, NOON + 900)], NOON),
+    ],
+)
+def test_a_position_says_when_its_price_was_made(
+    prices: list[Event], priced_at: int | None
+) -> None:
+    (view,) = views.positions(account(builders.result(BTC, Side.BUY, 10, 100), *prices))
+
+    assert view.priced_at == priced_at
 
 
 def test_an_inverse_position() -> None:
