@@ -30,7 +30,7 @@ GATHER_S: Final = 0.02
 RECEIVE_S: Final = 0.2
 SNAPSHOT_COPY_S: Final = 30.0
 """Seconds between two copies of the stages' snapshots."""
-WRITE_AGE_LIMIT_S: Final = 10.0
+WRITE_AGE_LIMIT_S: Final = 5.0
 """How old an unwritten event may be before /health says so."""
 LAG_LIMIT: Final = 100_000
 """Events that are published and not yet received before /health says so."""

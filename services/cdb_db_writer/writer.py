@@ -28,7 +28,7 @@ from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Keep, Recorder, UnstorableError
 from services.runtime import journal, logging, migrations, snapshots
 from services.runtime.bus import Bus, Unavailable
-from services.runtime.database import DatabaseAddress, DatabaseAwayError, DataRefusedError
+from services.runtime.database import DatabaseAddress, DataRefusedError
 from services.runtime.dead_letters import DeadLetters
 from services.runtime.health import Health
 from services.runtime.lifecycle import Lifecycle
@@ -90,25 +90,21 @@ class RecordService:
         """Write until ``stopping`` is set.
 
         Raises:
-            DatabaseAwayError: Call again after a while; the bus has been told.
+            DatabaseAwayError: Call again after a while.
             Unavailable: The bus is away; call again after a while.
         """
         try:
             subscription = self._start()
             try:
-                self._lifecycle.working()
                 while not stopping.is_set():
                     self._step(subscription)
                 self._flush()
             finally:
                 subscription.close()
-        except DatabaseAwayError as away:
-            self.connected = False
-            self._notices.database_away(self._recorder, str(away))
-            raise
         except Rewound as reason:
             raise Unavailable(str(reason)) from reason
         finally:
+            self.connected = False
             self._drop_pending()
             self._copies = []  # of a bus that may have lost some of it
             self.store.close()
@@ -141,6 +137,8 @@ class RecordService:
             len(self._events) >= BATCH_EVENTS or time.monotonic() - self._waiting_since >= LINGER_S
         ):
             self._flush()
+        if self._waiting_since is None:
+            self._lifecycle.working()  # only now: a start that can write nothing is no work
         self._housekeep(subscription)
 
     def _take(self, batch: Batch) -> None:
@@ -166,7 +164,6 @@ class RecordService:
         while start < count:
             end = end_of_portion(events[:count], start, BATCH_EVENTS)
             upto = self._upto if end == len(events) else events[end - 1].seq
-            self._notices.before_commit(events[start:end])
             self._write(events[start:end], bodies[start:end], upto)
             self._acknowledge(upto)
             start = end

@@ -21,5 +21,6 @@ VARIABLES: Final = (
 
 DATABASE_PATIENCE_S: Final = 15.0
 """At the start, how long the stage waits for the tables before it trades without them (exits)."""
-WRITE_AGE_LIMIT_S: Final = 10.0
-"""Age of the oldest unwritten order or result after which the service is not healthy."""
+UNWRITTEN_LIMIT_S: Final = 4.0
+"""Age of the oldest published event that is not written down at which no entry is allowed. With
+the time between two looks, that is within 5 s."""

@@ -2,19 +2,22 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import Metric
 
-from services.cdb_execution.config import DATABASE_PATIENCE_S, SERVICE, WRITE_AGE_LIMIT_S
-from services.kernel.events import ConditionName
+from services.cdb_execution.config import DATABASE_PATIENCE_S, SERVICE
+from services.cdb_execution.record_watch import RecordWatch
+from services.kernel.events import ConditionName, Event
 from services.kernel.stages import ExecutionStage
 from services.persistence.order_follower import OrderFollower
 from services.runtime import metrics
 from services.runtime.backoff import retry
+from services.runtime.bus import Unavailable
 from services.runtime.health import Health
 from services.runtime.service import Shell, run
 from services.runtime.stage_worker import StageWorker
+from services.runtime.subscription import Batch
 
 JOIN_S = 3.0
 
@@ -25,7 +28,8 @@ class ExecutionWorker(StageWorker):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, ExecutionStage())
         self.tables = OrderFollower(shell.settings.database_address(SERVICE), shell.new_bus())
-        self.every_second.append(self._report_database)
+        self.record = RecordWatch(self.bus, self.tables)
+        self.on_batch.append(self._watch_record)
         self.measures.append(self._measure_database)
         metrics.Figures(shell.metrics.registry, self._table_figures)
         self._thread: threading.Thread | None = None
@@ -42,26 +46,37 @@ class ExecutionWorker(StageWorker):
         self._thread.join(JOIN_S)
 
     def _wait_for_tables(self, stopping: threading.Event) -> None:
-        """Begin when the tables can be written, so that no start is mistaken for an outage."""
-        retry(self.bus.connect, stopping, lambda away: self.shell.lifecycle.waits(str(away)))
+        """Begin when it is known whether the record is written, so that no start is an outage."""
+        lifecycle = self.shell.lifecycle
+        retry(self.bus.connect, stopping, lambda away: lifecycle.waits(str(away)))
         deadline = time.monotonic() + DATABASE_PATIENCE_S
-        while self.tables.away is not None and time.monotonic() < deadline:
-            self.shell.lifecycle.waits(self.tables.away)
-            if stopping.wait(0.05):
+        while time.monotonic() < deadline and not stopping.wait(0.05):
+            if self.tables.away is not None:
+                lifecycle.waits(self.tables.away)
+            elif self._is_record_known():
                 return
 
-    def _report_database(self) -> None:
-        away = self.tables.away
-        detail = away or "orders and trades are written again"
-        self.conditions.report(ConditionName.DATABASE_AWAY, away is not None, detail)
+    def _is_record_known(self) -> bool:
+        try:
+            self.record.look()
+        except Unavailable as away:
+            self.shell.lifecycle.waits(str(away))
+        return self.is_flooded or self.record.behind is not None
+
+    def _watch_record(self, _batch: Batch, _published: Sequence[Event]) -> None:
+        if self.record.look():
+            why = self._why_unwritten()
+            detail = why or "the record and its tables are written again"
+            self.conditions.report(ConditionName.DATABASE_AWAY, why is not None, detail)
+
+    def _why_unwritten(self) -> str | None:
+        if self.tables.away is not None:
+            return self.tables.away
+        return self.record.why() if self.record.behind and not self.is_flooded else None
 
     def _measure_database(self) -> Health:
-        age, reasons = self.tables.age(), []
-        if self.tables.away is not None:
-            reasons.append(self.tables.away)
-        elif age > WRITE_AGE_LIMIT_S:
-            reasons.append(f"no order written for {age:.1f} s (limit {WRITE_AGE_LIMIT_S:g} s)")
-        return Health(tuple(reasons), {"db_write_age_s": round(age, 3)})
+        why = self._why_unwritten()
+        return Health(() if why is None else (why,), {"db_write_age_s": round(self.record.age, 3)})
 
     def _table_figures(self) -> Iterable[Metric]:
         tables = self.tables
@@ -69,7 +84,7 @@ class ExecutionWorker(StageWorker):
             "cdb_db_connected", "1 while the database can be written.", float(tables.away is None)
         )
         yield metrics.gauge(
-            "cdb_db_write_age_seconds", "Age of the oldest unwritten order or result.", tables.age()
+            "cdb_db_write_age_seconds", "Age of the oldest unwritten event.", self.record.age
         )
         yield metrics.total(
             "cdb_db_refused_events", "Events that no table could hold.", tables.refused

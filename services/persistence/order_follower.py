@@ -30,6 +30,8 @@ from services.runtime.subscription import Batch, Rewound, Subscription
 RECEIVE_S: Final = 0.2
 RECORD_POLL_S: Final = 0.05
 """Between two looks whether the record has come as far as what waits."""
+RECORD_LOOK_S: Final = 0.2
+"""Between two looks how far the record has come, while nothing waits for it."""
 GATHER_S: Final = 0.1
 """Time between two receipts: in a rush, orders and results share a transaction."""
 IDLE_MOVE_S: Final = 5.0
@@ -49,28 +51,25 @@ class OrderFollower:
         away: Why the database cannot be written now; None while it can. Read it from any thread:
             while it is not None, no new entries (condition DATABASE_AWAY).
         committed_seq: Last seq that the tables have taken.
+        recorded_seq: Last seq of the record, as of the last look at it.
         refused: Events that no table could hold, since the start of the process.
     """
 
     def __init__(self, address: DatabaseAddress, bus: Bus) -> None:
         self.away: str | None = "not connected yet"
         self.committed_seq = 0
+        self.recorded_seq = 0
         self.refused = 0
-        self.waiting_since: float | None = None
         self._bus = bus
         self._store = OrderStore(address)
         self._projector = OrderProjector()
         self._state = b""
         self._moved_at = 0.0
-
-    def age(self) -> float:
-        """Seconds that the oldest recorded event has been waiting to be written."""
-        since = self.waiting_since
-        return 0.0 if since is None else time.monotonic() - since
+        self._looked_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Follow until ``stopping`` is set; waits out whatever is away."""
-        backoff = Backoff(longest=5.0)
+        backoff = Backoff(longest=1.0)
         while not stopping.is_set():
             try:
                 self._follow(stopping, backoff)
@@ -89,13 +88,13 @@ class OrderFollower:
     def _follow(self, stopping: threading.Event, backoff: Backoff) -> None:
         self.committed_seq, self._state = self._store.open()
         self._projector.restore(self._state)
+        self._look_at_record()
         subscription = self._subscribe()
         try:
             self._note_back()
             while not stopping.is_set():
                 batch = subscription.receive(RECEIVE_S)
                 if batch.events and self._is_recorded(batch, stopping):
-                    self.waiting_since = self.waiting_since or time.monotonic()
                     self._write(batch.events, batch.upto)
                     backoff.reset()
                 elif not batch.events:
@@ -117,7 +116,7 @@ class OrderFollower:
         Raises:
             Rewound: The bus lost the batch before it was recorded.
         """
-        while self._store.record_seq() < batch.upto:
+        while self._look_at_record() < batch.upto:
             if stopping.wait(RECORD_POLL_S):
                 return False
         last = batch.events[-1]
@@ -152,16 +151,22 @@ class OrderFollower:
             rows if keep else OrderRows(), before=self.committed_seq, after=upto, state=state
         )
         self.committed_seq, self._state = upto, state
-        self.waiting_since = None
         journal.record_commit(self._bus, upto)
+
+    def _look_at_record(self) -> int:
+        self.recorded_seq = self._store.record_seq()
+        self._looked_at = time.monotonic()
+        return self.recorded_seq
 
     def _move_in_silence(self, subscription: Subscription) -> None:
         """Let the cursor follow events of other topics, so that the journal can be trimmed."""
         now = time.monotonic()
+        if now - self._looked_at >= RECORD_LOOK_S:
+            self._look_at_record()
         if now - self._moved_at < IDLE_MOVE_S:
             return
         self._moved_at = now
-        upto = min(self._store.record_seq(), self._bus.head())
+        upto = min(self.recorded_seq, self._bus.head())
         # Asked after it: nothing of our topics lies between our last event and it.
         if upto > self.committed_seq and subscription.lag() == 0:
             self._write([], upto)

@@ -82,7 +82,8 @@ class OrderStore:
         """Connect, become the one writer; returns the last seq taken and the fold's state.
 
         Raises:
-            DatabaseAwayError: The server is away, or another process is the writer.
+            DatabaseAwayError: The server is away or writes nothing, or another process is the
+                writer.
             DatabaseRefusedError: No right, or no schema.
         """
         self.close()
@@ -216,7 +217,8 @@ def _become_writer(connection: Connection) -> tuple[int, bytes]:
             "another cdb_execution writes orders and trades: stop it, or wait until it is gone"
         )
     connection.execute(
-        "INSERT INTO execution_cursor (seq, state) VALUES (0, '') ON CONFLICT DO NOTHING"
+        "INSERT INTO execution_cursor (seq, state) VALUES (0, '')"
+        " ON CONFLICT (only_row) DO UPDATE SET committed_at = now()"
     )
     connection.commit()
     row = connection.execute("SELECT seq, state FROM execution_cursor").fetchone()

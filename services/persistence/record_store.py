@@ -119,7 +119,7 @@ class RecordStore:
         """Connect, become the one writer, and learn where the record stands.
 
         Raises:
-            DatabaseAwayError: The server is away.
+            DatabaseAwayError: The server is away, or writes nothing.
             SecondWriterError: Another process is the writer.
             DatabaseRefusedError: No right, or no schema.
         """
@@ -298,7 +298,7 @@ def _become_writer(connection: Connection) -> None:
         )
     connection.execute(
         "INSERT INTO db_writer_cursor (seq, chain_hash, topic_seqs, state)"
-        " VALUES (0, %s, '{}', '') ON CONFLICT DO NOTHING",
+        " VALUES (0, %s, '{}', '') ON CONFLICT (only_row) DO UPDATE SET committed_at = now()",
         (chain.GENESIS,),
     )
     connection.commit()

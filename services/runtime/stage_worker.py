@@ -57,8 +57,8 @@ class StageWorker:
         self._started_at = time.monotonic()
         self.conditions = OwnConditions(self.loop)
         # Falling behind is the point of a flooded benchmark.
-        flooded = shell.settings.cdb_speed == "flood"
-        self._watches_lag = shell.service in topics.STAGE_ORDER and not flooded
+        self.is_flooded = shell.settings.cdb_speed == "flood"
+        self._watches_lag = shell.service in topics.STAGE_ORDER and not self.is_flooded
         self._lag_watch = LagWatch(self.loop, self.conditions)
         self._status: dict[str, object] = {}
         metrics.Figures(shell.metrics.registry, self._figures)

@@ -369,7 +369,6 @@ def test_what_is_not_recorded_is_in_no_table(
 
     assert desk.follower.committed_seq == begun
     assert postgres_server.query("SELECT status FROM orders") == []
-    assert desk.follower.age() == 0
     desk.wait_recorded(last)
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_execution.config import WRITE_AGE_LIMIT_S
+from services.cdb_execution.config import UNWRITTEN_LIMIT_S
 from services.kernel import topics
 from services.kernel.events import (
     Alert,
@@ -232,8 +232,8 @@ def test_rows_that_cannot_be_written_in_time_turn_health_red_until_they_are(
         connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         market.publish([tick(1)])
         bus_of(topics.RISK).publish([_of_run(a.order(BTC, approved_by=None))])
-        execution.wait_health(503, "no order written for", seconds=30.0)
-        assert (execution.metric("cdb_db_write_age_seconds") or 0) > WRITE_AGE_LIMIT_S
+        execution.wait_health(503, "orders and trades end at", seconds=30.0)
+        assert (execution.metric("cdb_db_write_age_seconds") or 0) >= UNWRITTEN_LIMIT_S
         market.publish([clock(1000)])
 
     execution.wait_health(200)
@@ -248,6 +248,7 @@ def test_a_bus_that_is_away_at_the_start_is_tried_again(
     redis_server: RedisServer,
     postgres_server: PostgresServer,
 ):
+    postgres_server.record_upto(EVERYTHING)
     redis_server.stop()
     try:
         execution = start_service(topics.EXECUTION, postgres_server)
@@ -289,6 +290,46 @@ def test_a_database_that_is_away_turns_health_red_forbids_entries_and_clears(
     execution.wait_health(200)
     wait_for(
         lambda: postgres_server.query("SELECT count(*) FROM orders") == [(1,)], "nothing is lost"
+    )
+    assert execution.terminate() == 0
+
+
+@pytest.mark.chaos
+@pytest.mark.risk
+def test_a_record_that_nobody_writes_forbids_entries_until_it_has_caught_up(
+    start_service: StartService, market: Bus, postgres_server: PostgresServer
+):
+    execution = start_service(topics.EXECUTION, postgres_server)
+    execution.wait_health(200)
+    assert conditions(market) == []
+
+    postgres_server.record_upto(market.head())
+    market.publish([tick(1)])
+
+    execution.wait_health(503, "is cdb_db_writer running?")
+    assert conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)]
+    market.publish([clock(1000)])
+    postgres_server.record_upto(EVERYTHING)
+    execution.wait_health(200)
+    assert conditions(market) == [
+        (ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN),
+        (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
+    ]
+    assert execution.terminate() == 0
+
+
+@pytest.mark.chaos
+@pytest.mark.risk
+def test_a_start_without_a_writer_forbids_entries_before_the_first_input(
+    start_service: StartService, market: Bus, postgres_server: PostgresServer
+):
+    postgres_server.record_upto(0)
+    execution = start_service(topics.EXECUTION, postgres_server)
+
+    execution.wait_health(503, "is cdb_db_writer running?")
+    wait_for(
+        lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
+        "the condition",
     )
     assert execution.terminate() == 0
 
