@@ -5,8 +5,6 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
 
-from services.kernel import topics
-from services.kernel.costs import Costs
 from services.kernel.events import (
     Condition,
     ConditionName,
@@ -35,8 +33,10 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
     Verdict,
+    topics,
 )
-from services.kernel.instruments import Instrument, generic_instrument
+from services.kernel.instruments.contracts import Instrument, generic_instrument
+from services.kernel.portfolio.costs import Costs
 from tests.market_builders import (  # noqa: F401  tests find every builder here
     BTC,
     DAY_MS,

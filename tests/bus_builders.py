@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-from services.kernel import topics
 from services.kernel.events import (
     SCHEMA_VERSION,
     Clock,
@@ -15,8 +14,9 @@ from services.kernel.events import (
     OpeningAccount,
     RunEnded,
     RunStarted,
+    topics,
 )
-from services.kernel.ids import make_id
+from services.kernel.events.ids import make_id
 
 RUN = make_id("test run")
 START_MS = 1_700_000_000_000

@@ -9,12 +9,12 @@ import sys
 import threading
 from typing import Any
 
-from services.kernel import topics
-from services.runtime.backoff import retry
-from services.runtime.bus import Bus
-from services.runtime.lockstep import LockStep
-from services.runtime.redis_address import RedisAddress
-from services.runtime.stage_loop import StageLoop
+from services.kernel.events import topics
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.lockstep import LockStep
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.consumer.backoff import retry
+from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import tick
 from tests.fake_stages import RelayStage
 

@@ -34,7 +34,7 @@ def postgres_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postg
 @pytest.fixture(scope="session")
 def postgres_template(postgres_session: PostgresCluster) -> str:
     """Name of a database that has the schema; copying it is faster than migrating each time."""
-    from services.runtime import migrations  # noqa: PLC0415 - only these tests need it
+    from services.runtime.database import migrations  # noqa: PLC0415 - only these tests need it
 
     postgres_session.role_passwords = {
         role: secrets.token_urlsafe(16) for role in migrations.SERVICE_ROLES

@@ -9,7 +9,7 @@ import psycopg
 import redis
 from testcontainers.core.container import DockerContainer
 
-from services.runtime.database import DatabaseAddress
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded.process import free_port
 
 REDIS_IMAGE = os.environ.get("CDB_TEST_REDIS_IMAGE", "redis:7.4-alpine")

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from services.kernel import topics
 from services.kernel.events import (
     Alert,
     AlertLevel,
@@ -22,8 +21,9 @@ from services.kernel.events import (
     Origin,
     Side,
     Signal,
+    topics,
 )
-from services.kernel.ids import make_id
+from services.kernel.events.ids import make_id
 from tests.bus_builders import envelope
 
 ONE = Decimal(1)

@@ -5,8 +5,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from services.kernel import topics
-from services.kernel.events import SCHEMA_VERSION, Clock, MarketData, MarketDataKind
+from services.kernel.events import SCHEMA_VERSION, Clock, MarketData, MarketDataKind, topics
 
 Number = Decimal | int | str
 

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-from services.kernel import topics
 from services.kernel.events import (
     Alert,
     AlertLevel,
@@ -22,8 +21,9 @@ from services.kernel.events import (
     Signal,
     TradingState,
     Verdict,
+    topics,
 )
-from services.kernel.ids import make_id
+from services.kernel.events.ids import make_id
 from tests.bus_builders import envelope
 
 SYMBOL = "BTC_USDT"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from services.kernel.events import SCHEMA_VERSION
-from services.research.record.exported import export
+from services.record.exported import export
 from tests.recorded import lively_events, record_of
 
 DATA = Path(__file__).parent / "data"

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from services.kernel import codec, topics
-from services.kernel.events import AnyEvent, Event
+from services.kernel.events import AnyEvent, Event, codec, topics
 from services.kernel.pipeline import Pipeline
 from services.persistence.chain import GENESIS, TICK_BATCH
 from services.persistence.recorder import RecordCursor, Recorder
-from services.research.record.reading import ChainLink, Span, split_position
+from services.record.reading import ChainLink, Span, split_position
 from tests.unit.kernel.random_market import RandomMarket
 
 BATCH = 50

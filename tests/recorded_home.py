@@ -12,7 +12,7 @@ import psycopg
 from click.testing import CliRunner, Result
 
 from services.cli.main import claire as command_line
-from services.runtime.database import DatabaseAddress
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded.home import Home, Session
 from services.runtime.embedded.postgres_server import EmbeddedPostgres
 from tests.claire_command import commands_in

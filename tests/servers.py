@@ -11,10 +11,10 @@ import psycopg
 import redis
 from psycopg import sql
 
-from services.runtime import acl
-from services.runtime.database import DatabaseAddress
+from services.runtime.bus.redis import acl
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded import EmbeddedPostgres, EmbeddedRedis
-from services.runtime.redis_address import RedisAddress
 from tests import container_servers
 from tests.container_servers import ContainerPostgres, ContainerRedis
 

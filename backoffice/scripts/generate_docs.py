@@ -9,10 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from services.kernel.codec import json_schema
-from services.kernel.risk.machine import ACCOUNT, SYMBOL, Table
+from services.kernel.events.codec import json_schema
 from services.kernel.risk.reasons import Reason
-from services.kernel.settings import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
+from services.kernel.risk.trading_state.transitions import ACCOUNT, SYMBOL, Table
+from services.kernel.settings.model import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMAND = "python backoffice/scripts/generate_docs.py"
@@ -47,7 +47,7 @@ def trading_states() -> str:
         "ACTIVE: everything is allowed. REDUCE_ONLY, PAUSED and HALTED: exits only, and open "
         "entries are cancelled; they differ in\nwho ends them. What still holds decides where a "
         "trigger leads: the strictest state wins. A way that is not in the table\ndoes not exist.",
-        "services/kernel/risk/machine.py",
+        "services/kernel/risk/trading_state/transitions.py",
         f"## Account\n\n{_ways(ACCOUNT)}\n## Symbol\n\n{_ways(SYMBOL)}",
     )
 
@@ -65,7 +65,7 @@ def settings() -> str:
         "A fraction of 0.10 is 10 %. A value out of its range logs a warning, raises an alert and "
         "falls back to the\ndefault, or to the nearest bound where the given value was stricter "
         "than the default. What is not a number\nstops the service.",
-        "services/kernel/settings.py",
+        "services/kernel/settings/model.py",
         table + aliases,
     )
 

@@ -6,8 +6,8 @@ through ``run_started``.
 
 from typing import Final
 
-from services.kernel import topics
-from services.runtime.service_variables import COMMON_VARIABLES
+from services.kernel.events import topics
+from services.runtime.service.variables import COMMON_VARIABLES
 
 SERVICE: Final = topics.CORE
 CONSUMES: Final = topics.CONSUMES[SERVICE]

@@ -1,9 +1,9 @@
 """cdb_core: market data in, signals out; a shell around the signal stage."""
 
 from services.cdb_core.config import SERVICE
-from services.kernel.stages import SignalStage
-from services.runtime.service import Shell, run
-from services.runtime.stage_worker import StageWorker
+from services.kernel.strategies.stage import SignalStage
+from services.runtime.consumer.stage_worker import StageWorker
+from services.runtime.service.shell import Shell, run
 
 
 def build(shell: Shell) -> StageWorker:

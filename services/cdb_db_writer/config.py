@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from services.kernel import topics
-from services.runtime.service_variables import COMMON_VARIABLES, DATABASE_VARIABLES
+from services.kernel.events import topics
+from services.runtime.service.variables import COMMON_VARIABLES, DATABASE_VARIABLES
 
 SERVICE: Final = topics.DB_WRITER
 CONSUMES: Final = topics.CONSUMES[SERVICE]

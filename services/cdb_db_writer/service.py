@@ -1,10 +1,11 @@
 """cdb_db_writer: the journal in, rows out; the one writer of the record."""
 
 from services.cdb_db_writer.config import SERVICE
-from services.cdb_db_writer.figures import figures
+from services.cdb_db_writer.metrics import figures
 from services.cdb_db_writer.writer import RecordService
-from services.runtime import metrics, migrations
-from services.runtime.service import Shell, run
+from services.runtime.database import migrations
+from services.runtime.service import metrics
+from services.runtime.service.shell import Shell, run
 
 
 def build(shell: Shell) -> RecordService:

@@ -9,6 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from services.cdb_db_writer.alert_publisher import Notices
+from services.cdb_db_writer.bus_recovery import open_bus
+from services.cdb_db_writer.commit_boundary import end_of_portion, without_last_input
 from services.cdb_db_writer.config import (
     BATCH_EVENTS,
     CONSUMES,
@@ -19,22 +22,20 @@ from services.cdb_db_writer.config import (
     SNAPSHOT_COPY_S,
     WRITE_AGE_LIMIT_S,
 )
-from services.cdb_db_writer.notices import Notices
-from services.cdb_db_writer.opening import open_bus
-from services.cdb_db_writer.portions import end_of_portion, without_last_input
-from services.kernel import topics
-from services.kernel.events import AnyEvent
+from services.kernel.events import AnyEvent, topics
 from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Keep, Recorder, UnstorableError
-from services.runtime import journal, logging, migrations, snapshots
-from services.runtime.bus import Bus, Unavailable
-from services.runtime.database import DatabaseAddress, DataRefusedError
-from services.runtime.dead_letters import DeadLetters
-from services.runtime.health import Health
-from services.runtime.lifecycle import Lifecycle
-from services.runtime.redis_address import RedisAddress
-from services.runtime.snapshots import Snapshot
-from services.runtime.subscription import Batch, Rewound, Subscription
+from services.runtime.bus import journal, snapshots
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.dead_letters import DeadLetters
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.bus.snapshots import Snapshot
+from services.runtime.bus.subscription import Batch, Rewound, Subscription
+from services.runtime.database import migrations
+from services.runtime.database.connections import DatabaseAddress, DataRefusedError
+from services.runtime.service import logging
+from services.runtime.service.health import Health
+from services.runtime.service.lifecycle import Lifecycle
 
 _log = logging.get(__name__)
 

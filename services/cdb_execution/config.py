@@ -6,8 +6,8 @@ through ``run_started``.
 
 from typing import Final
 
-from services.kernel import topics
-from services.runtime.service_variables import COMMON_VARIABLES, DATABASE_VARIABLES
+from services.kernel.events import topics
+from services.runtime.service.variables import COMMON_VARIABLES, DATABASE_VARIABLES
 
 SERVICE: Final = topics.EXECUTION
 CONSUMES: Final = topics.CONSUMES[SERVICE]

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 from services.cdb_execution.config import UNWRITTEN_LIMIT_S
 from services.persistence.orders import TOPICS
-from services.runtime.bus import Heads
+from services.runtime.bus.bus import Heads
 
 LOOK_EVERY_S: Final = 0.25
 CAUGHT_UP_S: Final = 1.0

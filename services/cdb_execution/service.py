@@ -9,15 +9,15 @@ from prometheus_client.core import Metric
 from services.cdb_execution.config import DATABASE_PATIENCE_S, SERVICE
 from services.cdb_execution.record_watch import RecordWatch
 from services.kernel.events import ConditionName, Event
-from services.kernel.stages import ExecutionStage
+from services.kernel.execution.stage import ExecutionStage
 from services.persistence.order_follower import OrderFollower
-from services.runtime import metrics
-from services.runtime.backoff import retry
-from services.runtime.bus import Unavailable
-from services.runtime.health import Health
-from services.runtime.service import Shell, run
-from services.runtime.stage_worker import StageWorker
-from services.runtime.subscription import Batch
+from services.runtime.bus.bus import Unavailable
+from services.runtime.bus.subscription import Batch
+from services.runtime.consumer.backoff import retry
+from services.runtime.consumer.stage_worker import StageWorker
+from services.runtime.service import metrics
+from services.runtime.service.health import Health
+from services.runtime.service.shell import Shell, run
 
 JOIN_S = 3.0
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from services.kernel import topics
-from services.kernel.events import SCHEMA_VERSION, Alert, AlertLevel, AlertPhase
-from services.kernel.ids import make_id
-from services.runtime.stage_loop import StageLoop
+from services.kernel.events import SCHEMA_VERSION, Alert, AlertLevel, AlertPhase, topics
+from services.kernel.events.ids import make_id
+from services.runtime.consumer.stage_loop import StageLoop
 
 CODE = "CLOCK_STOPPED"
 

@@ -6,9 +6,9 @@ It is the one service that reads the trading settings: it hands them to the stag
 
 from typing import Final
 
-from services.kernel import topics
-from services.kernel.settings import ALL_SPECS
-from services.runtime.service_variables import COMMON_VARIABLES, DATABASE_VARIABLES
+from services.kernel.events import topics
+from services.kernel.settings.model import ALL_SPECS
+from services.runtime.service.variables import COMMON_VARIABLES, DATABASE_VARIABLES
 
 SERVICE: Final = topics.PAPER_RUNNER
 CONSUMES: Final = topics.CONSUMES[SERVICE]

@@ -9,7 +9,6 @@ from msgspec import Struct, field
 from services.cdb_paper_runner.recent import Line, Recent
 from services.cdb_paper_runner.run_book import RunBook
 from services.cdb_paper_runner.statistics import Statistics
-from services.kernel import topics, views
 from services.kernel.events import (
     SCHEMA_VERSION,
     Condition,
@@ -20,9 +19,11 @@ from services.kernel.events import (
     OrderResult,
     RunEnded,
     RunStarted,
+    topics,
 )
-from services.kernel.ids import make_id
-from services.kernel.stages import PortfolioStage
+from services.kernel.events.ids import make_id
+from services.kernel.portfolio import views
+from services.kernel.portfolio.stage import PortfolioStage
 
 ZERO = Decimal(0)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from services.kernel import codec, topics
+from services.kernel.events import codec, topics
 from services.persistence.record_store import events_page
-from services.runtime.bus import Bus
-from services.runtime.database import DatabaseAddress, connect_to_read, translated
-from services.runtime.journal import JournalTrimmed
-from services.runtime.stage_loop import StageLoop
-from services.runtime.subscription import Batch
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.journal import JournalTrimmed
+from services.runtime.bus.subscription import Batch
+from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.database.connections import DatabaseAddress, connect_to_read, translated
 
 PAGE = 2000
 

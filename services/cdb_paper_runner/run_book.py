@@ -2,7 +2,6 @@
 
 from msgspec import Struct, field
 
-from services.kernel import topics
 from services.kernel.events import (
     AnyEvent,
     Clock,
@@ -14,8 +13,9 @@ from services.kernel.events import (
     RunStarted,
     TradingState,
     TradingStateChanged,
+    topics,
 )
-from services.kernel.portfolio import Market, Portfolio, Position
+from services.kernel.portfolio.portfolio import Market, Portfolio, Position
 
 
 class RunBook(Struct, kw_only=True):

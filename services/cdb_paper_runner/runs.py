@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from services.cdb_paper_runner.orchestration import Orchestration
-from services.kernel import topics
 from services.kernel.events import (
     SCHEMA_VERSION,
     Alert,
@@ -14,12 +13,13 @@ from services.kernel.events import (
     OpeningAccount,
     RunEnded,
     RunStarted,
+    topics,
 )
-from services.kernel.ids import make_id
-from services.runtime import logging
-from services.runtime.code_version import code_version
-from services.runtime.settings import Settings
-from services.runtime.stage_loop import StageLoop
+from services.kernel.events.ids import make_id
+from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.service import logging
+from services.runtime.service.code_version import code_version
+from services.runtime.settings.model import Settings
 
 FINITE_SOURCES = frozenset({"replay", "synthetic"})
 SUPERSEDED = "SUPERSEDED"

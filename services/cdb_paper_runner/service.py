@@ -3,7 +3,7 @@
 from services.cdb_paper_runner.config import SERVICE
 from services.cdb_paper_runner.console import console
 from services.cdb_paper_runner.worker import PaperRunner
-from services.runtime.service import run
+from services.runtime.service.shell import run
 
 
 def main() -> int:

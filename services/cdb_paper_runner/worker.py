@@ -11,13 +11,12 @@ from services.cdb_paper_runner.clock_watch import ClockWatch
 from services.cdb_paper_runner.orchestration import Orchestration
 from services.cdb_paper_runner.record import RecordedLoop
 from services.cdb_paper_runner.runs import Runs
-from services.kernel import topics
-from services.kernel.events import Event
-from services.runtime import metrics
-from services.runtime.health import Health
-from services.runtime.service import Shell
-from services.runtime.stage_worker import StageWorker, clock_limit
-from services.runtime.subscription import Batch
+from services.kernel.events import Event, topics
+from services.runtime.bus.subscription import Batch
+from services.runtime.consumer.stage_worker import StageWorker, clock_limit
+from services.runtime.service import metrics
+from services.runtime.service.health import Health
+from services.runtime.service.shell import Shell
 
 SUMMARY_EVERY_S = 0.25
 GATHER_S = 0.02

@@ -5,8 +5,8 @@ The limits are not among them: they reach the stage through ``run_started``.
 
 from typing import Final
 
-from services.kernel import topics
-from services.runtime.service_variables import COMMON_VARIABLES
+from services.kernel.events import topics
+from services.runtime.service.variables import COMMON_VARIABLES
 
 SERVICE: Final = topics.RISK
 CONSUMES: Final = topics.CONSUMES[SERVICE]

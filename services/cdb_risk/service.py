@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from services.cdb_risk.config import SERVICE
-from services.kernel.stages import RiskStage
-from services.runtime import metrics
-from services.runtime.service import Shell, run
-from services.runtime.stage_worker import StageWorker
+from services.kernel.risk.stage import RiskStage
+from services.runtime.consumer.stage_worker import StageWorker
+from services.runtime.service import metrics
+from services.runtime.service.shell import Shell, run
 
 
 def build(shell: Shell) -> StageWorker:

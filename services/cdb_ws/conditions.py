@@ -9,8 +9,8 @@ from services.kernel.events import (
     ConditionName,
     ConditionPhase,
 )
-from services.kernel.ids import make_id
-from services.kernel.topics import WS
+from services.kernel.events.ids import make_id
+from services.kernel.events.topics import WS
 
 
 def condition(

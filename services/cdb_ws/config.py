@@ -5,14 +5,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.sources import instrument_file
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.files import instrument_file
+from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.markets import open_market
-from services.kernel import topics
-from services.kernel.instruments import Instrument
-from services.kernel.settings import SettingError
-from services.runtime.service_variables import COMMON_VARIABLES
-from services.runtime.settings import Settings
+from services.kernel.events import topics
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.settings.model import SettingError
+from services.runtime.service.variables import COMMON_VARIABLES
+from services.runtime.settings.model import Settings
 
 SERVICE: Final = topics.WS
 CONSUMES: Final = topics.CONSUMES[SERVICE]

@@ -4,35 +4,36 @@ import threading
 import time
 from typing import Final
 
-from services.cdb_ws import past, position
 from services.cdb_ws.config import FeedConfig
-from services.cdb_ws.ear import Ear
-from services.cdb_ws.holds import Holds
-from services.cdb_ws.listener import Listener
-from services.cdb_ws.player import PlaceMissing, Player, pace_of
-from services.cdb_ws.position import Position
-from services.cdb_ws.pressure import Pressure
-from services.cdb_ws.publisher import Publisher
+from services.cdb_ws.control_subscriber import Ear
+from services.cdb_ws.live.engine_config import EngineConfig
+from services.cdb_ws.live.source import Mexc
+from services.cdb_ws.publishing import position
+from services.cdb_ws.publishing.backpressure import Pressure
+from services.cdb_ws.publishing.position import Position
+from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.recording.recorder import Recorder
+from services.cdb_ws.replay import past
+from services.cdb_ws.replay.holds import Holds
+from services.cdb_ws.replay.listener import Listener
+from services.cdb_ws.replay.runner import PlaceMissing, Player, pace_of
 from services.cdb_ws.run_watch import RunPlan, RunWatch
-from services.cdb_ws.sources.data_error import DataError
 from services.cdb_ws.sources.external import ExternalMarket
+from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.live import LiveSource
 from services.cdb_ws.sources.markets import open_market
-from services.cdb_ws.sources.mexc.engine_config import EngineConfig
-from services.cdb_ws.sources.mexc.rest import hosts_for
-from services.cdb_ws.sources.mexc.source import Mexc
 from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.kernel.events import RunStarted
-from services.kernel.settings import SettingError
-from services.runtime import logging
-from services.runtime.bus import Bus, Unavailable
-from services.runtime.health import Health
-from services.runtime.lockstep import LockStep
-from services.runtime.service import Shell
-from services.runtime.stage_loop import LoopContext
-from services.runtime.subscription import Outside, Rewound
+from services.kernel.settings.model import SettingError
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.lockstep import LockStep
+from services.runtime.bus.subscription import Outside, Rewound
+from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.service import logging
+from services.runtime.service.health import Health
+from services.runtime.service.shell import Shell
+from services.venues.mexc.rest import hosts_for
 
 IDLE_S: Final = 0.2
 HOLD_WAIT_S: Final = 0.01

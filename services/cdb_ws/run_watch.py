@@ -6,8 +6,8 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from services.cdb_ws.past import OpenGaps
-from services.cdb_ws.sources.file_names import split_symbol
+from services.cdb_ws.replay.past import OpenGaps
+from services.cdb_ws.sources.files.file_names import split_symbol
 from services.kernel.events import (
     Condition,
     Event,
@@ -21,7 +21,7 @@ from services.kernel.events import (
     RunStarted,
     Side,
 )
-from services.kernel.topics import CONTROL, ORDER_RESULTS, WS
+from services.kernel.events.topics import CONTROL, ORDER_RESULTS, WS
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from prometheus_client.core import Metric
 
 from services.cdb_ws.config import SERVICE, FeedConfig
 from services.cdb_ws.feed import Feed
-from services.cdb_ws.figures import figures
-from services.runtime import metrics, service
-from services.runtime.service import Shell
+from services.cdb_ws.metrics import figures
+from services.runtime.service import metrics, shell
+from services.runtime.service.shell import Shell
 
 
 def build(shell: Shell) -> Feed:
@@ -30,4 +30,4 @@ def build(shell: Shell) -> Feed:
 
 def main() -> int:
     """Run until SIGTERM; returns the exit code."""
-    return service.run(SERVICE, build)
+    return shell.run(SERVICE, build)

@@ -10,10 +10,10 @@ import click
 
 from services.cli.failure import BadInput, Failure
 from services.cli.target import Where, compose_answers, environment_values
-from services.research.record.database import DatabaseRecord
-from services.research.record.exported import ExportedRecord
-from services.research.record.reading import Record, RecordError
-from services.runtime.database import (
+from services.record.database import DatabaseRecord
+from services.record.exported import ExportedRecord
+from services.record.reading import Record, RecordError
+from services.runtime.database.connections import (
     DatabaseAddress,
     DatabaseAwayError,
     DatabaseRefusedError,

@@ -10,14 +10,14 @@ from typing import Literal
 import click
 
 from services.cli.failure import Failure
-from services.kernel import topics
-from services.kernel.settings import SettingError
-from services.runtime.acl import OPERATOR
+from services.kernel.events import topics
+from services.kernel.settings.model import SettingError
+from services.runtime.bus.redis.acl import OPERATOR
+from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.embedded.home import Home
-from services.runtime.http_ports import HTTP_PORTS
-from services.runtime.redis_address import RedisAddress
-from services.runtime.secrets import FROM_FILES, password_variable
-from services.runtime.setting_layers import Layers
+from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.layers import Layers
+from services.runtime.settings.secrets import FROM_FILES, password_variable
 
 Where = Literal["embedded", "compose"]
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import MEANING, Fault, FaultKind
+from services.exchange_sim.faults.faults import MEANING, Fault, FaultKind
 from services.exchange_sim.rest import HttpAnswer
 
 PREFIX: Final = "/sim/"

@@ -12,10 +12,10 @@ from random import Random
 from typing import Any, Final
 
 from services.exchange_sim import frames
-from services.exchange_sim.fault_board import FaultBoard
-from services.exchange_sim.faults import MEANING, Fault, FaultKind, Script
-from services.exchange_sim.ledger import Ledger, MadeDeal
-from services.exchange_sim.market import Fair, Funding, Happening, Print, SimMarket, Touch
+from services.exchange_sim.faults.fault_board import FaultBoard
+from services.exchange_sim.faults.faults import MEANING, Fault, FaultKind, Script
+from services.exchange_sim.markets.contract_history import Ledger, MadeDeal
+from services.exchange_sim.markets.market import Fair, Funding, Happening, Print, SimMarket, Touch
 from services.exchange_sim.peer import Peer, PeerGone
 from services.exchange_sim.pusher import Pace, Pusher
 from services.exchange_sim.rest import HttpAnswer, RestDesk

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.exchange_sim.documents import to_json
-from services.exchange_sim.ledger import Ledger, Level, MadeDeal, MinuteBar
+from services.exchange_sim.markets.contract_history import Ledger, Level, MadeDeal, MinuteBar
 
 INTERVAL_SECONDS = {
     "Min1": 60, "Min5": 300, "Min15": 900, "Min30": 1800, "Min60": 3600, "Hour4": 14_400,

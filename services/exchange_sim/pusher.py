@@ -9,10 +9,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.exchange_sim import frames, mischief
-from services.exchange_sim.fault_board import FaultBoard
-from services.exchange_sim.faults import FaultKind
-from services.exchange_sim.ledger import Ledger, MadeDeal
+from services.exchange_sim import frames
+from services.exchange_sim.faults import spoiled_frames
+from services.exchange_sim.faults.fault_board import FaultBoard
+from services.exchange_sim.faults.faults import FaultKind
+from services.exchange_sim.markets.contract_history import Ledger, MadeDeal
 from services.exchange_sim.session import Session
 from services.exchange_sim.subscriptions import ALL, MERGED_DEALS, Subscriptions
 
@@ -125,7 +126,7 @@ class Pusher:
 
     def huge(self, sessions: Sequence[Session], size: int) -> None:
         """One giant frame each."""
-        self._deliver(sessions, mischief.huge(size, self._server_ms()))
+        self._deliver(sessions, spoiled_frames.huge(size, self._server_ms()))
 
     def _due(self, every_ms: int) -> Sequence[Ledger]:
         """The contracts whose turn it is: all of them within the time, spread evenly."""
@@ -180,12 +181,12 @@ class Pusher:
         bids, asks = ledger.book(limit)
         now, board, symbol = self._server_ms(), self._board, ledger.symbol
         if not board.calm and board.strikes(FaultKind.CROSSED_BOOK, symbol):
-            text = mischief.crossed_book(ledger, bids, asks, now)
+            text = spoiled_frames.crossed_book(ledger, bids, asks, now)
         else:
             text = frames.depth(symbol, bids, asks, ledger.version, now, now)
         self._send(sessions, "depth.full", symbol, text)
         if not board.calm and board.strikes(FaultKind.STALE_BOOK, symbol):
-            old = mischief.stale_book(self._random, ledger, bids, now)
+            old = spoiled_frames.stale_book(self._random, ledger, bids, now)
             self._send(sessions, "depth.full", symbol, old)
 
     def _price(self, channel: str, ledger: Ledger) -> None:
@@ -231,13 +232,13 @@ class Pusher:
                 return
             if board.strikes(FaultKind.MALFORMED, symbol):
                 self._leave_out(made)
-                text = mischief.cut_short(self._random, text)
+                text = spoiled_frames.cut_short(self._random, text)
             elif board.strikes(FaultKind.WRONG_TYPES, symbol):
                 self._leave_out(made)
-                text = mischief.wrong_types(self._random, channel, symbol, self._server_ms())
+                text = spoiled_frames.wrong_types(self._random, channel, symbol, self._server_ms())
             elif board.strikes(FaultKind.UNKNOWN, symbol):
-                self._deliver(sessions, mischief.unknown_channel(symbol, self._server_ms()))
-                text = mischief.with_unknown_field(text)
+                self._deliver(sessions, spoiled_frames.unknown_channel(symbol, self._server_ms()))
+                text = spoiled_frames.with_unknown_field(text)
         self._deliver(sessions, text, made)
 
     def _deliver(

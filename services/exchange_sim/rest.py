@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from services.exchange_sim import frames
 from services.exchange_sim.documents import to_json
-from services.exchange_sim.ledger import Ledger
+from services.exchange_sim.markets.contract_history import Ledger
 
 API: Final = "/api/v1/contract/"
 WINDOW_S: Final = 2.0

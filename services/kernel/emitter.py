@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from services.kernel.events import SCHEMA_VERSION, Event
-from services.kernel.ids import make_id
+from services.kernel.events.ids import make_id
 
 E = TypeVar("E", bound=Event)
 

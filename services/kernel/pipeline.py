@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from services.kernel.events import Event
-from services.kernel.stages import (
-    ExecutionStage,
-    PortfolioStage,
-    RiskStage,
-    SignalStage,
-    Stage,
-)
+from services.kernel.execution.stage import ExecutionStage
+from services.kernel.portfolio.stage import PortfolioStage
+from services.kernel.risk.stage import RiskStage
+from services.kernel.stage import Stage
+from services.kernel.strategies.stage import SignalStage
 
 
 class Pipeline:

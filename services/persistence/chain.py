@@ -5,9 +5,8 @@ from hashlib import sha256
 
 import msgspec
 
-from services.kernel import topics
-from services.kernel.events import SCHEMA_VERSION, Event
-from services.kernel.ids import make_id
+from services.kernel.events import SCHEMA_VERSION, Event, topics
+from services.kernel.events.ids import make_id
 
 GENESIS = bytes(32)
 """The chain hash before the first row."""

@@ -15,17 +15,18 @@ from typing import Final
 from services.kernel.events import AnyEvent
 from services.persistence.order_store import OrderStore
 from services.persistence.orders import TOPICS, OrderProjector, OrderRows
-from services.runtime import journal, logging
-from services.runtime.backoff import Backoff
-from services.runtime.bus import Bus, Unavailable
-from services.runtime.database import (
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.journal import JournalTrimmed
+from services.runtime.bus.subscription import Batch, Rewound, Subscription
+from services.runtime.consumer.backoff import Backoff
+from services.runtime.database.connections import (
     DatabaseAddress,
     DatabaseAwayError,
     DatabaseRefusedError,
     DataRefusedError,
 )
-from services.runtime.journal import JournalTrimmed
-from services.runtime.subscription import Batch, Rewound, Subscription
+from services.runtime.service import logging
 
 RECEIVE_S: Final = 0.2
 RECORD_POLL_S: Final = 0.05

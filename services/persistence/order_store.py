@@ -6,19 +6,18 @@ from typing import Final
 import msgspec
 from psycopg import sql
 
-from services.kernel import codec, topics
-from services.kernel.events import AnyEvent
-from services.kernel.portfolio import FundingPayment
+from services.kernel.events import AnyEvent, codec, topics
+from services.kernel.portfolio.portfolio import FundingPayment
 from services.persistence.orders import ORDERS, TOPICS, TRADES, OrderRows, RecordedPayment
 from services.persistence.record_store import CursorMovedError, SecondWriterError
-from services.runtime.database import (
+from services.runtime.database.connections import (
     Connection,
     DatabaseAddress,
     DatabaseAwayError,
     connect,
     translated,
 )
-from services.runtime.migrations import require_current
+from services.runtime.database.migrations import require_current
 
 WRITER_LOCK: Final = 0x636462657865  # "cdbexe"
 PAGE: Final = 5_000

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from services.kernel import topics
 from services.kernel.events import (
     AnyEvent,
     Instruments,
@@ -16,9 +15,15 @@ from services.kernel.events import (
     OrderResult,
     OrderStatus,
     RunStarted,
+    topics,
 )
-from services.kernel.ledger import book_funding
-from services.kernel.portfolio import ClosedTrade, FundingPayment, Portfolio, PortfolioState
+from services.kernel.portfolio.ledger import book_funding
+from services.kernel.portfolio.portfolio import (
+    ClosedTrade,
+    FundingPayment,
+    Portfolio,
+    PortfolioState,
+)
 from services.kernel.risk.reasons import Reason
 from services.persistence.tables import Row, clean, time_of, value_of
 

@@ -19,8 +19,14 @@ from services.kernel.events import (
     RunEnded,
     RunStarted,
 )
-from services.kernel.fingerprints import Fingerprints
-from services.kernel.portfolio import ClosedTrade, Effect, FundingPayment, Portfolio, PortfolioState
+from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.portfolio import (
+    ClosedTrade,
+    Effect,
+    FundingPayment,
+    Portfolio,
+    PortfolioState,
+)
 from services.persistence.tables import ONE_ROW_EACH, Row, clean, json_text, row_of, time_of
 
 

@@ -7,17 +7,16 @@ from typing import Final
 import msgspec
 from psycopg import IsolationLevel, sql
 
-from services.kernel import codec
-from services.kernel.events import AnyEvent, MarketData
-from services.kernel.portfolio import FundingPayment
+from services.kernel.events import AnyEvent, MarketData, codec
+from services.kernel.portfolio.portfolio import FundingPayment
 from services.persistence import order_store, record_store
 from services.persistence.order_store import write_order_rows
 from services.persistence.orders import TOPICS as ORDER_TOPICS
 from services.persistence.orders import OrderProjector, OrderRows
 from services.persistence.projector import Projections, Projector
 from services.persistence.record_store import events_page, write_projections
-from services.runtime.database import Connection, DatabaseAddress, connect, translated
-from services.runtime.migrations import require_current
+from services.runtime.database.connections import Connection, DatabaseAddress, connect, translated
+from services.runtime.database.migrations import require_current
 
 TABLES: Final = (
     *("runs", "signals", "risk_decisions", "trading_state_changes", "orders", "trades"),

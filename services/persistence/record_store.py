@@ -6,13 +6,15 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from services.kernel import topics
+from services.kernel.events import topics
 from services.persistence import chain
 from services.persistence.projector import Projections
 from services.persistence.recorder import RecordCursor, Transaction
 from services.persistence.tables import COLUMNS, POSITIONS, Row
 from services.persistence.tick_lines import MS_PER_DAY, day_of
-from services.runtime.database import (
+from services.runtime.bus.recovery import TailEvent
+from services.runtime.bus.snapshots import Snapshot
+from services.runtime.database.connections import (
     Connection,
     DatabaseAddress,
     DatabaseAwayError,
@@ -20,9 +22,7 @@ from services.runtime.database import (
     connect,
     translated,
 )
-from services.runtime.migrations import require_current
-from services.runtime.recovery import TailEvent
-from services.runtime.snapshots import Snapshot
+from services.runtime.database.migrations import require_current
 
 WRITER_LOCK = 0x636462777274  # "cdbwrt": held by the one process that writes the record
 SNAPSHOTS_KEPT = 3

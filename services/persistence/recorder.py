@@ -6,8 +6,7 @@ from enum import Enum
 
 import msgspec
 
-from services.kernel import topics
-from services.kernel.events import AnyEvent, Clock, MarketData
+from services.kernel.events import AnyEvent, Clock, MarketData, topics
 from services.persistence import chain
 from services.persistence.projector import Projections, Projector
 from services.persistence.tables import Row, clean, time_of, type_of

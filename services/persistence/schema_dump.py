@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.runtime import migrations
-from services.runtime.database import Connection, connect_to_read
+from services.runtime.database import migrations
+from services.runtime.database.connections import Connection, connect_to_read
 from services.runtime.embedded import EmbeddedPostgres
 
 FILE = Path(__file__).parents[2] / "backoffice" / "docs" / "DATABASE_SCHEMA.sql"

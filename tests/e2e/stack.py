@@ -19,7 +19,7 @@ import redis
 from dotenv import dotenv_values
 
 from services.runtime.embedded.process import free_port
-from services.runtime.secrets import generate_env
+from services.runtime.settings.secrets import generate_env
 
 ROOT = Path(__file__).parents[2]
 INSIDE_PORTS = {

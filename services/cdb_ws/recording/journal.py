@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from services.cdb_ws.recording import notes, store
 from services.cdb_ws.recording.notes import Break, Carried
-from services.cdb_ws.recording.spool import Entry, Kind, SegmentFile
 from services.cdb_ws.recording.store import State
+from services.cdb_ws.recording.write_ahead_log import Entry, Kind, SegmentFile
 from services.kernel.events import (
     Clock,
     Condition,
@@ -18,7 +18,7 @@ from services.kernel.events import (
     ConditionPhase,
     Instruments,
 )
-from services.runtime.encoded import Outgoing, Tick, body_of
+from services.runtime.bus.encoded import Outgoing, Tick, body_of
 
 SEGMENT_BYTES: Final = 128 << 20
 SEGMENT_SECONDS: Final = 3600.0

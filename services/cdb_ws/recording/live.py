@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
-from services.cdb_ws import ticks
-from services.cdb_ws.clocks import SECOND_MS
+from services.cdb_ws.live.engine import Engine
+from services.cdb_ws.live.engine_config import EngineConfig
+from services.cdb_ws.publishing import ticks
 from services.cdb_ws.recording.recorder import Recorder
-from services.cdb_ws.sources.mexc.engine import Engine
-from services.cdb_ws.sources.mexc.engine_config import EngineConfig
-from services.cdb_ws.sources.mexc.network import Network
+from services.cdb_ws.replay.clocks import SECOND_MS
 from services.kernel.events import Alert, Event, Instruments
+from services.venues.mexc.network import Network
 
 LOOK_EVERY_S: Final = 0.2
 

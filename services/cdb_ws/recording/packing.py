@@ -15,10 +15,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.cdb_ws.recording import spool, store, tables
-from services.cdb_ws.recording.spool import Kind, SegmentReader
+from services.cdb_ws.recording import store, tables, write_ahead_log
 from services.cdb_ws.recording.store import FolderBusyError, Part, Segment
-from services.kernel import codec
+from services.cdb_ws.recording.write_ahead_log import Kind, SegmentReader
+from services.kernel.events import codec
 
 ROWS_AT_ONCE: Final = 10_000
 NICENESS: Final = 10
@@ -52,7 +52,7 @@ def pack(folder: Path, packed: Callable[[Path], None] = lambda _: None) -> int:
         OSError: It cannot be written.
     """
     with store.taken(folder, "pack"):
-        waiting = spool.full_segments(folder)
+        waiting = write_ahead_log.full_segments(folder)
         for path in waiting:
             _pack_segment(folder, path)
             packed(path)
@@ -60,9 +60,9 @@ def pack(folder: Path, packed: Callable[[Path], None] = lambda _: None) -> int:
 
 
 def _pack_segment(folder: Path, path: Path) -> None:
-    day = folder / spool.day_of_segment(path)
+    day = folder / write_ahead_log.day_of_segment(path)
     day.mkdir(exist_ok=True)
-    number = spool.number_of(path)
+    number = write_ahead_log.number_of(path)
     if all(segment.segment != number for segment in store.read_manifest(day)):
         reader = SegmentReader(path)
         try:

@@ -18,23 +18,23 @@ from typing import Final
 import msgspec
 
 from services.cdb_ws.conditions import alert
-from services.cdb_ws.recording import spool, store
+from services.cdb_ws.recording import store, write_ahead_log
 from services.cdb_ws.recording.journal import Frame, Journal
-from services.cdb_ws.recording.spool import Kind, SegmentReader
 from services.cdb_ws.recording.store import FolderBusyError, State
-from services.cdb_ws.sources.data_error import DataError
-from services.kernel import codec
+from services.cdb_ws.recording.write_ahead_log import Kind, SegmentReader
+from services.cdb_ws.sources.files.data_error import DataError
 from services.kernel.events import (
     Alert,
     AlertLevel,
     AlertPhase,
     Clock,
     Event,
+    codec,
 )
-from services.kernel.ids import make_id
-from services.kernel.topics import WS
-from services.runtime import logging
-from services.runtime.encoded import Outgoing
+from services.kernel.events.ids import make_id
+from services.kernel.events.topics import WS
+from services.runtime.bus.encoded import Outgoing
+from services.runtime.service import logging
 
 QUEUE_BYTES: Final = 64 << 20
 EVENT_BYTES: Final = 600
@@ -120,10 +120,10 @@ class Recorder:
             DataError: What is there is damaged.
             OSError: It cannot be written.
         """
-        spool.repair(self.folder)
+        write_ahead_log.repair(self.folder)
         self._held.enter_context(store.taken(self.folder, "record"))
         self._journal = Journal(self.folder, _stands_at(self.folder), self._want_packing)
-        self._pack_wanted = bool(spool.full_segments(self.folder))
+        self._pack_wanted = bool(write_ahead_log.full_segments(self.folder))
 
     def start(self) -> None:
         """Begin; a folder that is not open yet is opened as soon as it can be."""
@@ -314,7 +314,7 @@ def _record(journal: Journal, items: "deque[Item]") -> tuple[int, int]:
 def _stands_at(folder: Path) -> State:
     """Where the recording stands, what a killed recorder wrote last included."""
     state = store.read_state(folder)
-    for path in spool.full_segments(folder):
+    for path in write_ahead_log.full_segments(folder):
         reader = SegmentReader(path)
         for _, entry in reader.scan():
             if entry.kind is Kind.MARKET:

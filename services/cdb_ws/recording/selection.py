@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from services.cdb_ws.recording import spool, store
+from services.cdb_ws.recording import store, write_ahead_log
 from services.cdb_ws.recording.store import Part, Segment
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.files.data_error import DataError
 
 EVERYTHING: Final = "give the recording's folder, a day of it, or a symbol of a day"
 
@@ -75,10 +75,10 @@ def select(paths: Sequence[Path]) -> tuple[Selected, ...]:
 def _refuse_unpacked(root: Path | None, days: Iterable[Path]) -> None:
     """Part of a day would be taken for the whole."""
     assert root is not None
-    waiting = (*spool.open_segments(root), *spool.full_segments(root))
-    names = {day.name for day in days} or set(map(spool.day_of_segment, waiting))
+    waiting = (*write_ahead_log.open_segments(root), *write_ahead_log.full_segments(root))
+    names = {day.name for day in days} or set(map(write_ahead_log.day_of_segment, waiting))
     for path in waiting:
-        if spool.day_of_segment(path) in names:
+        if write_ahead_log.day_of_segment(path) in names:
             raise DataError(
                 path,
                 None,

@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.files.data_error import DataError
 
 MARKET: Final = "_market"
 """The folder of what has no symbol."""

@@ -6,14 +6,14 @@ from decimal import Decimal
 
 from prometheus_client.core import Metric
 
-from services.cdb_ws import ticks
+from services.cdb_ws.publishing import ticks
 from services.kernel.events import Event, MarketData
-from services.kernel.instruments import Instrument, generic_instrument
-from services.kernel.topics import MARKET_DATA, WS
-from services.runtime.encoded import Outgoing
-from services.runtime.external import Intake, Malformed
-from services.runtime.stage_loop import LoopContext
-from services.runtime.subscription import Outside
+from services.kernel.events.topics import MARKET_DATA, WS
+from services.kernel.instruments.contracts import Instrument, generic_instrument
+from services.runtime.bus.encoded import Outgoing
+from services.runtime.bus.subscription import Outside
+from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.intake.external import Intake, Malformed
 
 
 def fine_tick(price: Decimal) -> Decimal:

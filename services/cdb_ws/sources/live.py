@@ -6,7 +6,7 @@ from typing import Protocol
 from prometheus_client.core import Metric
 
 from services.kernel.events import MarketData
-from services.runtime.encoded import Outgoing
+from services.runtime.bus.encoded import Outgoing
 
 
 class LiveSource(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from services.cdb_ws.recording import store
 from services.cdb_ws.recording.selection import root_of
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.replay import Replay
 

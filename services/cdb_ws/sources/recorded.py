@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from services.kernel.events import Event
-from services.kernel.instruments import Instrument
+from services.kernel.instruments.contracts import Instrument
 
 Step = tuple[int, Event]
 """An event, and the cursor after it: what a restart hands back to go on behind that event."""

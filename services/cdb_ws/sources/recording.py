@@ -15,18 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
-from services.cdb_ws import ticks
-from services.cdb_ws.clocks import ClockRule
 from services.cdb_ws.conditions import data_gap
+from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.recording import notes, store, tables
 from services.cdb_ws.recording.notes import Break, Carried
 from services.cdb_ws.recording.selection import Selected, select
 from services.cdb_ws.recording.store import Part
-from services.cdb_ws.sources import instrument_file
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.replay.clocks import ClockRule
+from services.cdb_ws.sources.files import instrument_file
+from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recorded import Step
-from services.cdb_ws.ticks import TickMaker
-from services.kernel import codec
 from services.kernel.events import (
     Clock,
     Condition,
@@ -34,10 +33,11 @@ from services.kernel.events import (
     Event,
     Instruments,
     MarketData,
+    codec,
 )
-from services.kernel.ids import make_id
-from services.kernel.instruments import Instrument
-from services.kernel.topics import WS
+from services.kernel.events.ids import make_id
+from services.kernel.events.topics import WS
+from services.kernel.instruments.contracts import Instrument
 
 ROWS_AT_ONCE: Final = 50_000
 """Rows that are events at the same time, over all files of a segment."""

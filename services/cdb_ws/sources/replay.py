@@ -6,17 +6,17 @@ from decimal import Decimal
 from heapq import merge
 from pathlib import Path
 
-from services.cdb_ws import ticks
-from services.cdb_ws.clocks import ClockRule
-from services.cdb_ws.sources import instrument_file
-from services.cdb_ws.sources.csv_files import price_decimals
-from services.cdb_ws.sources.data_error import DataError
-from services.cdb_ws.sources.file_names import DataFile, describe
-from services.cdb_ws.sources.instrument_file import FALLBACK_TICK, ContractDetails
+from services.cdb_ws.publishing import ticks
+from services.cdb_ws.replay.clocks import ClockRule
+from services.cdb_ws.sources.files import instrument_file
+from services.cdb_ws.sources.files.csv_files import price_decimals
+from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.sources.files.file_names import DataFile, describe
+from services.cdb_ws.sources.files.instrument_file import FALLBACK_TICK, ContractDetails
+from services.cdb_ws.sources.files.tick_files import Observation, open_rows, open_tick_file
+from services.cdb_ws.sources.files.venue_units import VenueUnits, require_units, units_of
 from services.cdb_ws.sources.recorded import Step
-from services.cdb_ws.sources.tick_files import Observation, open_rows, open_tick_file
-from services.cdb_ws.sources.venue_units import VenueUnits, require_units, units_of
-from services.kernel.instruments import Instrument, generic_instrument
+from services.kernel.instruments.contracts import Instrument, generic_instrument
 
 
 class Replay:

@@ -6,8 +6,9 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
-from services.cdb_ws import ticks
-from services.cdb_ws.clocks import HOUR_MS, ClockRule
+from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.ticks import TickMaker
+from services.cdb_ws.replay.clocks import HOUR_MS, ClockRule
 from services.cdb_ws.sources.recorded import Step
 from services.cdb_ws.sources.synthetic_paths import (
     DEFAULT_SYMBOLS,
@@ -18,7 +19,6 @@ from services.cdb_ws.sources.synthetic_paths import (
     noise,
     path,
 )
-from services.cdb_ws.ticks import TickMaker
 from services.kernel.events import MarketData, MarketDataKind, Side
 
 START_MS: Final = 1_767_225_600_000

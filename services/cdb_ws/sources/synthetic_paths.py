@@ -12,11 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from services.kernel.instruments import (
-    MAKER_FEE_RATE,
-    TAKER_FEE_RATE,
-    Instrument,
-)
+from services.kernel.instruments.contracts import MAKER_FEE_RATE, TAKER_FEE_RATE, Instrument
 
 DEFAULT_SYMBOLS: Final = ("BTC_USDT", "ETH_USDT", "SOL_USDT", "XRP_USDT", "DOGE_USDT")
 FUNDING_INTERVAL_HOURS: Final = 8

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from services.kernel import topics
-from services.kernel.costs import Costs
+from services.kernel.events import topics
 from services.kernel.events.envelope import Event
-from services.kernel.instruments import Instrument
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.portfolio.costs import Costs
 
 
 class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from services.kernel import topics
+from services.kernel.events import topics
 from services.kernel.events.envelope import Event, Side
 
 PriceLevel = tuple[Decimal, Decimal]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from services.kernel import topics
+from services.kernel.events import topics
 from services.kernel.events.envelope import Event, Side
 
 

@@ -6,11 +6,11 @@ from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
-from services.kernel.execution.matching import WorkingOrder
-from services.kernel.fills import MarketState
-from services.kernel.fingerprints import Fingerprints
-from services.kernel.instruments import Instrument
-from services.kernel.portfolio import PortfolioState
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.matching.fills import MarketState
+from services.kernel.matching.matching import WorkingOrder
+from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.portfolio import PortfolioState
 from services.kernel.risk.reasons import Reason
 
 ZERO = Decimal(0)

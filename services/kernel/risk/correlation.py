@@ -7,7 +7,7 @@ from operator import mul
 
 from msgspec import Struct
 
-from services.kernel.rounding import rounded
+from services.kernel.instruments.rounding import rounded
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

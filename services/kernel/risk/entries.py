@@ -17,16 +17,16 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.instruments import Instrument
-from services.kernel.portfolio import Portfolio
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.layers import Judgement, judge, not_measured
+from services.kernel.risk.checks.candidate import EntryContext
+from services.kernel.risk.checks.layers import Judgement, judge, not_measured
+from services.kernel.risk.order_terms import problem_of, terms_of
 from services.kernel.risk.reasons import Reason
+from services.kernel.risk.sizing import SizedEntry, Stake, size_entry, stake
 from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
-from services.kernel.risk.terms import problem_of, terms_of
-from services.kernel.settings import TradingSettings
-from services.kernel.sizing import SizedEntry, Stake, size_entry, stake
+from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

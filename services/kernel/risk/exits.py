@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import msgspec
 
-from services.kernel.account import Position
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
@@ -22,14 +21,15 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.portfolio import Portfolio
+from services.kernel.portfolio.account import Position
+from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.layers import judge_exit, not_measured
+from services.kernel.risk.checks.candidate import EntryContext
+from services.kernel.risk.checks.layers import judge_exit, not_measured
+from services.kernel.risk.order_terms import Terms, is_tradable_price, problem_of, terms_of
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
-from services.kernel.risk.terms import Terms, is_tradable_price, problem_of, terms_of
-from services.kernel.settings import TradingSettings
+from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -5,11 +5,11 @@ from decimal import Decimal
 from msgspec import Struct
 
 from services.kernel.events import Side
-from services.kernel.portfolio import Portfolio
+from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk.correlation import correlation
+from services.kernel.risk.sizing import Headroom
 from services.kernel.risk.state import RiskState
-from services.kernel.settings import TradingSettings
-from services.kernel.sizing import Headroom
+from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
 EXPOSURE_LAYER = "4 total_exposure"

@@ -6,12 +6,12 @@ from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
-from services.kernel.fingerprints import Fingerprints
-from services.kernel.instruments import Instrument, contract_of
-from services.kernel.portfolio import PortfolioState
-from services.kernel.risk.cooldown import LossStreak
-from services.kernel.risk.market import SymbolMarket
-from services.kernel.volatility import Volatility
+from services.kernel.instruments.contracts import Instrument, contract_of
+from services.kernel.market.volatility import Volatility
+from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.portfolio import PortfolioState
+from services.kernel.risk.trading_state.cooldown import LossStreak
+from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 
 ZERO = Decimal(0)
 HOUR_MS = 3_600_000

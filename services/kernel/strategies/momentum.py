@@ -5,12 +5,12 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from services.kernel.bars import Bar
 from services.kernel.events import MarketData, MarketDataKind, Side
-from services.kernel.rounding import rounded
-from services.kernel.settings import TradingSettings
+from services.kernel.instruments.rounding import rounded
+from services.kernel.market.bars import Bar
+from services.kernel.settings.model import TradingSettings
+from services.kernel.strategies.price_window import PriceWindow
 from services.kernel.strategies.protocol import Intent
-from services.kernel.strategies.window import PriceWindow
 
 ONE = Decimal(1)
 STRENGTH_STEP = Decimal("0.0001")

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from services.kernel.bars import Bar
 from services.kernel.events import MarketData, OrderType, Side, TimeInForce
+from services.kernel.market.bars import Bar
 
 
 class Intent(Struct, frozen=True, kw_only=True, gc=False):

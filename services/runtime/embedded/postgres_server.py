@@ -15,7 +15,7 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from services.runtime.database import DatabaseAddress
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded.binaries import PostgresPrograms, postgres_programs
 from services.runtime.embedded.process import EmbeddedServerError, ServerProcess, free_port
 from services.runtime.embedded.unprivileged import SystemUser, reachable_copy

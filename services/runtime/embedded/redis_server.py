@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from services.runtime import acl
-from services.runtime.connection import Connection, Unavailable
+from services.runtime.bus.redis import acl
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.bus.redis.connection import Connection, Unavailable
 from services.runtime.embedded.binaries import redis_program
 from services.runtime.embedded.process import EmbeddedServerError, ServerProcess, free_port
-from services.runtime.redis_address import RedisAddress
 
 _SUPERVISOR = "embedded_supervisor"
 _START_ATTEMPTS = 3

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 import redis
 
-from services.kernel import topics
-from services.runtime import acl
-from services.runtime.database import DatabaseAddress
+from services.kernel.events import topics
+from services.runtime.bus.redis import acl
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded import cpu_time
 from services.runtime.embedded.binaries import NoServerBinaryError
 from services.runtime.embedded.home import Home, Session
@@ -21,10 +22,9 @@ from services.runtime.embedded.postgres_server import EmbeddedPostgres
 from services.runtime.embedded.process import EmbeddedServerError, free_port
 from services.runtime.embedded.redis_server import EmbeddedRedis
 from services.runtime.embedded.supervisor import ChildFailedError, Supervisor
-from services.runtime.http_query import get_json
-from services.runtime.redis_address import RedisAddress
-from services.runtime.secrets import GENERATED, password_variable
-from services.runtime.settings import MANDATORY, SECRETS, known_names
+from services.runtime.service.http_query import get_json
+from services.runtime.settings.model import MANDATORY, SECRETS, known_names
+from services.runtime.settings.secrets import GENERATED, password_variable
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0

@@ -14,14 +14,13 @@ import msgspec
 import psycopg
 
 from services.cdb_ws.sources.synthetic import Synthetic
-from services.kernel import topics
-from services.kernel.codec import decode
-from services.kernel.events import Clock, Instruments, MarketData, Recovered, RunStarted
-from services.research.record.database import DatabaseRecord
-from services.research.record.reading import Record, Span
-from services.research.validation import validation
-from services.research.verification import report
-from services.research.verification.reexecution import reexecute
+from services.kernel.events import Clock, Instruments, MarketData, Recovered, RunStarted, topics
+from services.kernel.events.codec import decode
+from services.proof.validation import validation
+from services.proof.verification import report
+from services.proof.verification.reexecution import reexecute
+from services.record.database import DatabaseRecord
+from services.record.reading import Record, Span
 from tests.e2e.stack import Stack
 
 _ORDERS: Final = """

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 import redis
 
-from services.kernel import topics
+from services.kernel.events import topics
 from tests.e2e.stack import SERVICES, Stack, StackError
 
 TRADES_WITHIN_S: Final = 120.0

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from services.cdb_db_writer.writer import RecordService
-from services.kernel import topics
-from services.kernel.events import Event
+from services.kernel.events import Event, topics
 from services.persistence import chain
-from services.runtime import migrations
-from services.runtime.bus import Bus, Unavailable
-from services.runtime.database import DatabaseAwayError, DatabaseRefusedError
-from services.runtime.lifecycle import Lifecycle
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.database import migrations
+from services.runtime.database.connections import DatabaseAwayError, DatabaseRefusedError
+from services.runtime.service.lifecycle import Lifecycle
 from tests.servers import PostgresServer, RedisServer
 
 DEADLINE_S = 30.0

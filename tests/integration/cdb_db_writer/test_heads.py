@@ -2,13 +2,12 @@
 
 import pytest
 
-from services.kernel import codec, topics
-from services.kernel.events import RecordHead
-from services.research.record.database import DatabaseRecord
-from services.research.validation.findings import Rule
-from services.research.validation.validation import Head, validate
-from services.runtime import journal
-from services.runtime.database import connect
+from services.kernel.events import RecordHead, codec, topics
+from services.proof.validation.findings import Rule
+from services.proof.validation.validation import Head, validate
+from services.record.database import DatabaseRecord
+from services.runtime.bus import journal
+from services.runtime.database.connections import connect
 from tests.bus_builders import clock, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, wait_until
 from tests.servers import PostgresServer
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(autouse=True)
 def as_often_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.cdb_db_writer.notices.HEAD_EVERY_S", 0.0)
+    monkeypatch.setattr("services.cdb_db_writer.alert_publisher.HEAD_EVERY_S", 0.0)
 
 
 def heads_in(postgres: PostgresServer) -> list[RecordHead]:

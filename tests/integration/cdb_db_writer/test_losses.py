@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.kernel import topics
-from services.kernel.ids import make_id
+from services.kernel.events import topics
+from services.kernel.events.ids import make_id
 from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Transaction
-from services.runtime import journal, snapshots
+from services.runtime.bus import journal, snapshots
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.record_builders import alert
@@ -198,7 +198,7 @@ def test_what_was_received_and_not_written_moves_no_cursor(
 ) -> None:  # fmt: skip
     # Given a writer that notes each commit, and reads the journal in small pages
     monkeypatch.setattr("services.cdb_db_writer.writer.LINGER_S", 0.0)
-    monkeypatch.setattr("services.runtime.journal.PAGE", 100)
+    monkeypatch.setattr("services.runtime.bus.journal.PAGE", 100)
     commits: list[Transaction] = []
     commit = RecordStore.commit
 

@@ -4,10 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from services.kernel import codec, topics
-from services.kernel.events import Side
-from services.kernel.ids import make_id
-from services.runtime import journal
+from services.kernel.events import Side, codec, topics
+from services.kernel.events.ids import make_id
+from services.runtime.bus import journal
 from tests.bus_builders import RUN, START_MS, clock, run_ended, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.record_builders import alert, decision, funding, order, result, signal

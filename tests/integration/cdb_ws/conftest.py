@@ -11,11 +11,10 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from services.kernel import topics
-from services.kernel.events import AnyEvent, Clock, RunStarted
-from services.runtime import journal, recovery
-from services.runtime.bus import Bus
-from services.runtime.recovery import Known, TailEvent
+from services.kernel.events import AnyEvent, Clock, RunStarted, topics
+from services.runtime.bus import journal, recovery
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.recovery import Known, TailEvent
 from tests.bus_builders import run_started
 from tests.servers import RedisServer
 

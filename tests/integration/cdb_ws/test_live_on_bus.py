@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.kernel import topics
 from services.kernel.events import (
     AnyEvent,
     Clock,
@@ -23,8 +22,9 @@ from services.kernel.events import (
     MarketData,
     MarketDataKind,
     Side,
+    topics,
 )
-from services.runtime.bus import Bus
+from services.runtime.bus.bus import Bus
 from tests.builders import result
 from tests.integration.cdb_ws.conftest import WsOnBus
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel import topics
-from services.kernel.events import Alert, Condition, MarketData
-from services.runtime import recovery
+from services.kernel.events import Alert, Condition, MarketData, topics
+from services.runtime.bus import recovery
 from tests.integration.cdb_ws.conftest import WsOnBus
 
 pytestmark = pytest.mark.integration

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.cdb_ws.sources.replay import Replay
-from services.kernel import topics
-from services.kernel.events import Clock, Condition, ConditionName, Instruments, MarketData
+from services.kernel.events import Clock, Condition, ConditionName, Instruments, MarketData, topics
 from tests.bus_builders import run_ended
 from tests.integration.cdb_ws.conftest import WsOnBus
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.cdb_ws.recording import spool
+from services.cdb_ws.recording import write_ahead_log
 from services.cdb_ws.sources.recording import Recording
 from services.kernel.events import Clock, Instruments, MarketData, MarketDataKind
 from tests.claire_command import Claire
@@ -39,7 +39,7 @@ def wait_for(found: Callable[[], object], process: "subprocess.Popen[str]") -> N
 
 
 def seconds_in_the_spool(folder: Path) -> int:
-    segments = spool.open_segments(folder)
+    segments = write_ahead_log.open_segments(folder)
     return sum(path.read_bytes().count(b'"type":"clock"') for path in segments)
 
 

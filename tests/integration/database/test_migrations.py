@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.runtime import migrations
-from services.runtime.database import DatabaseAddress, DatabaseRefusedError, connect
+from services.runtime.database import migrations
+from services.runtime.database.connections import DatabaseAddress, DatabaseRefusedError, connect
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration

@@ -3,7 +3,7 @@
 import pytest
 
 from services.persistence import schema_dump
-from services.runtime.database import connect
+from services.runtime.database.connections import connect
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from services.runtime.database import DatabaseAwayError, connect
+from services.runtime.database.connections import DatabaseAwayError, connect
 from services.runtime.embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError
 from services.runtime.embedded.process import ServerProcess
 

@@ -8,17 +8,16 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.ticks import instruments
-from services.kernel import topics
-from services.kernel.events import Event, OrderStatus, Origin, Side
-from services.kernel.ids import make_id
-from services.kernel.instruments import generic_instrument
-from services.kernel.portfolio import Portfolio
+from services.cdb_ws.publishing.ticks import instruments
+from services.kernel.events import Event, OrderStatus, Origin, Side, topics
+from services.kernel.events.ids import make_id
+from services.kernel.instruments.contracts import generic_instrument
+from services.kernel.portfolio.portfolio import Portfolio
 from services.persistence.order_follower import OrderFollower
-from services.runtime import journal, recovery
-from services.runtime.bus import Bus
-from services.runtime.recovery import Known
-from services.runtime.subscription import Batch
+from services.runtime.bus import journal, recovery
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.recovery import Known
+from services.runtime.bus.subscription import Batch
 from tests.bus_builders import clock, run_started, tick
 from tests.record_builders import SYMBOL, order, result
 from tests.servers import PostgresServer, RedisServer

@@ -7,7 +7,7 @@ import pytest
 from services.persistence.order_store import OrderStore
 from services.persistence.rebuild import TABLES, WritersRunningError, rebuild
 from services.persistence.record_store import RecordStore
-from tests.integration.research.conftest import (  # noqa: F401 - fixtures
+from tests.integration.record.conftest import (  # noqa: F401 - fixtures
     recorded_events,
     recorded_server,
 )

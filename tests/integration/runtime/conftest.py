@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from services.runtime import recovery
-from services.runtime.bus import Bus
-from services.runtime.recovery import Known
+from services.runtime.bus import recovery
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.recovery import Known
 from tests.servers import RedisServer
 
 

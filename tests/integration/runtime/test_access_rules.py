@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.kernel import topics
-from services.runtime.bus import Bus, ReplyError
-from services.runtime.connection import Connection
+from services.kernel.events import topics
+from services.runtime.bus.bus import Bus, ReplyError
+from services.runtime.bus.redis.connection import Connection
 from tests.bus_builders import tick
 from tests.servers import RedisServer
 

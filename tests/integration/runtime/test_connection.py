@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from services.runtime import connection as lean
-from services.runtime.connection import Connection, ConnectionLost, pack
-from services.runtime.redis_address import RedisAddress
+from services.runtime.bus.redis import connection as lean
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.bus.redis.connection import Connection, ConnectionLost, pack
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration

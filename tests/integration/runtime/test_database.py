@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.runtime.database import DatabaseAwayError, connect_to_read, translated
+from services.runtime.database.connections import DatabaseAwayError, connect_to_read, translated
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.kernel import codec, topics
-from services.runtime import journal
-from services.runtime.bus import Bus, Refused, Unavailable
-from services.runtime.connection import ConnectionLost, pack
+from services.kernel.events import codec, topics
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus, Refused, Unavailable
+from services.runtime.bus.redis.connection import ConnectionLost, pack
 from tests.bus_builders import clock, condition, run_started, tick
 from tests.servers import RedisServer
 

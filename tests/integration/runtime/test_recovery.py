@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from services.cdb_ws.pressure import Pressure
-from services.kernel import topics
-from services.kernel.events import AnyEvent, Recovered
-from services.runtime import journal, recovery, snapshots
-from services.runtime.bus import Bus, Refused, Unavailable
-from services.runtime.recovery import LOST_MARGIN, Known, TailEvent
-from services.runtime.stage_loop import StageLoop
-from services.runtime.subscription import Subscription
+from services.cdb_ws.publishing.backpressure import Pressure
+from services.kernel.events import AnyEvent, Recovered, topics
+from services.runtime.bus import journal, recovery, snapshots
+from services.runtime.bus.bus import Bus, Refused, Unavailable
+from services.runtime.bus.recovery import LOST_MARGIN, Known, TailEvent
+from services.runtime.bus.subscription import Subscription
+from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import RUN, clock, run_started, tick
 from tests.fake_stages import RelayStage
 from tests.servers import RedisServer

@@ -12,14 +12,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.kernel import topics
-from services.kernel.events import AnyEvent, Event, Halt, MarketData, Signal
-from services.runtime import journal, lockstep, recovery, snapshots
-from services.runtime.bus import Bus, Refused
-from services.runtime.connection import Connection
-from services.runtime.lockstep import LockStep
-from services.runtime.recovery import Known
-from services.runtime.stage_loop import StageLoop
+from services.kernel.events import AnyEvent, Event, Halt, MarketData, Signal, topics
+from services.runtime.bus import journal, lockstep, recovery, snapshots
+from services.runtime.bus.bus import Bus, Refused
+from services.runtime.bus.lockstep import LockStep
+from services.runtime.bus.recovery import Known
+from services.runtime.bus.redis.connection import Connection
+from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import clock, run_started, tick
 from tests.fake_stages import RelayStage, fifo
 from tests.servers import RedisServer

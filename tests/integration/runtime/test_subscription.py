@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from services.kernel import codec, topics
-from services.kernel.events import MarketData
-from services.runtime import journal, recovery
-from services.runtime.bus import Bus, Unavailable
-from services.runtime.journal import JournalTrimmed
-from services.runtime.recovery import Known
-from services.runtime.subscription import Batch, Rewound, Subscription
+from services.kernel.events import MarketData, codec, topics
+from services.runtime.bus import journal, recovery
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.journal import JournalTrimmed
+from services.runtime.bus.recovery import Known
+from services.runtime.bus.subscription import Batch, Rewound, Subscription
 from tests.bus_builders import clock, condition, tick
 from tests.servers import RedisServer
 

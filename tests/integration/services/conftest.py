@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel import topics
-from services.runtime import recovery
-from services.runtime.bus import Bus
-from services.runtime.recovery import Known
+from services.kernel.events import topics
+from services.runtime.bus import recovery
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.recovery import Known
 from tests.integration.services.service_process import ServiceProcess
 from tests.servers import PostgresServer, RedisServer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime.embedded.process import free_port
-from services.runtime.http_query import HttpAnswer, get_json
+from services.runtime.service.http_query import HttpAnswer, get_json
 
 DEADLINE_S = 20.0
 KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from services.cdb_execution.config import UNWRITTEN_LIMIT_S
-from services.kernel import topics
 from services.kernel.events import (
     Alert,
     Condition,
@@ -18,9 +17,10 @@ from services.kernel.events import (
     MarketData,
     OrderResult,
     Side,
+    topics,
 )
-from services.runtime import journal
-from services.runtime.bus import Bus
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus
 from tests import builders as a
 from tests.bus_builders import RUN, clock, run_started, tick
 from tests.integration.services.conftest import StartService, open_bus

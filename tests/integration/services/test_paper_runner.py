@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.kernel import topics
 from services.kernel.events import (
     Alert,
     AnyEvent,
@@ -13,10 +12,11 @@ from services.kernel.events import (
     RunEnded,
     RunStarted,
     TradingState,
+    topics,
 )
-from services.runtime import journal
-from services.runtime.bus import Bus
-from services.runtime.http_query import get_json
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus
+from services.runtime.service.http_query import get_json
 from tests import builders as a
 from tests.bus_builders import clock, condition, tick
 from tests.integration.services.conftest import StartService, writer_variables

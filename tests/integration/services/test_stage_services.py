@@ -3,9 +3,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.kernel import topics
-from services.runtime import journal
-from services.runtime.bus import Bus
+from services.kernel.events import topics
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
 from tests.integration.services.conftest import StartService, open_bus
 from tests.integration.services.service_process import wait_for

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from services.kernel import topics
+from services.kernel.events import topics
 from services.runtime.embedded.process import free_port
 from tests.integration.services.conftest import StartService
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.cdb_db_writer.portions import end_of_portion, without_last_input
+from services.cdb_db_writer.commit_boundary import end_of_portion, without_last_input
 from services.kernel.events import AnyEvent
 from tests import builders
 

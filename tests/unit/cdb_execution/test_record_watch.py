@@ -6,8 +6,8 @@ import pytest
 
 from services.cdb_execution.config import UNWRITTEN_LIMIT_S
 from services.cdb_execution.record_watch import CAUGHT_UP_S, LOOK_EVERY_S, RecordWatch
-from services.kernel import topics
-from services.runtime.bus import Heads, Unavailable
+from services.kernel.events import topics
+from services.runtime.bus.bus import Heads, Unavailable
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 

@@ -7,11 +7,10 @@ from msgspec.structs import replace
 
 from services.cdb_paper_runner.orchestration import Orchestration
 from services.cdb_paper_runner.runs import Runs
-from services.kernel import topics
-from services.kernel.events import Alert, Event, RunEnded, RunStarted, TradingState
-from services.runtime import settings
-from services.runtime.bus import Claim, Cursor, Published
-from services.runtime.settings import Settings
+from services.kernel.events import Alert, Event, RunEnded, RunStarted, TradingState, topics
+from services.runtime.bus.bus import Claim, Cursor, Published
+from services.runtime.settings import model
+from services.runtime.settings.model import Settings
 from tests import builders as a
 
 pytestmark = pytest.mark.unit
@@ -54,7 +53,7 @@ class FakeLoop:
 
 
 def wanted(**variables: str) -> Settings:
-    return settings.load(environ={"CDB_SOURCE": "synthetic", **variables}, env_file=None)
+    return model.load(environ={"CDB_SOURCE": "synthetic", **variables}, env_file=None)
 
 
 class Desk:

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Iterator, Sequence
 
-from services.cdb_ws.position import Position
-from services.cdb_ws.publisher import Publisher
+from services.cdb_ws.publishing.position import Position
+from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.sources.recorded import Step
 from services.kernel.events import Event
-from services.runtime.bus import Unavailable
-from services.runtime.encoded import Outgoing
+from services.runtime.bus.bus import Unavailable
+from services.runtime.bus.encoded import Outgoing
 
 
 class FakeBus:

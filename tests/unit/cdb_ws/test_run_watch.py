@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.cdb_ws import position
-from services.cdb_ws.position import Position
+from services.cdb_ws.publishing import position
+from services.cdb_ws.publishing.position import Position
 from services.cdb_ws.run_watch import RunPlan, RunWatch
 from services.kernel.events import OrderStatus, Side
 from tests import builders

@@ -192,5 +192,5 @@ def test_a_question_to_the_record_loads_neither_the_settings_nor_a_bus_client(ve
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     loaded = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
-    assert "services.research.explanation" in loaded
+    assert "services.explain" in loaded
     assert not loaded & {"pydantic", "pydantic_settings", "redis", "websockets", "numpy"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from services.cli.control_script import ControlScript
-from services.cli.run_options import ControlEntry
+from services.cli.run.control_script import ControlScript
+from services.cli.run.run_options import ControlEntry
 from services.kernel.events import SCHEMA_VERSION, Clock, Halt, Reset
 
 pytestmark = pytest.mark.unit

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from services.cdb_ws.recording import spool, store
+from services.cdb_ws.recording import store, write_ahead_log
 from services.cdb_ws.sources.markets import open_market
-from services.cli.data import data
-from services.cli.record import record as record_command
+from services.cli.data.data import data
+from services.cli.data.record import record as record_command
 from services.kernel.events import MarketData
 from tests.unit.cdb_ws.recording.events import NOON, clock, details, trade
 from tests.unit.cdb_ws.recording.recordings import record, recorder
@@ -142,8 +142,8 @@ def test_repair_packs_what_a_killed_recorder_left(tmp_path: Path) -> None:
     writer = recorder(folder)
     writer.events([details(), clock(NOON), trade(NOON + 1)])
     writer.close()
-    full = spool.full_segments(folder)[0]
-    full.rename(full.with_suffix(spool.OPEN_SUFFIX))
+    full = write_ahead_log.full_segments(folder)[0]
+    full.rename(full.with_suffix(write_ahead_log.OPEN_SUFFIX))
 
     done = claire("check", folder, "--repair")
 
@@ -179,7 +179,7 @@ def test_fetch_of_the_wrong_days_is_refused() -> None:
 
 
 def test_fetch_from_nowhere_says_so_and_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.research.data_fetch.ATTEMPTS", 1)
+    monkeypatch.setattr("services.datasets.fetching.ATTEMPTS", 1)
     done = claire("fetch", "BTC_USDT", "--days", "1", "--rest-url", "http://127.0.0.1:9")
     assert done.exit_code == 1
     assert "run the command again to go on" in done.output

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from services.cli.exchange_sim import exchange_sim
-from services.exchange_sim.faults import FaultKind
+from services.cli.develop.exchange_sim import exchange_sim
+from services.exchange_sim.faults.faults import FaultKind
 
 pytestmark = pytest.mark.unit
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.live_summary import LiveSummary, show_result
-from services.cli.paper_run import Progress
-from services.research.run_result import Decisions, PriceGap, RunResult, StateChange
+from services.cli.run.live_summary import LiveSummary, show_result
+from services.cli.run.paper_run import Progress
+from services.reports.run_result import Decisions, PriceGap, RunResult, StateChange
 
 pytestmark = pytest.mark.unit
 

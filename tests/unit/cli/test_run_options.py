@@ -7,7 +7,7 @@ import click
 import pytest
 
 from services.cli.failure import BadInput
-from services.cli.run_options import (
+from services.cli.run.run_options import (
     ControlEntry,
     Duration,
     Speed,

@@ -5,16 +5,16 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from services.cli.soak import soak
-from services.research import soak_feed
-from services.research.soak_feed import Outcome
+from services.cli.develop.soak import soak
+from services.lab.soak import feed_soak
+from services.lab.soak.feed_soak import Outcome
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(autouse=True)
 def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soak_feed, "be_quiet", lambda: None)
+    monkeypatch.setattr(feed_soak, "be_quiet", lambda: None)
 
 
 def outcomes(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:
@@ -22,7 +22,7 @@ def outcomes(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:
         faults = ("BTC_USDT: doubled",) if seed in failing else ()
         return Outcome(seed, 9, 8, 1, 0, 2, 1, 0, {"drop": 1}, faults, 0.1)
 
-    monkeypatch.setattr(soak_feed, "play", play)
+    monkeypatch.setattr(feed_soak, "play", play)
 
 
 def test_seeds_that_hold_give_figures_and_exit_0(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from services.cli.verification import verify
+from services.cli.prove.verification import verify
 from services.kernel.events import AnyEvent, Clock
 from services.kernel.pipeline import Pipeline
-from services.research.record.exported import export
+from services.record.exported import export
 from tests.recorded import record_of, renumbered
 from tests.unit.kernel.random_market import RandomMarket
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from services.kernel.settings import ALIASES
-from services.kernel.topics import SERVICES
-from services.runtime.http_ports import HTTP_PORTS
-from services.runtime.secrets import ACL_FILE, GENERATED
-from services.runtime.settings import MANDATORY, known_names, load
+from services.kernel.events.topics import SERVICES
+from services.kernel.settings.model import ALIASES
+from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.model import MANDATORY, known_names, load
+from services.runtime.settings.secrets import ACL_FILE, GENERATED
 
 pytestmark = pytest.mark.unit
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from services.kernel.settings import ALL_SPECS, ChoiceSpec, SettingSpec, TradingSettings
-from services.runtime import settings as runtime_settings
-from services.runtime.secrets import GENERATED
+from services.kernel.settings.model import ALL_SPECS, ChoiceSpec, SettingSpec, TradingSettings
+from services.runtime.settings import model as runtime_settings
+from services.runtime.settings.secrets import GENERATED
 
 pytestmark = pytest.mark.unit
 

@@ -7,11 +7,11 @@ from random import Random
 from typing import Any
 
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import NO_FAULTS, Fault, FaultKind, Script
+from services.exchange_sim.faults.faults import NO_FAULTS, Fault, FaultKind, Script
+from services.exchange_sim.markets.synthetic_market import SyntheticMarket
 from services.exchange_sim.peer import Frame, PeerGone
 from services.exchange_sim.rest import HttpAnswer
-from services.exchange_sim.synthetic_market import SyntheticMarket
-from services.research import virtual_time
+from services.lab.soak import virtual_time
 
 OPENED_MS = 1_790_870_000_000
 SYMBOLS = ("BTC_USDT", "ETH_USDT", "XRP_USDT")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from services.cdb_ws.sources.mexc.decoding import decode
-from services.cdb_ws.sources.mexc.messages import CHANNELS, Ignored
+from services.venues.mexc.decoding import decode
+from services.venues.mexc.messages import CHANNELS, Ignored
 from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, told
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.exchange_sim.exchange import Admission
-from services.exchange_sim.faults import MEANING, Fault, FaultKind, Script
+from services.exchange_sim.faults.faults import MEANING, Fault, FaultKind, Script
 from tests.unit.exchange_sim.exchange_floor import OPENED_MS, Client, Floor, on_the_floor, told
 
 pytestmark = pytest.mark.unit

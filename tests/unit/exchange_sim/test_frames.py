@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.exchange_sim.faults import FaultKind
+from services.exchange_sim.faults.faults import FaultKind
 from tests.unit.exchange_sim.exchange_floor import Floor, on_the_floor
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.cdb_ws.sources.mexc import rest_messages
+from services.venues.mexc import rest_messages
 from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, told
 
 pytestmark = pytest.mark.unit

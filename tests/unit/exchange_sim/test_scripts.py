@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.exchange_sim.faults import (
+from services.exchange_sim.faults.faults import (
     MEANING,
     QUIET_SHARE,
     Fault,

@@ -4,12 +4,12 @@ from decimal import Decimal
 from typing import Any
 
 from services.kernel.events import LayerResult, Side, TradingState
-from services.kernel.risk.candidate import EntryContext
-from services.kernel.risk.cooldown import LossStreak
+from services.kernel.risk.checks.candidate import EntryContext
+from services.kernel.risk.checks.layers import judge
 from services.kernel.risk.exposure import Elsewhere
-from services.kernel.risk.layers import judge
-from services.kernel.risk.market import SymbolMarket
-from services.kernel.settings import TradingSettings
+from services.kernel.risk.trading_state.cooldown import LossStreak
+from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import ETH, NOON
 

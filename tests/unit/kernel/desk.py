@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from services.kernel import codec
 from services.kernel.events import (
     Alert,
     Event,
@@ -16,10 +15,14 @@ from services.kernel.events import (
     Side,
     TradingStateChanged,
     Verdict,
+    codec,
 )
-from services.kernel.instruments import Instrument
+from services.kernel.execution.stage import ExecutionStage
+from services.kernel.instruments.contracts import Instrument
 from services.kernel.pipeline import Pipeline
-from services.kernel.stages import ExecutionStage, PortfolioStage, RiskStage, Stage
+from services.kernel.portfolio.stage import PortfolioStage
+from services.kernel.risk.stage import RiskStage
+from services.kernel.stage import Stage
 from tests import builders
 from tests.builders import BTC, NOON, Number
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.kernel import codec
-from services.kernel.events import Event, MarketDataKind, Side, Verdict
+from services.kernel.events import Event, MarketDataKind, Side, Verdict, codec
 from services.kernel.pipeline import Pipeline
 from tests import builders
 from tests.builders import BTC, NOON

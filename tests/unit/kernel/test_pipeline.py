@@ -6,7 +6,6 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from services.kernel import views
 from services.kernel.events import (
     Alert,
     AlertLevel,
@@ -19,11 +18,15 @@ from services.kernel.events import (
     TradingState,
     Verdict,
 )
-from services.kernel.fingerprints import ACCOUNT_FIGURES, FIGURES_KEPT, KEPT, Fingerprints
+from services.kernel.events.topics import CONSUMES, STAGE_ORDER
+from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
+from services.kernel.portfolio import views
+from services.kernel.portfolio.checksums import ACCOUNT_FIGURES, FIGURES_KEPT, KEPT, Fingerprints
+from services.kernel.portfolio.stage import PortfolioStage
 from services.kernel.risk.reasons import Reason
-from services.kernel.stages import ExecutionStage, PortfolioStage, RiskStage, SignalStage
-from services.kernel.topics import CONSUMES, STAGE_ORDER
+from services.kernel.risk.stage import RiskStage
+from services.kernel.strategies.stage import SignalStage
 from tests import builders
 from tests.builders import BTC, ETH, NOON
 from tests.unit.kernel.desk import Desk

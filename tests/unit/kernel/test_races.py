@@ -21,14 +21,12 @@ from services.kernel.events import (
     Signal,
     TradingStateChanged,
 )
-from services.kernel.settings import TradingSettings
-from services.kernel.stages import (
-    ExecutionStage,
-    PortfolioStage,
-    RiskStage,
-    SignalStage,
-    Stage,
-)
+from services.kernel.execution.stage import ExecutionStage
+from services.kernel.portfolio.stage import PortfolioStage
+from services.kernel.risk.stage import RiskStage
+from services.kernel.settings.model import TradingSettings
+from services.kernel.stage import Stage
+from services.kernel.strategies.stage import SignalStage
 from tests.builders import of_type
 from tests.unit.kernel.random_market import LIVELY, RandomMarket
 

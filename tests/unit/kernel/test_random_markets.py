@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.kernel import codec
 from services.kernel.events import (
     Alert,
     Clock,
@@ -27,18 +26,17 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
     Verdict,
+    codec,
 )
+from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
-from services.kernel.portfolio import Portfolio
+from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.portfolio.stage import PortfolioStage
 from services.kernel.risk.reasons import Reason
-from services.kernel.settings import TradingSettings
-from services.kernel.stages import (
-    ExecutionStage,
-    PortfolioStage,
-    RiskStage,
-    SignalStage,
-    Stage,
-)
+from services.kernel.risk.stage import RiskStage
+from services.kernel.settings.model import TradingSettings
+from services.kernel.stage import Stage
+from services.kernel.strategies.stage import SignalStage
 from tests.builders import BTC, ETH, SOL, of_type
 from tests.unit.kernel.random_market import LIVELY, RandomMarket
 

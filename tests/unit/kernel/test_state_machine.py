@@ -12,7 +12,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.kernel import topics
 from services.kernel.events import (
     ConditionName,
     ConditionPhase,
@@ -22,12 +21,16 @@ from services.kernel.events import (
     Side,
     TimeInForce,
     Verdict,
+    topics,
 )
+from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
-from services.kernel.stages import ExecutionStage, PortfolioStage, RiskStage, Stage
+from services.kernel.portfolio.stage import PortfolioStage
+from services.kernel.risk.stage import RiskStage
+from services.kernel.stage import Stage
 from tests import builders
 from tests.builders import BTC, ETH, NOON
-from tests.unit.kernel.reference_account import Account, Contract
+from tests.unit.kernel.portfolio.reference_account import Account, Contract
 from tests.unit.kernel.watchman import Watchman
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]

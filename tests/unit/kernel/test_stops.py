@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.account import Position
 from services.kernel.events import AlertLevel, AlertPhase, OrderStatus, OrderType, Origin, Side
 from services.kernel.pipeline import Pipeline
+from services.kernel.portfolio.account import Position
 from services.kernel.risk.reasons import Reason
-from services.kernel.stages import RiskStage
+from services.kernel.risk.stage import RiskStage
 from tests import builders
 from tests.builders import BTC, NOON, Number
 from tests.unit.kernel.desk import Desk

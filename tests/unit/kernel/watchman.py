@@ -17,8 +17,8 @@ from services.kernel.events import (
     TradingStateChanged,
     Verdict,
 )
-from services.kernel.portfolio import Portfolio
-from tests.unit.kernel.reference_account import Account
+from services.kernel.portfolio.portfolio import Portfolio
+from tests.unit.kernel.portfolio.reference_account import Account
 
 OPEN = (OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED)
 ZERO = Decimal(0)

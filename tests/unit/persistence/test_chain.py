@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel import codec
+from services.kernel.events import codec
 from services.persistence import chain
 from tests.bus_builders import tick
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.kernel.events import AnyEvent, Side
-from services.kernel.portfolio import FundingPayment
+from services.kernel.portfolio.portfolio import FundingPayment
 from services.persistence.orders import TRADES, OrderProjector, OrderRows, RecordedPayment
 from tests import builders
 from tests.builders import BTC

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel import codec
-from services.kernel.events import AnyEvent, Side
+from services.kernel.events import AnyEvent, Side, codec
 from services.persistence import chain
 from services.persistence.projector import Projections
 from services.persistence.recorder import Keep, RecordCursor, Recorder, UnstorableError

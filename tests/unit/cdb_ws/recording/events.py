@@ -4,11 +4,18 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from services.cdb_ws import ticks
-from services.cdb_ws.ticks import TickMaker
-from services.kernel import codec
-from services.kernel.events import Clock, Event, Instruments, MarketData, MarketDataKind, Side
-from services.kernel.instruments import generic_instrument
+from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.ticks import TickMaker
+from services.kernel.events import (
+    Clock,
+    Event,
+    Instruments,
+    MarketData,
+    MarketDataKind,
+    Side,
+    codec,
+)
+from services.kernel.instruments.contracts import generic_instrument
 
 RUN = "run"
 NOON = 1_790_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000

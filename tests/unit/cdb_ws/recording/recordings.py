@@ -9,7 +9,7 @@ from services.cdb_ws.recording import packing
 from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.sources.recording import Recording
 from services.kernel.events import Event
-from services.runtime.encoded import Outgoing
+from services.runtime.bus.encoded import Outgoing
 
 DISK_FREE = 1 << 40
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.cdb_ws.conditions import data_gap
-from services.cdb_ws.recording import packing, recorder, spool, store
+from services.cdb_ws.recording import packing, recorder, store, write_ahead_log
 from services.cdb_ws.recording.recorder import Recorder
-from services.cdb_ws.recording.spool import SegmentFile
 from services.cdb_ws.recording.store import FolderBusyError
+from services.cdb_ws.recording.write_ahead_log import SegmentFile
 from services.kernel.events import Alert, AlertPhase, Condition, ConditionPhase, Event, MarketData
 from tests.unit.cdb_ws.recording import recordings
 from tests.unit.cdb_ws.recording.events import NOON, RUN, clock, details, said, trade
@@ -193,7 +193,7 @@ def test_what_a_killed_recorder_wrote_is_packed_by_the_next(folder: Path) -> Non
     assert process.stdout.readline() == "written\n"
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=DEADLINE_S)
-    left = spool.open_segments(folder)[0]
+    left = write_ahead_log.open_segments(folder)[0]
     with left.open("ab") as file:
         file.write(b"\x40\0\0\0half an entry")
 
@@ -210,7 +210,7 @@ def test_a_segment_is_packed_once_however_often_packing_is_killed(
     writer = recordings.recorder(folder)
     writer.events([details(), *second(0)])
     writer.close()
-    segment = spool.full_segments(folder)[0]
+    segment = write_ahead_log.full_segments(folder)[0]
     content = segment.read_bytes()
 
     def killed(*_: object) -> None:

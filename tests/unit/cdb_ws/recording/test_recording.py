@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from services.cdb_ws.conditions import data_gap, source_ended
+from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.recording import packing, store
-from services.cdb_ws.sources.data_error import DataError
+from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recording import Recording
 from services.cdb_ws.sources.synthetic import Synthetic
-from services.cdb_ws.ticks import TickMaker
 from services.kernel.events import (
     Clock,
     Condition,
@@ -22,7 +22,7 @@ from services.kernel.events import (
     MarketData,
     MarketDataKind,
 )
-from services.runtime.encoded import encoded
+from services.runtime.bus.encoded import encoded
 from tests.unit.cdb_ws.recording.events import (
     BTC,
     ETH,

@@ -9,10 +9,16 @@ import pytest
 
 from services.cdb_ws.conditions import data_gap
 from services.cdb_ws.sources.synthetic import START_MS, Synthetic
-from services.kernel import codec
-from services.kernel.events import ConditionPhase, Event, OrderResult, OrderStatus, RiskDecision
+from services.kernel.events import (
+    ConditionPhase,
+    Event,
+    OrderResult,
+    OrderStatus,
+    RiskDecision,
+    codec,
+)
 from services.kernel.pipeline import Pipeline
-from services.research.decisions_hash import decisions_hash
+from services.reports.decisions_hash import decisions_hash
 from tests import builders
 from tests.unit.cdb_ws.recording.recordings import record, replayed
 

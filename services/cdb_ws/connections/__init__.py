@@ -1,0 +1,1 @@
+"""WebSocket connections to the venue: pool, reconnection, polling."""

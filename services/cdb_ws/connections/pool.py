@@ -1,0 +1,236 @@
+"""The sockets: which symbol is on which, what is subscribed, and whether it speaks."""
+
+import asyncio
+from collections import deque
+from random import Random
+from typing import Final, Protocol
+
+from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
+from services.cdb_ws.live.symbol_feed import DEAL, SymbolFeed
+from services.runtime.service import logging
+from services.venues.mexc.commands import CHANNELS, CONTRACTS, subscription, unsubscription
+from services.venues.mexc.network import Network
+
+SUBSCRIPTIONS: Final = 100
+SYMBOLS_PER_SOCKET: Final = SUBSCRIPTIONS // len(CHANNELS)
+LEAST_SOCKETS: Final = 3
+"""A few symbols are spread too, so that a lost socket is not everything."""
+
+HANDSHAKES: Final = 8
+MOVE_AFTER_S: Final = 60.0
+
+_log = logging.get(__name__)
+
+
+class User(Protocol):
+    """Who listens to the symbols."""
+
+    def received(self, socket: Socket, body: str | bytes) -> bool:
+        """A frame came; says whether it is market data."""
+
+    def fell_silent(self, feed: SymbolFeed, why: str) -> None:
+        """A symbol's stream has ended, or stopped without a word."""
+
+    def never_speaks(self, feed: SymbolFeed) -> None:
+        """A symbol was asked for again and again."""
+
+    def crowded(self) -> bool:
+        """Whether so much waits to be published that nothing more may be received."""
+
+
+class Pool:
+    """Sockets as many as the symbols need.
+
+    Args:
+        network: Opens connections.
+        url: The address.
+        random: Jitter.
+        user: Told what happens.
+
+    Attributes:
+        tasks: Runs the sockets; set before the first symbol is added.
+        feeds: The symbols on sockets.
+        sockets: By number.
+        asked_again: Subscriptions sent once more.
+        moved: Symbols given another socket.
+    """
+
+    tasks: asyncio.TaskGroup
+
+    def __init__(self, network: Network, url: str, random: Random, user: User) -> None:
+        self.feeds: dict[str, SymbolFeed] = {}
+        self.sockets: dict[int, Socket] = {}
+        self.asked_again = 0
+        self.moved = 0
+        self._network = network
+        self._url = url
+        self._random = random
+        self._user = user
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._members: dict[int, list[SymbolFeed]] = {}
+        self._asked_deals: dict[int, deque[SymbolFeed]] = {}
+        self._handshakes = asyncio.Semaphore(HANDSHAKES)
+        self._numbers = 0
+
+    # -- which symbol is where ------------------------------------------------------------------
+
+    def add(self, feed: SymbolFeed) -> None:
+        """Subscribe a symbol."""
+        self.feeds[feed.symbol] = feed
+        self._place(feed, self._roomiest(None))
+
+    def remove(self, symbol: str) -> None:
+        """Unsubscribe a symbol; a socket without symbols is closed."""
+        feed = self.feeds.pop(symbol)
+        self._take_away(feed)
+
+    def move(self, feed: SymbolFeed) -> None:
+        """Give a symbol another socket."""
+        old = feed.socket
+        new = self._roomiest(old)
+        self._take_away(feed)
+        self.moved += 1
+        self._place(feed, new)
+
+    def members(self, socket: Socket) -> list[SymbolFeed]:
+        """The symbols on a socket."""
+        return list(self._members.get(socket.number, ()))
+
+    def _roomiest(self, but: Socket | None) -> Socket:
+        """The socket with most room but a given one; a new one where there is none."""
+        if len(self.sockets) >= LEAST_SOCKETS:
+            rooms = [
+                (len(self._members[number]), number)
+                for number, socket in self.sockets.items()
+                if socket is not but
+            ]
+            members, number = min(rooms)
+            if members < SYMBOLS_PER_SOCKET:
+                return self.sockets[number]
+        return self._new_socket()
+
+    def _new_socket(self) -> Socket:
+        self._numbers += 1
+        number = self._numbers
+        socket = Socket(number, self._network, self._url, self._random, self, self._handshakes)
+        self.sockets[number] = socket
+        self._members[number] = []
+        self._asked_deals[number] = deque()
+        self._running[number] = self.tasks.create_task(socket.run())
+        return socket
+
+    def _place(self, feed: SymbolFeed, socket: Socket) -> None:
+        feed.socket = socket
+        feed.placed_at = asyncio.get_running_loop().time()
+        self._members[socket.number].append(feed)
+        socket.expects_data = True
+        if socket.open:
+            self.subscribe(feed)
+
+    def _take_away(self, feed: SymbolFeed) -> None:
+        socket, feed.socket = feed.socket, None
+        if socket is None:
+            return
+        members = self._members[socket.number]
+        members.remove(feed)
+        if not members:
+            self._running.pop(socket.number).cancel()
+            del self.sockets[socket.number]
+            del self._members[socket.number]
+            del self._asked_deals[socket.number]
+        elif socket.open:
+            for channel in CHANNELS:
+                socket.send(unsubscription(channel, feed.symbol))
+
+    # -- subscriptions --------------------------------------------------------------------------
+
+    def subscribe(self, feed: SymbolFeed) -> None:
+        """Ask for everything of one symbol on its socket."""
+        assert feed.socket is not None
+        feed.connected(asyncio.get_running_loop().time())
+        for channel in CHANNELS:
+            self._ask(feed.socket, channel, feed)
+
+    def ask_again(self, feed: SymbolFeed, channel: str) -> None:
+        """Ask once more for one channel of a symbol."""
+        if feed.socket is not None and feed.socket.open:
+            self.asked_again += 1
+            feed.asked(channel, asyncio.get_running_loop().time())
+            self._ask(feed.socket, channel, feed)
+
+    def acknowledged(self, socket: Socket, channel: str) -> None:
+        """The venue took a subscription; it names no symbol, but answers in order."""
+        asked = self._asked_deals.get(socket.number)
+        if channel == f"rs.sub.{DEAL}" and asked:
+            asked.popleft().acknowledged = True
+
+    def refused(self, socket: Socket) -> None:
+        """The venue refused something; from now on nobody knows which answer is whose."""
+        self._asked_deals[socket.number].clear()
+
+    def _ask(self, socket: Socket, channel: str, feed: SymbolFeed) -> None:
+        if channel == DEAL:
+            self._asked_deals[socket.number].append(feed)
+        socket.send(subscription(channel, feed.symbol))
+
+    # -- what the sockets tell ------------------------------------------------------------------
+
+    def opened(self, socket: Socket) -> None:
+        """Subscribe channel by channel: all deals first."""
+        now = asyncio.get_running_loop().time()
+        self._asked_deals[socket.number].clear()
+        members = self._members[socket.number]
+        if socket.number == min(self.sockets):
+            socket.send(CONTRACTS)
+        for feed in members:
+            feed.connected(now)
+        for channel in CHANNELS:
+            for feed in members:
+                self._ask(socket, channel, feed)
+
+    def received(self, socket: Socket, body: str | bytes) -> bool:
+        """Hand a frame on."""
+        return self._user.received(socket, body)
+
+    def lost(self, socket: Socket, reason: str) -> None:
+        """All symbols of the socket have lost their stream."""
+        for feed in self._members.get(socket.number, ()):
+            feed.spoken = False
+            self._user.fell_silent(feed, reason)
+
+    def crowded(self) -> bool:
+        """Whether so much waits to be published that nothing more may be received."""
+        return self._user.crowded()
+
+    # -- liveness -------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Look after every symbol, again and again."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            now = asyncio.get_running_loop().time()
+            for feed in list(self.feeds.values()):
+                socket = feed.socket
+                if socket is not None and socket.open and not socket.unsent:
+                    self._look_at(feed, socket, now)
+
+    def _look_at(self, feed: SymbolFeed, socket: Socket, now: float) -> None:
+        if feed.fell_silent(now):
+            _log.warning("symbol_silent", symbol=feed.symbol, socket=socket.number)
+            self._user.fell_silent(feed, "its stream fell silent")
+            self.subscribe(feed)
+            return
+        for channel in feed.due(now, socket.idle_since):
+            self.ask_again(feed, channel)
+        if feed.never_speaks(now):
+            self._user.never_speaks(feed)
+            if now - feed.placed_at > MOVE_AFTER_S:
+                self.move(feed)
+
+    def down(self) -> list[SymbolFeed]:
+        """Symbols that do not speak now."""
+        return [feed for feed in self.feeds.values() if not feed.spoken]
+
+    def up_count(self) -> int:
+        """Sockets that bring data."""
+        return sum(socket.up for socket in self.sockets.values())

@@ -1,0 +1,180 @@
+"""What ``cdb_ws`` hears: control, fills and its own clock, and messages from outside.
+
+It is no stage: nobody waits for its acknowledgements, and its own publications are driven by the
+market and not by an input. So it listens itself instead of running the stages' loop.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from services.cdb_ws.replay.past import KEEP_MS
+from services.cdb_ws.run_watch import RunWatch
+from services.kernel.events import Clock, RunEnded, RunStarted
+from services.kernel.events.topics import CONSUMES as CONSUMED_TOPICS
+from services.kernel.events.topics import CONTROL, MARKET_DATA, ORDER_RESULTS, WS
+from services.runtime.bus import journal, snapshots
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.dead_letters import DeadLetters
+from services.runtime.bus.journal import JournalTrimmed
+from services.runtime.bus.subscription import Batch, Outside, Subscription
+from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.intake.external import Malformed
+
+HOUSEKEEP_EVERY_S: Final = 1.0
+
+TakeOutside = Callable[[Outside, LoopContext], None]
+
+
+class Ear:
+    """Hears the topics of ``cdb_ws`` in their order, across restarts.
+
+    Args:
+        watch: Told every event but the clock's.
+        bus: Claimed by ``start``.
+        take_outside: Takes a message from outside; raises ``Malformed`` for a dead letter.
+        hear_market_data: Whether messages from outside on ``market_data`` are heard too; that costs
+            a look at each of one's own ticks.
+        keep_every_s: Seconds between two snapshots.
+
+    Attributes:
+        context: The run and the clock, as far as heard.
+        ignored: Messages from outside that another service answers for.
+    """
+
+    def __init__(
+        self,
+        watch: RunWatch,
+        bus: Bus,
+        take_outside: TakeOutside,
+        *,
+        hear_market_data: bool = True,
+        keep_every_s: float = 10.0,
+    ) -> None:
+        self.context = LoopContext()
+        self.dead_letters = DeadLetters(bus)
+        self.ignored = 0
+        self._watch = watch
+        self._bus = bus
+        self._take_outside = take_outside
+        self._outside_topics = (MARKET_DATA,) if hear_market_data else ()
+        self._keep_every_s = keep_every_s
+        self._pristine = watch.snapshot()
+        self._subscription: Subscription | None = None
+        self._kept = 0
+        self._clocks: deque[tuple[int, int]] = deque()
+        self._keep_at = 0.0
+        self._housekeep_at = 0.0
+
+    def start(self) -> None:
+        """Claim the service's place, and go on hearing behind the last snapshot.
+
+        Raises:
+            Unavailable: The bus is away or not open.
+        """
+        self.close()
+        claim = self._bus.claim()
+        try:
+            snapshot = snapshots.load(self._bus)
+        except snapshots.SnapshotCorrupt:
+            snapshot = None  # the journal tells it again, as far as it reaches
+        if snapshot is not None and snapshot.epoch == claim.epoch:
+            self._watch.restore(snapshot.state)
+            self.context = msgspec.json.decode(snapshot.context, type=LoopContext)
+            self._kept = snapshot.cursor
+        else:
+            self._watch.restore(self._pristine)
+            self.context = LoopContext()
+            self._kept = 0
+        self._subscribe(self._kept)
+
+    def hear(self, timeout: float) -> None:
+        """Take what is there; waits up to ``timeout`` seconds for it.
+
+        Raises:
+            Unavailable: The bus is away; call again.
+            Rewound: The bus lost something; start again.
+        """
+        assert self._subscription is not None, "start first"
+        try:
+            batch = self._subscription.receive(timeout)
+        except JournalTrimmed as trimmed:
+            if self._kept:
+                raise
+            # A service that was never here before has nothing to miss.
+            self._subscribe(trimmed.first - 1)
+            return
+        self._note(batch)
+        self._housekeep()
+
+    def keep(self) -> None:
+        """Save what was heard, so that nobody needs the journal before it for this service.
+
+        Raises:
+            Unavailable, Refused: It was not saved.
+        """
+        heard = self._subscription.position if self._subscription else 0
+        if heard > self._kept:
+            context = msgspec.json.encode(self.context)
+            snapshots.save(self._bus, self._watch.snapshot(), heard, context)
+            self._kept = heard
+        if self._kept and self._clocks:
+            # The journal is kept a while longer than was heard: a restarted source looks back.
+            journal.record_commit(self._bus, min(self._kept, self._clocks[0][1]))
+
+    def close(self) -> None:
+        """Stop hearing; nothing is saved."""
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def _subscribe(self, after: int) -> None:
+        self.close()
+        self._subscription = Subscription(
+            self._bus, CONSUMED_TOPICS[WS], after, outside_topics=self._outside_topics
+        )
+
+    def _note(self, batch: Batch) -> None:
+        for malformed in batch.malformed:
+            self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
+        for event in batch.events:
+            if isinstance(event, Clock):
+                self.context.clock_ms = event.timestamp
+                self._clocks.append((event.timestamp, event.seq))
+                while len(self._clocks) > 1 and self._clocks[1][0] <= event.timestamp - KEEP_MS:
+                    self._clocks.popleft()
+                continue
+            if isinstance(event, RunStarted):
+                self.context = LoopContext(run_id=event.run_id)
+            elif isinstance(event, RunEnded):
+                self.context.run_ended = True
+            self._watch.handle(event)
+        for message in batch.outside:
+            self._take(message)
+
+    def _take(self, message: Outside) -> None:
+        if message.topic in (CONTROL, ORDER_RESULTS):
+            self.ignored += 1  # risk answers for commands, execution for results
+            return
+        try:
+            self._take_outside(message, self.context)
+        except Malformed as malformed:
+            self.dead_letters.put(malformed.reason, message.topic, message.body)
+
+    def _housekeep(self) -> None:
+        now = time.monotonic()
+        if now < self._housekeep_at:
+            return
+        self._housekeep_at = now + HOUSEKEEP_EVERY_S
+        self.dead_letters.flush()
+        if self.context.run_id is not None and self.context.clock_ms is not None:
+            alerts = self.dead_letters.alerts(self.context.run_id, self.context.clock_ms)
+            if alerts:
+                self._bus.publish(alerts)
+        if now >= self._keep_at:
+            self._keep_at = now + self._keep_every_s
+            self.keep()
+            journal.trim(self._bus)

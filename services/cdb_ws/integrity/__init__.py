@@ -1,0 +1,1 @@
+"""Trade integrity: each trade once, in order, or inside a reported gap."""

@@ -1,0 +1,122 @@
+"""The volume of each minute, compared with the venue's own bar: the last check for lost deals.
+
+REST tells only of the newest 100 deals. What a stream left out while REST did not answer, or of a
+symbol that trades faster than it can be compared, shows in the minute's volume alone.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from services.cdb_ws.integrity.rest_window import Span
+from services.kernel.market.bar_ticks import Bar
+
+MINUTE_MS: Final = 60_000
+KEPT: Final = 30
+"""Minutes that are remembered; a symbol's turn comes more often."""
+
+NONE: Final = Decimal(0)
+SETTLED_MS: Final = 15_000
+"""So long after its end a minute is compared: deals may be late, or found by REST first."""
+
+
+class MinuteSums:
+    """What was published of one symbol, minute by minute, in contracts.
+
+    Attributes:
+        agreed: Minutes whose volume was the bar's.
+        short: Minutes whose volume was less than the bar's.
+    """
+
+    def __init__(self) -> None:
+        self.agreed = 0
+        self.short = 0
+        self._sums: dict[int, Decimal] = {}
+        self._unsure: set[int] = set()
+        self._doubtful: dict[int, Decimal] = {}
+        self._first: int | None = None
+        self._done = -1
+
+    def whole_since(self, since_ms: int) -> None:
+        """Before the first deal: all since a time will be added, so its minute may be compared."""
+        if self._first is None:
+            self._first = -(-since_ms // MINUTE_MS) - 1
+
+    def add(self, timestamp: int, contracts: Decimal) -> None:
+        """A deal was published."""
+        minute = timestamp // MINUTE_MS
+        sums = self._sums
+        if minute in sums:
+            sums[minute] += contracts
+            return
+        if self._first is None:
+            self._first = minute  # it began before we listened
+        sums[minute] = contracts
+        if len(sums) > KEPT:
+            del sums[min(sums)]
+
+    def lost(self, span: Span) -> None:
+        """Deals of a stretch are known to be missing: its minutes cannot be compared."""
+        minutes = range(span.lost_from // MINUTE_MS, span.lost_to // MINUTE_MS + 1)
+        self._unsure.update(minutes[-KEPT:])
+        newest = max(self._unsure)
+        self._unsure = {minute for minute in self._unsure if minute > newest - KEPT}
+
+    def due(self, now_ms: int, heard_ms: int) -> int | None:
+        """When the first minute that was not compared yet began, Unix milliseconds; None if none.
+
+        Args:
+            now_ms: Wall time.
+            heard_ms: Until when the stream has brought its deals, and REST was compared with: of
+                a minute that ends later, either may bring more.
+        """
+        if self._first is None:
+            return None
+        minute = max(self._first, self._done) + 1
+        return minute * MINUTE_MS if minute <= _settled(now_ms, heard_ms) else None
+
+    def compare(self, bars: Sequence[tuple[int, Bar]], now_ms: int, heard_ms: int) -> list[Span]:
+        """The minutes in which the venue counts more than was published.
+
+        As long as a symbol's volume has never agreed with its bars nothing is said: the venue may
+        count what it does not push. The first minute that agrees confirms those before it.
+
+        Args:
+            bars: Opening time and bar, oldest first.
+            now_ms: Wall time.
+            heard_ms: As for ``due``.
+        """
+        settled = _settled(now_ms, heard_ms)
+        for opened_at, bar in bars:
+            minute = opened_at // MINUTE_MS
+            if self._first is None or minute <= max(self._first, self._done):
+                continue
+            if minute > settled:
+                break
+            if self._sums.get(minute, NONE) == bar.volume:
+                self.agreed += 1
+            elif self._is_short(minute, bar.volume):
+                self._doubtful[minute] = bar.volume
+        # A minute without a deal may have no bar; one that the venue has not closed yet will.
+        told = bars[-1][0] // MINUTE_MS if bars else settled
+        self._done = max(self._done, min(settled, told))
+        return self._confirmed() if self.agreed else []
+
+    def _confirmed(self) -> list[Span]:
+        doubtful, self._doubtful = self._doubtful, {}
+        short = [minute for minute, volume in doubtful.items() if self._is_short(minute, volume)]
+        self.short += len(short)
+        return [Span(minute * MINUTE_MS, (minute + 1) * MINUTE_MS - 1) for minute in short]
+
+    def _is_short(self, minute: int, volume: Decimal) -> bool:
+        oldest = min(self._sums, default=0)
+        return (
+            minute >= oldest
+            and minute not in self._unsure
+            and self._sums.get(minute, NONE) < volume
+        )
+
+
+def _settled(now_ms: int, heard_ms: int) -> int:
+    """The last minute that can be compared."""
+    return min(now_ms - SETTLED_MS, heard_ms) // MINUTE_MS - 1

@@ -1,0 +1,79 @@
+"""What a restarted feed knows of its past: the deals that its own journal still holds."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from services.cdb_ws.integrity.trade_sequence import Tape
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.minute_history import HISTORY_SOURCE
+from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.kernel.events import MarketData, MarketDataKind, Side
+from services.kernel.instruments.contracts import Instrument
+from services.venues.mexc.exact import plain
+from services.venues.mexc.messages import Deal
+
+QUIET_MARGIN_MS: Final = 5_000
+"""A symbol without a live deal in the journal had none until so long after the journal begins."""
+
+
+class Remembered:
+    """The past of one run.
+
+    Args:
+        past: Market data as published, oldest first.
+        in_doubt: Symbols whose ``DATA_GAP`` is open on the record.
+    """
+
+    def __init__(self, past: Sequence[MarketData], in_doubt: Sequence[str]) -> None:
+        self._ticks: dict[str, list[MarketData]] = {}
+        self._open = set(in_doubt)
+        for tick in past:
+            self._ticks.setdefault(tick.symbol, []).append(tick)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What was listened to."""
+        return tuple(sorted(set(self._ticks) | self._open))
+
+    def begin(self, notices: Notices) -> None:
+        """Everything that was listened to is in doubt until its hole is filled."""
+        for symbol in self.symbols:
+            notices.gap_began(symbol, "cdb_ws was started again")
+
+    def clear_others(self, on: Collection[str], notices: Notices) -> None:
+        """What is no longer listened to is in doubt no longer."""
+        for symbol in sorted((set(self._ticks) | self._open) - set(on)):
+            notices.gap_cleared(symbol, None, "no longer listened to")
+            self._ticks.pop(symbol, None)
+            self._open.discard(symbol)
+
+    def feed(self, symbol: str, contract: Instrument) -> SymbolFeed | None:
+        """The symbol as it was; once. None for one without past."""
+        found = self._ticks.pop(symbol, None)
+        if not found:
+            return None
+        trades = [
+            tick
+            for tick in found
+            if tick.kind is MarketDataKind.TRADE and tick.source != HISTORY_SOURCE
+        ]
+        live = [tick.timestamp for tick in trades if not tick.backfill]
+        # A live deal of the same millisecond may have come before the oldest that is left.
+        since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
+        deals = [_deal(tick, contract) for tick in trades]
+        feed = SymbolFeed(contract, Tape())
+        known = [deal for deal in deals if deal is not None]
+        feed.remember(known, since, doubted=symbol in self._open)
+        return feed
+
+
+def _deal(tick: MarketData, contract: Instrument) -> Deal | None:
+    if tick.price is None or tick.volume is None:
+        return None
+    return Deal(
+        tick.price,
+        plain(contract.volume_in_contracts(tick.volume, tick.price)),
+        tick.side or Side.BUY,
+        tick.timestamp,
+        int(tick.trade_id) if tick.trade_id and tick.trade_id.isdigit() else None,
+    )

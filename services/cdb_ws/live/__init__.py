@@ -1,0 +1,1 @@
+"""The live market: the feed engine and its symbols."""

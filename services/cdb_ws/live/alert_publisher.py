@@ -1,0 +1,147 @@
+"""What the feed says about itself: holes per symbol, and alerts that mark changes."""
+
+from collections.abc import Callable
+from typing import Final
+
+from services.cdb_ws.conditions import alert, data_gap
+from services.kernel.alerts import AlertBook
+from services.kernel.events import (
+    AlertLevel,
+    AlertPhase,
+    ConditionPhase,
+    Event,
+)
+from services.kernel.events.ids import make_id
+from services.kernel.events.topics import WS
+
+DATA_GAP: Final = "DATA_GAP"
+
+
+class Notices:
+    """Makes conditions and alerts, each change once.
+
+    Args:
+        run_id: The run that the events belong to.
+        session: Tells this process's notices from those of earlier ones.
+        emit: Takes the events.
+        now_ms: Wall time.
+
+    Attributes:
+        gaps: Symbols in doubt, with the reason.
+        gaps_begun: How often a symbol came into doubt.
+        lost_spans: How often deals were lost for good.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        session: str,
+        emit: Callable[[list[Event]], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.gaps: dict[str, str] = {}
+        self.gaps_begun = 0
+        self.lost_spans = 0
+        self._run_id = run_id
+        self._session = session
+        self._emit = emit
+        self._now_ms = now_ms
+        self._book = AlertBook()
+        self._made = 0
+
+    def gap_began(self, symbol: str, why: str, lost: tuple[int, int] | None = None) -> None:
+        """Deals of a symbol may be missing from here on; told once until it is over.
+
+        Args:
+            symbol: Which one.
+            why: For people.
+            lost: A stretch that is lost for certain, whatever else is in doubt; each is told.
+        """
+        begins = symbol not in self.gaps
+        self.gaps[symbol] = why
+        self.gaps_begun += begins
+        self.lost_spans += lost is not None
+        if begins or lost is not None:
+            self._emit([self._gap(symbol, ConditionPhase.BEGAN, why, lost)])
+        self.see(AlertLevel.WARNING, DATA_GAP, f"{symbol}: {why}", symbol)
+
+    def gap_cleared(self, symbol: str, lost: tuple[int, int] | None, detail: str) -> None:
+        """Whether anything is missing is known now.
+
+        Args:
+            symbol: Which one.
+            lost: First and last millisecond between which deals may be missing; None if none are.
+            detail: For people.
+        """
+        if lost is not None:
+            self.gap_began(symbol, detail)
+            self.lost_spans += 1
+        if self.gaps.pop(symbol, None) is None:
+            return
+        self._emit([self._gap(symbol, ConditionPhase.CLEARED, detail, lost)])
+        self.clear(DATA_GAP, symbol)
+
+    def see(
+        self,
+        level: AlertLevel,
+        code: str,
+        message: str,
+        symbol: str | None = None,
+        **context: object,
+    ) -> None:
+        """A condition holds now; told when it begins, and at most once a minute afterwards."""
+        told = self._book.see(code, symbol, None, level, self._now_ms())
+        if told is not None:
+            self._alert(level, code, message, symbol, *told, context)
+
+    def clear(self, code: str, symbol: str | None = None) -> None:
+        """A condition holds no longer; told if it had begun."""
+        cleared = self._book.clear(code, symbol, None)
+        if cleared is not None:
+            message = f"{code} cleared" + (f" for {symbol}" if symbol else "")
+            self._alert(
+                AlertLevel.INFO, code, message, symbol, AlertPhase.CLEARED, cleared.count, {}
+            )
+
+    def _gap(
+        self, symbol: str, phase: ConditionPhase, detail: str, lost: tuple[int, int] | None
+    ) -> Event:
+        unique = f"{self._session}:{symbol}:{self.gaps_begun}:{self._next()}"
+        return data_gap(
+            self._run_id,
+            self._now_ms(),
+            phase,
+            detail=detail,
+            unique=unique,
+            symbol=symbol,
+            lost=lost,
+        )
+
+    def _alert(
+        self,
+        level: AlertLevel,
+        code: str,
+        message: str,
+        symbol: str | None,
+        phase: AlertPhase,
+        count: int,
+        context: dict[str, object],
+    ) -> None:
+        unique = f"{self._session}:{self._next()}"
+        told = alert(
+            make_id(self._run_id, WS, "alert", code, symbol, phase, unique),
+            self._run_id,
+            self._now_ms(),
+            level,
+            code,
+            message,
+            symbol=symbol,
+            phase=phase,
+            count=count,
+            context={name: str(value) for name, value in context.items()},
+        )
+        self._emit([told])
+
+    def _next(self) -> int:
+        self._made += 1
+        return self._made

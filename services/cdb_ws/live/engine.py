@@ -1,0 +1,347 @@
+"""MEXC's market as one asyncio program: frames in, events out.
+
+No thread, no clock and no chance of its own: the network tells the time, the loop measures it, and
+jitter comes from the given ``Random``. So a simulation runs the same program.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from random import Random
+from typing import Final
+
+from services.cdb_ws.connections.loop_uptime import BEAT_S, Attention
+from services.cdb_ws.connections.polling import Polling
+from services.cdb_ws.connections.pool import Pool
+from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
+from services.cdb_ws.integrity.gap_recovery import MINUTE_MS, Bars, Recoveries
+from services.cdb_ws.integrity.minute_comparison import MinuteComparison
+from services.cdb_ws.integrity.restart_state import Remembered
+from services.cdb_ws.integrity.trade_sequence import Recovery
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.engine_config import EngineConfig
+from services.cdb_ws.live.instrument_provider import Listing
+from services.cdb_ws.live.minute_history import history
+from services.cdb_ws.live.supervision import Supervision
+from services.cdb_ws.live.symbol_feed import DEAL, DEPTH, SymbolFeed
+from services.cdb_ws.live.symbol_ticks import SymbolTicks
+from services.cdb_ws.live.universe import Universe
+from services.kernel.events import AlertLevel, Event
+from services.runtime.service import logging
+from services.venues.mexc.contracts import ContractBook
+from services.venues.mexc.decoding import decode
+from services.venues.mexc.field_watch import FieldWatch
+from services.venues.mexc.messages import (
+    Book,
+    Contract,
+    Deals,
+    FairPrice,
+    Frame,
+    FrameError,
+    FundingRate,
+    Ignored,
+    IndexPrice,
+    Pong,
+    Refused,
+    Subscribed,
+    Ticker,
+)
+from services.venues.mexc.network import Network
+from services.venues.mexc.rest import MexcRest
+from services.venues.mexc.rest_messages import decode_contract
+
+Emit = Callable[[list[Event]], None]
+OnFrame = Callable[[int, int, str | None, str | bytes], None]
+"""Told of each frame: received (Unix ms), number of the connection, symbol, body."""
+
+MOST_WAITING: Final = 200_000
+"""Emitted events that nobody has taken: more, and the sockets are left until half are taken."""
+
+CROSSED_IN_A_ROW: Final = 5
+"""Crossed books of a symbol after which its book is subscribed again."""
+
+MOST_CHANNELS: Final = 50
+CROSSED_BOOK: Final = "crossed_book"
+MAY_BE_DEALS: Final = frozenset({"not_json", "malformed_push.deal"})
+SYMBOL_SILENT: Final = "SYMBOL_SILENT"
+
+_log = logging.get(__name__)
+
+
+class Engine:
+    """The feed of one run.
+
+    Args:
+        network: How the venue is reached.
+        config: What to listen to.
+        random: Jitter; seeded in a simulation.
+        emit: Takes events, on the loop, in their order.
+        on_frame: Told of every frame as received.
+        backlog: How many emitted events nobody has taken yet.
+        held: Tells the symbols with an open position; these are listened to whatever else is.
+
+    Attributes:
+        refused: Frames left out, by reason.
+        ignored: Frames of channels that are not used, by channel.
+        frames: Received so far.
+        venue_says: Its last refusal.
+        feeds: The symbols that are listened to.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: EngineConfig,
+        random: Random,
+        emit: Emit,
+        on_frame: OnFrame | None = None,
+        backlog: Callable[[], int] = lambda: 0,
+        held: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        now_ms = network.now_ms
+        self.refused: Counter[str] = Counter()
+        self.fields = FieldWatch()
+        self.ignored: Counter[str] = Counter()
+        self.frames = 0
+        self.venue_says: str | None = None
+        self.feeds: dict[str, SymbolFeed] = {}
+        self._network = network
+        self._config = config
+        self._emit = emit
+        self._on_frame = on_frame
+        self._backlog = backlog
+        self._crowded = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._attention = Attention()
+        self._session = str(now_ms())
+        self._ticks: dict[str, SymbolTicks] = {}
+        self.notices = Notices(config.run_id, self._session, emit, now_ms)
+        self.rest = MexcRest(network, config.rest_urls, random)
+        self.book = ContractBook(self.rest, config.cache)
+        self.remembered = Remembered(config.past, config.in_doubt)
+        known = self.remembered.symbols
+        self.universe = Universe(self.rest, self.book, config.symbols, config.top_n, known, held)
+        self.listing = Listing(
+            config, self.universe, self.remembered, self.notices, emit, now_ms, random
+        )
+        self.polling = Polling(self.rest, self._ticks.__getitem__, emit, now_ms)
+        lookback_ms = config.lookback_minutes * MINUTE_MS
+        self.recoveries = Recoveries(self.rest, self.notices, self._publish, now_ms, lookback_ms)
+        self.minutes = MinuteComparison(self.rest, self.recoveries.fell_short, now_ms)
+        self.pool = Pool(network, config.ws_url, random, self)
+        self.supervision = Supervision(self.listing, self.pool, self.notices)
+
+    def time(self) -> float:
+        """The loop's clock, also from another thread; 0 before it runs."""
+        return self._loop.time() if self._loop is not None else 0.0
+
+    def now_ms(self) -> int:
+        """Wall time."""
+        return self._network.now_ms()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._attention = Attention(self._loop.time())
+        self.remembered.begin(self.notices)
+        async with asyncio.TaskGroup() as tasks:
+            self.pool.tasks = self.recoveries.tasks = tasks
+            tasks.create_task(self.listing.run(self, tasks))
+            tasks.create_task(self.pool.watch())
+            tasks.create_task(self.recoveries.watch())
+            tasks.create_task(self.recoveries.poll(self.pool.down, self._missed))
+            tasks.create_task(self.recoveries.audit(self._all, self._missed))
+            tasks.create_task(self.minutes.run(self._all))
+            tasks.create_task(self.polling.run(self.pool.down))
+            tasks.create_task(self.supervision.watch())
+            tasks.create_task(self._look_for_too_old())
+            tasks.create_task(self._attend())
+
+    # -- symbols --------------------------------------------------------------------------------
+
+    def add(self, feed: SymbolFeed) -> None:
+        """Listen to one more symbol."""
+        self.feeds[feed.symbol] = feed
+        self._ticks[feed.symbol] = SymbolTicks(self._config.run_id, self._session, feed.contract)
+        self.pool.add(feed)
+
+    def drop(self, symbol: str) -> None:
+        """Listen to a symbol no longer."""
+        feed = self.feeds.pop(symbol, None)
+        if feed is not None:
+            self.pool.remove(symbol)
+            self.recoveries.forget(feed)
+            self.notices.clear(SYMBOL_SILENT, symbol)
+
+    def _all(self) -> list[SymbolFeed]:
+        return list(self.feeds.values())
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def received(self, socket: Socket, body: str | bytes) -> bool:
+        """Take a frame; says whether it is market data."""
+        self.frames += 1
+        now_ms = self._network.now_ms()
+        try:
+            frame = decode(body)
+        except FrameError as error:
+            self._unreadable(socket, error)
+            if self._on_frame is not None:
+                self._on_frame(now_ms, socket.connection_id, None, body)
+            return False
+        self.fields.look(body)
+        channel = _CHANNEL_OF.get(type(frame))
+        symbol: str | None = frame.symbol if channel is not None else None  # type: ignore[union-attr]
+        if self._on_frame is not None:
+            self._on_frame(now_ms, socket.connection_id, symbol, body)
+        if channel is None or symbol is None:
+            self._told(socket, frame, now_ms)
+            return False
+        feed = self.feeds.get(symbol)
+        if feed is None or feed.socket is not socket:
+            self.refused["other_symbol" if feed is None else "other_socket"] += 1
+            return False
+        self._speaks(feed, channel)
+        if channel is DEAL:
+            entries = feed.tape.live(frame.deals, now_ms)  # type: ignore[union-attr]
+            if entries:
+                feed.published(entries)
+                self._emit(self._ticks[symbol].trades(entries))
+        elif channel is DEPTH:
+            self._take_book(feed, frame)  # type: ignore[arg-type]
+        else:
+            event = self._ticks[symbol].observed(frame, now_ms)  # type: ignore[arg-type]
+            if event is not None:
+                self._emit([event])
+        return True
+
+    def _speaks(self, feed: SymbolFeed, channel: str) -> None:
+        now = self.time()
+        attended = self._attention.time(now)
+        if feed.spoken:
+            if feed.paused(attended):
+                self.recoveries.suspected(feed, f"silent for {feed.suspected_s:.1f} s")
+            feed.heard(channel, now, attended)
+            return
+        feed.heard(channel, now, attended)
+        feed.spoken = feed.ever = True
+        self.notices.clear(SYMBOL_SILENT, feed.symbol)
+        feed.silent = False
+        self.recoveries.resumed(feed)
+
+    def _take_book(self, feed: SymbolFeed, book: Book) -> None:
+        if book.version <= feed.book_version:
+            self.refused["old_book"] += 1
+            return
+        feed.book_version = book.version
+        feed.crossed = 0
+        self._emit([self._ticks[feed.symbol].book(book)])
+
+    def _told(self, socket: Socket, frame: Frame, now_ms: int) -> None:
+        """A frame of no symbol."""
+        if isinstance(frame, Pong):
+            self.supervision.pong(socket, frame.server_ms, now_ms)
+        elif isinstance(frame, Subscribed):
+            self.pool.acknowledged(socket, frame.channel)
+        elif isinstance(frame, Refused):
+            self.venue_says = frame.text[:200]
+            self.refused["by_the_venue"] += 1
+            self.pool.refused(socket)
+            _log.warning("venue_refused", text=self.venue_says)
+        elif isinstance(frame, Contract):
+            self._contract(frame)
+        elif isinstance(frame, Ignored):
+            self.ignored[frame.channel if len(self.ignored) < MOST_CHANNELS else "others"] += 1
+
+    def _contract(self, frame: Contract) -> None:
+        try:
+            contract = decode_contract(frame.detail)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            self.refused["contract"] += 1
+            _log.warning("contract_refused", reason=str(error)[:200])
+            return
+        self.listing.changed(contract)
+
+    def _unreadable(self, socket: Socket, error: FrameError) -> None:
+        """What a frame that cannot be read told is lost: if it may have been deals, that is a hole.
+
+        Where not even the symbol can be seen it may have been any of the socket's symbols.
+        """
+        self.refused[error.reason] += 1
+        count = self.refused[error.reason]
+        if count & (count - 1) == 0:  # told whenever their number has doubled
+            _log.warning("frame_refused", reason=str(error)[:200], kind=error.reason, count=count)
+        feed = self.feeds.get(error.symbol or "")
+        if error.reason == CROSSED_BOOK and feed is not None:
+            feed.crossed += 1
+            if feed.crossed % CROSSED_IN_A_ROW == 0:
+                self.pool.ask_again(feed, DEPTH)
+        elif error.reason in MAY_BE_DEALS:
+            for one in [feed] if feed is not None else self.pool.members(socket):
+                if one.spoken:
+                    self.recoveries.torn(one, "a frame could not be read")
+
+    # -- what is made of it ---------------------------------------------------------------------
+
+    def _publish(self, feed: SymbolFeed, recovery: Recovery, bars: Bars) -> None:
+        events = self._ticks[feed.symbol].trades(recovery.entries)
+        feed.published(recovery.entries)
+        past: list[Event] = []
+        for span in recovery.lost if bars else ():
+            past += history(
+                self._config.run_id, feed.contract, tuple(bars), span.lost_from + 1, span.lost_to
+            )
+        if past:  # in the order of time; sorting keeps the order of what is simultaneous
+            events = sorted(past + events, key=lambda event: event.timestamp)
+        if events:
+            self._emit(events)
+
+    def fell_silent(self, feed: SymbolFeed, why: str) -> None:
+        """A symbol's stream has ended, or stopped without a word."""
+        self.recoveries.lost(feed, why)
+
+    def never_speaks(self, feed: SymbolFeed) -> None:
+        """A symbol was asked for again and again."""
+        feed.silent = True
+        message = f"{feed.symbol} does not speak, although it was subscribed again and again"
+        self.notices.see(AlertLevel.WARNING, SYMBOL_SILENT, message, feed.symbol)
+
+    def _missed(self, feed: SymbolFeed) -> None:
+        """A living stream left deals out: perhaps its subscription is gone."""
+        self.pool.ask_again(feed, DEAL)
+
+    # -- in between -----------------------------------------------------------------------------
+
+    def crowded(self) -> bool:
+        """Whether so much waits to be published that nothing more may be received."""
+        limit = MOST_WAITING // 2 if self._crowded else MOST_WAITING
+        self._crowded = self._backlog() > limit
+        return self._crowded
+
+    def troubles(self) -> list[str]:
+        """Why the market cannot be trusted now; empty when it can."""
+        return self.supervision.troubles()
+
+    async def _attend(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._attention.beat(self.time())
+
+    async def _look_for_too_old(self) -> None:
+        """What came too late to be placed is a hole of its own."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for feed in self._all():
+                span = feed.tape.take_too_old()
+                if span is not None:
+                    self.recoveries.known(feed, span)
+
+
+_CHANNEL_OF: Final[dict[type, str]] = {
+    Deals: DEAL,
+    Book: DEPTH,
+    Ticker: "ticker",
+    FundingRate: "funding.rate",
+    FairPrice: "fair.price",
+    IndexPrice: "index.price",
+}

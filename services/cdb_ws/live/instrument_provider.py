@@ -1,0 +1,260 @@
+"""Which symbols are on, with contract and history: from the start, and re-evaluated later."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from services.cdb_ws.connections.socket import LOOK_EVERY_S
+from services.cdb_ws.integrity.restart_state import Remembered
+from services.cdb_ws.integrity.trade_sequence import Tape
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.engine_config import EngineConfig
+from services.cdb_ws.live.minute_history import history
+from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.live.universe import EVERY_S, Universe
+from services.cdb_ws.publishing import ticks
+from services.kernel.events import AlertLevel, Event
+from services.kernel.instruments.contracts import Instrument
+from services.runtime.consumer.backoff import Backoff
+from services.runtime.service import logging
+from services.venues.mexc.contracts import Origin
+from services.venues.mexc.rest import VenueAwayError
+from services.venues.mexc.rest_messages import RestError
+
+MINUTE_MS: Final = 60_000
+PATIENCE_S: Final = 10.0
+"""Symbols do not wait longer for their history or their funding interval."""
+
+FIRST_RETRY_S: Final = 1.0
+LONGEST_RETRY_S: Final = 30.0
+STALE_RETRY_S: Final = 15.0
+"""Between two questions for contract details while they are not the venue's own."""
+
+POSITION_UNLISTED: Final = "POSITION_UNLISTED"
+
+_log = logging.get(__name__)
+
+
+class Feeds(Protocol):
+    """Who listens to symbols."""
+
+    def add(self, feed: SymbolFeed) -> None:
+        """Listen to one more."""
+
+    def drop(self, symbol: str) -> None:
+        """Listen to one no longer."""
+
+
+class Listing:
+    """The symbols that are on.
+
+    Args:
+        config: What is asked for.
+        universe: Chooses the symbols.
+        remembered: What was published before a restart.
+        notices: Told what is stale.
+        emit: Takes events.
+        now_ms: Wall time.
+        random: Jitter of the waits for a venue that does not answer at the start.
+
+    Attributes:
+        on: The contracts of the symbols that are listened to.
+        away: Why nothing could begin yet; None once it has.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        universe: Universe,
+        remembered: Remembered,
+        notices: Notices,
+        emit: Callable[[list[Event]], None],
+        now_ms: Callable[[], int],
+        random: Random,
+    ) -> None:
+        self.on: dict[str, Instrument] = {}
+        self.away: str | None = "not connected yet"
+        self._run_id = config.run_id
+        self._rest = universe.rest
+        self._book = universe.book
+        self._universe = universe
+        self._remembered = remembered
+        self._notices = notices
+        self._lookback_ms = config.lookback_minutes * MINUTE_MS
+        self._emit = emit
+        self._now_ms = now_ms
+        self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random=random)
+        self._announced: dict[str, Instrument] = {}
+        self._announced_universe: tuple[str, ...] | None = None
+        self._instruments_made = 0
+        self._told_unlisted: frozenset[str] = frozenset()
+
+    async def run(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
+        """Begin as soon as there are contracts and symbols, then evaluate again and again."""
+        while True:
+            await self._book.refresh(self._now_ms())
+            await self._universe.evaluate()
+            self._tell_stale()
+            self._tell_unlisted()
+            if self._universe.symbols or self.on:
+                self.away = None
+                self._backoff.reset()
+                await self._change(feeds, tasks)
+                await self._stay(EVERY_S if self._is_fresh else STALE_RETRY_S, feeds, tasks)
+            else:
+                self.away = self._why_nothing()
+                _log.warning("mexc_away", reason=self.away)
+                await asyncio.sleep(self._backoff.next_delay())
+
+    def changed(self, contract: Instrument) -> None:
+        """The venue told new details of a contract."""
+        symbol = contract.symbol
+        known = self.on.get(symbol)
+        self._book.contracts[symbol] = contract
+        if known is not None:
+            contract = replace(contract, funding_interval_hours=known.funding_interval_hours)
+            self.on[symbol] = contract
+            self._announce([contract])
+
+    def unlisted(self) -> dict[str, str]:
+        """Why positions have no price, by symbol. For any thread."""
+        return {symbol: self._why_unlisted(symbol) for symbol in self._universe.unlisted()}
+
+    async def _stay(self, seconds: float, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
+        """Wait for the next evaluation; what is held and missing meanwhile joins at once."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(LOOK_EVERY_S, left))
+            self._tell_unlisted()
+            if self._universe.include_held():
+                await self._change(feeds, tasks)
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._book.origin is Origin.VENUE and self._universe.problem is None
+
+    def _why_nothing(self) -> str:
+        if problem := self._book.problem or self._universe.problem:
+            return problem
+        unknown = ", ".join(self._universe.unknown)
+        return f"no contract of these: {unknown}" if unknown else "no symbol to listen to"
+
+    def _tell_stale(self) -> None:
+        if self._book.origin is Origin.VENUE:
+            self._notices.clear("CONTRACTS_STALE")
+            return
+        age = self._book.age_ms(self._now_ms())
+        how_old = f"{age // 60_000} minutes old" if age is not None else "shipped with the program"
+        message = f"contract details are not the venue's of now but {how_old}: {self._book.problem}"
+        self._notices.see(AlertLevel.WARNING, "CONTRACTS_STALE", message)
+
+    def _why_unlisted(self, symbol: str) -> str:
+        if symbol in self.on:
+            return (
+                f"a position is open in {symbol}, which MEXC lists no longer:"
+                " its stop works only as long as its stream speaks; close it"
+            )
+        return (
+            f"a position is open in {symbol}, of which no contract is known"
+            f" (details: {self._book.origin}): nothing prices it, its stop is blind"
+        )
+
+    def _tell_unlisted(self) -> None:
+        found = self.unlisted()
+        for symbol in self._told_unlisted - found.keys():
+            self._notices.clear(POSITION_UNLISTED, symbol)
+        for symbol, why in found.items():
+            self._notices.see(AlertLevel.CRITICAL, POSITION_UNLISTED, why, symbol)
+        self._told_unlisted = frozenset(found)
+
+    # -- a new set of symbols -------------------------------------------------------------------
+
+    async def _change(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
+        wanted = self._universe.symbols
+        # One that is held and not listed any more stays on: its stream may go on for a while.
+        for symbol in set(self.on).difference(wanted, self._universe.unlisted()):
+            del self.on[symbol]
+            feeds.drop(symbol)
+        new = [symbol for symbol in wanted if symbol not in self.on]
+        hours = await self._funding_hours(new)
+        for symbol in wanted:
+            contract = self._book.contracts[symbol]
+            known = self.on.get(symbol, contract).funding_interval_hours
+            self.on[symbol] = replace(contract, funding_interval_hours=hours.get(symbol, known))
+        self._announce(self.on.values())
+        if self._is_fresh:  # otherwise a symbol may be missing only because its details are
+            self._remembered.clear_others(self.on, self._notices)
+        for symbol in new:
+            tasks.create_task(self._start(symbol, feeds))
+
+    def _announce(self, contracts: Iterable[Instrument]) -> None:
+        """Tell those contracts that are new or have changed, and what may be entered."""
+        told = [one for one in contracts if self._announced.get(one.symbol) != one]
+        universe = tuple(sorted(self._universe.chosen))
+        if not told and universe == self._announced_universe:
+            return
+        self._announced.update((one.symbol, one) for one in told)
+        self._announced_universe = universe
+        now = self._now_ms()
+        self._instruments_made += 1
+        index = f"{now}:{self._instruments_made}"
+        self._emit([ticks.instruments(self._run_id, now, tuple(told), index, universe)])
+
+    async def _funding_hours(self, symbols: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+
+        async def ask(symbol: str) -> None:
+            try:
+                found[symbol] = await self._rest.funding_hours(symbol)
+            except (VenueAwayError, RestError) as away:
+                _log.warning("funding_interval_unknown", symbol=symbol, reason=str(away))
+
+        tasks = [asyncio.create_task(ask(symbol)) for symbol in symbols]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                _log.warning("funding_intervals_unknown", symbols=len(late))
+        return found
+
+    async def _start(self, symbol: str, feeds: Feeds) -> None:
+        """History first, as long as it comes soon; then the stream."""
+        contract = self.on[symbol]
+        earlier = self._remembered.feed(symbol, contract)
+        if earlier is not None:
+            feeds.add(earlier)
+            return
+        history = asyncio.create_task(self._history(contract))
+        try:
+            await asyncio.wait({history}, timeout=PATIENCE_S)
+            # Deals since the last closed minute are asked for: nothing is missing in between.
+            since = history.result() if history.done() else None
+            fresh = Tape(since)
+            if since is not None:
+                fresh.lose()
+            if symbol in self.on:
+                feeds.add(SymbolFeed(contract, fresh))
+            await history
+        finally:
+            history.cancel()
+
+    async def _history(self, contract: Instrument) -> int | None:
+        """Publish the closed minutes; returns when the last of them ended."""
+        if not self._lookback_ms:
+            return None
+        start = self._now_ms() - self._lookback_ms - MINUTE_MS
+        try:
+            bars = await self._rest.bars(contract.symbol, start, self._now_ms())
+        except (VenueAwayError, RestError) as away:
+            _log.warning("history_missing", symbol=contract.symbol, reason=str(away))
+            return None
+        until = self._now_ms() // MINUTE_MS * MINUTE_MS
+        past = history(self._run_id, contract, bars, start, until)
+        if past:
+            self._emit(list(past))
+        return until

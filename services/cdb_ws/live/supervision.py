@@ -1,0 +1,111 @@
+"""What is wrong with the feed as a whole: the venue away, clocks apart, sockets that flap."""
+
+import asyncio
+from typing import Final
+
+from services.cdb_ws.connections.attempts import BUDGET, BUDGET_S
+from services.cdb_ws.connections.pool import Pool
+from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.instrument_provider import Listing
+from services.kernel.events import AlertLevel
+
+AWAY_AFTER_S: Final = 5.0
+MOST_CLOCK_OFFSET_MS: Final = 2_000
+"""Ticks more than 5 s ahead of this machine's clock are refused by every stage."""
+
+VENUE_AWAY: Final = "VENUE_AWAY"
+CLOCK_OFFSET: Final = "CLOCK_OFFSET"
+RECONNECTS_SPENT: Final = "RECONNECTS_SPENT"
+
+
+class Supervision:
+    """Looks at the whole once a second, and tells what changes.
+
+    Args:
+        listing: Knows whether the venue was reached at all.
+        pool: The sockets.
+        notices: Takes the alerts.
+
+    Attributes:
+        clock_offset_ms: How far the venue's clock is ahead of this machine's; None before the
+            first pong.
+    """
+
+    def __init__(self, listing: Listing, pool: Pool, notices: Notices) -> None:
+        self.clock_offset_ms: int | None = None
+        self._listing = listing
+        self._pool = pool
+        self._notices = notices
+
+    def pong(self, socket: Socket, server_ms: int, now_ms: int) -> None:
+        """A pong came: the venue said its time in the middle between ping and now."""
+        sent_ms = now_ms if socket.pinged_ms is None else socket.pinged_ms
+        self.clock_offset_ms = server_ms - (sent_ms + now_ms) // 2
+        socket.pong()
+
+    def away(self) -> str | None:
+        """Why the venue is not reached at all; None when it is."""
+        if self._listing.away is not None:
+            return f"MEXC is not reached: {self._listing.away}"
+        sockets = list(self._pool.sockets.values())
+        if sockets and not any(socket.up for socket in sockets):
+            return f"MEXC is not connected: {sockets[0].reason}"
+        return None
+
+    def troubles(self) -> list[str]:
+        """Why the market cannot be trusted now; empty when it can. For any thread."""
+        unlisted = list(self._listing.unlisted().values())
+        if (away := self.away()) is not None:
+            return [away, *unlisted]
+        gaps = list(self._notices.gaps.items())
+        found = [f"{symbol} is in doubt: {why}" for symbol, why in gaps]
+        silent = [feed.symbol for feed in list(self._pool.feeds.values()) if feed.silent]
+        if silent:
+            found.append(f"no data although subscribed: {', '.join(silent)}")
+        return found + unlisted + ([offset] if (offset := self._clock_trouble()) else [])
+
+    async def watch(self) -> None:
+        """Tell what begins and what is over, for ever."""
+        down_since: float | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            away = self.away()
+            down_since = None if away is None else (down_since or loop.time())
+            if away is None:
+                self._notices.clear(VENUE_AWAY)
+            elif down_since is not None and loop.time() - down_since >= AWAY_AFTER_S:
+                self._notices.see(AlertLevel.CRITICAL, VENUE_AWAY, away)
+            self._look_at_clock()
+            self._look_at_budget()
+
+    def _clock_trouble(self) -> str | None:
+        offset = self.clock_offset_ms
+        if offset is None or abs(offset) <= MOST_CLOCK_OFFSET_MS:
+            return None
+        return (
+            f"MEXC's clock is {offset} ms ahead of this machine's"
+            f" (limit {MOST_CLOCK_OFFSET_MS} ms): set this machine's time"
+        )
+
+    def _look_at_clock(self) -> None:
+        trouble = self._clock_trouble()
+        if trouble is None:
+            self._notices.clear(CLOCK_OFFSET)
+        else:
+            offset = self.clock_offset_ms
+            self._notices.see(AlertLevel.WARNING, CLOCK_OFFSET, trouble, offset_ms=offset)
+
+    def _look_at_budget(self) -> None:
+        now = asyncio.get_running_loop().time()
+        spent = [
+            number
+            for number, one in self._pool.sockets.items()
+            if not one.up and one.attempts.spent(now)
+        ]
+        if spent:
+            message = f"sockets {spent} ended {BUDGET} times within {BUDGET_S:g} s: slower attempts"
+            self._notices.see(AlertLevel.WARNING, RECONNECTS_SPENT, message)
+        else:
+            self._notices.clear(RECONNECTS_SPENT)

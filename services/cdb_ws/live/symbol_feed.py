@@ -1,0 +1,202 @@
+"""One symbol as the engine sees it: its contract, its deals, its socket, what was heard when."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from services.cdb_ws.connections.socket import Socket
+from services.cdb_ws.integrity.minute_volumes import MinuteSums
+from services.cdb_ws.integrity.trade_sequence import Entry, Tape
+from services.kernel.instruments.contracts import Instrument
+from services.venues.mexc.commands import CHANNELS
+from services.venues.mexc.messages import Deal
+
+DEAL: Final = "deal"
+DEPTH: Final = "depth.full"
+SPEAKS_ALWAYS: Final = (DEPTH, "fair.price")
+"""Channels that speak also when nobody trades."""
+
+ASK_AGAIN_S: Final = 20.0
+MOST_TRIES: Final = 3
+SILENT_S: Final = 30.0
+"""A symbol none of whose channels spoke for so long is in doubt."""
+
+REPORT_AFTER_S: Final = ASK_AGAIN_S * MOST_TRIES + 5.0
+
+LEAST_PAUSE_S: Final = 2.5
+"""A pause of all channels that is no trouble; a quieter symbol's own pauses are learned."""
+
+PAUSE_MARGIN: Final = 1.5
+
+CHANNEL_SILENT_S: Final = 60.0
+"""A channel that always speaks and did not for so long is subscribed again."""
+
+
+class Channel(Struct):
+    """One subscription on the present connection.
+
+    Attributes:
+        asked_at: When its command was handed to the socket, seconds of the loop's clock.
+        heard_at: When its last data came; None before the first.
+        tries: How often it was asked for since data came last.
+    """
+
+    asked_at: float = 0.0
+    heard_at: float | None = None
+    tries: int = 0
+
+
+class SymbolFeed:
+    """The state of one symbol.
+
+    Args:
+        contract: Its details.
+        tape: Its deals.
+
+    Attributes:
+        socket: Where it is subscribed; None before it is.
+        channels: By name.
+        spoken: Whether anything has come of it on the present connection.
+        ever: Whether anything has ever come of it.
+        traded: Whether a deal of it was ever published.
+        minutes: The volume of its minutes.
+        book_version: Of the last book on the present connection.
+        crossed: Crossed books since a good one.
+        acknowledged: Whether the venue has said that it took the subscription of deals.
+        silent: Whether it was reported as silent.
+        waiting_since: Since when it is subscribed without a word, over all connections; None while
+            it speaks. Seconds of the loop's clock, as all times here.
+        placed_at: When it was given its socket.
+        spoke_at: When anything came last.
+        attended_at: The same on the clock of ``Attention``.
+        longest_pause_s: So long it may pause without being suspected of having lost deals.
+        suspected_s: The pause that is being looked into; 0 without one.
+        audit_at: When its deals are to be compared with REST's next.
+    """
+
+    def __init__(self, contract: Instrument, tape: Tape) -> None:
+        self.contract = contract
+        self.symbol = contract.symbol
+        self.tape = tape
+        self.socket: Socket | None = None
+        self.channels = {name: Channel() for name in CHANNELS}
+        self.spoken = False
+        self.ever = False
+        self.traded = False
+        self.minutes = MinuteSums()
+        self.book_version = 0
+        self.crossed = 0
+        self.acknowledged = False
+        self.silent = False
+        self.waiting_since: float | None = None
+        self.placed_at = 0.0
+        self.spoke_at = 0.0
+        self.attended_at = 0.0
+        self.longest_pause_s = LEAST_PAUSE_S
+        self.suspected_s = 0.0
+        self.audit_at = 0.0
+
+    def remember(self, past: Sequence[Deal], since_ms: int, *, doubted: bool) -> None:
+        """Begin where an earlier process ended.
+
+        Args:
+            past: Deals that were published already, in the order of publishing.
+            since_ms: All published deals that are not older than this are among ``past``.
+            doubted: Whether its gap was open then.
+        """
+        self.ever = self.traded = True
+        self.tape.remember(past, since_ms, doubted=doubted)
+        self.minutes.whole_since(since_ms)
+        for deal in past:
+            self.minutes.add(deal.timestamp, deal.contracts)
+
+    def connected(self, now: float) -> None:
+        """Its subscriptions are about to be sent on a new connection."""
+        self.spoken = self.acknowledged = False
+        self.book_version = self.crossed = 0
+        self.suspected_s = 0.0
+        if self.waiting_since is None:
+            self.waiting_since = now
+        for channel in self.channels.values():
+            channel.asked_at, channel.heard_at, channel.tries = now, None, 1
+
+    def published(self, entries: Sequence[Entry]) -> None:
+        """Deals of it were published."""
+        for entry in entries:
+            self.traded = True
+            self.minutes.add(entry.deal.timestamp, entry.deal.contracts)
+
+    def paused(self, attended: float) -> bool:
+        """Whether data comes after a pause of all channels that is not usual for the symbol.
+
+        Args:
+            attended: The time of ``Attention``.
+        """
+        pause = attended - self.attended_at
+        if pause <= self.longest_pause_s:
+            return False
+        self.suspected_s = pause
+        return True
+
+    def pause_was_harmless(self) -> None:
+        """Nothing was missing: such a pause is usual."""
+        longest = max(self.longest_pause_s, self.suspected_s * PAUSE_MARGIN)
+        self.longest_pause_s = min(longest, SILENT_S)
+        self.suspected_s = 0.0
+
+    def heard(self, name: str, now: float, attended: float) -> None:
+        """Data of a channel came.
+
+        Args:
+            name: Of the channel.
+            now: The loop's clock.
+            attended: The time of ``Attention``.
+        """
+        channel = self.channels.get(name)
+        if channel is not None:
+            channel.heard_at, channel.tries = now, 0
+        self.spoke_at = now
+        self.attended_at = attended
+        self.waiting_since = None
+
+    def due(self, now: float, idle_since: float) -> list[str]:
+        """The channels that must be asked for again.
+
+        Args:
+            now: The loop's clock.
+            idle_since: When the socket had sent its last command.
+        """
+        found: list[str] = []
+        for name, channel in self.channels.items():
+            asked = max(channel.asked_at, min(idle_since, now))
+            if channel.heard_at is None:
+                if now - asked >= ASK_AGAIN_S and channel.tries < MOST_TRIES:
+                    found.append(name)
+            elif name in SPEAKS_ALWAYS:
+                quiet = now - max(channel.heard_at, asked)
+                if quiet >= CHANNEL_SILENT_S:
+                    found.append(name)
+        return found
+
+    def asked(self, name: str, now: float) -> None:
+        """A channel was asked for again."""
+        channel = self.channels[name]
+        channel.asked_at = now
+        channel.tries += 1
+
+    def fell_silent(self, now: float) -> bool:
+        """Whether it spoke on this connection, and nothing at all has come for too long."""
+        return self.spoken and now - self.spoke_at > SILENT_S
+
+    def never_speaks(self, now: float) -> bool:
+        """Whether everything was asked for in vain."""
+        return self.waiting_since is not None and now - self.waiting_since > REPORT_AFTER_S
+
+    def ages(self, now: float) -> dict[str, float]:
+        """Seconds since each channel's last data; missing where none came."""
+        return {
+            name: now - channel.heard_at
+            for name, channel in self.channels.items()
+            if channel.heard_at is not None
+        }

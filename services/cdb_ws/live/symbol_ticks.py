@@ -1,0 +1,161 @@
+"""One symbol's frames and deals as market data events: contracts become base units here."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from services.cdb_ws.integrity.trade_sequence import Entry, Origin
+from services.cdb_ws.publishing.ticks import TickMaker
+from services.kernel.events import Event, MarketData, MarketDataKind, PriceLevel
+from services.kernel.instruments.contracts import Instrument
+from services.venues.mexc.exact import plain
+from services.venues.mexc.messages import Book, FairPrice, FundingRate, IndexPrice, Level, Ticker
+
+SOURCE: Final = "mexc"
+REST_SOURCE: Final = "mexc:rest"
+LATE_SOURCE: Final = "mexc:late"
+
+Observation = FairPrice | IndexPrice | FundingRate | Ticker
+
+
+class SymbolTicks:
+    """Makes the events of one symbol.
+
+    Args:
+        run_id: The run that the events belong to.
+        session: What tells this process's events from those of earlier ones.
+        contract: The contract, for its size.
+    """
+
+    def __init__(self, run_id: str, session: str, contract: Instrument) -> None:
+        self._contract = contract
+        self._session = session
+        self._count = 0
+        self._live = TickMaker(run_id, SOURCE, contract.symbol)
+        self._rest = TickMaker(run_id, REST_SOURCE, contract.symbol)
+        self._makers = {
+            Origin.LIVE: self._live,
+            Origin.REST: self._rest,
+            Origin.LATE: TickMaker(run_id, LATE_SOURCE, contract.symbol),
+        }
+
+    def trades(self, entries: Iterable[Entry]) -> list[Event]:
+        """Deals as trades; only those that came live and in order are no backfill."""
+        events: list[Event] = []
+        in_base = self._contract.volume_in_base
+        for entry in entries:
+            deal, origin = entry.deal, entry.origin
+            maker = self._makers[origin]
+            trade_id = deal.trade_id
+            if trade_id is None:
+                key = f"{deal.timestamp}|{deal.price}|{deal.contracts}|{deal.side}"
+                event_id = maker.make_id(key, entry.copy)
+            else:
+                event_id = maker.make_id("deal", trade_id)
+            events.append(
+                maker.make(
+                    event_id=event_id,
+                    timestamp=deal.timestamp,
+                    kind=MarketDataKind.TRADE,
+                    price=deal.price,
+                    volume=plain(in_base(deal.contracts, deal.price)),
+                    side=deal.side,
+                    trade_id=None if trade_id is None else str(trade_id),
+                    backfill=origin is not Origin.LIVE,
+                )
+            )
+        return events
+
+    def book(self, frame: Book) -> MarketData:
+        """The top of the book, in base units."""
+        bids, asks = self._in_base(frame.bids), self._in_base(frame.asks)
+        bid, bid_size = bids[0] if bids else (None, None)
+        ask, ask_size = asks[0] if asks else (None, None)
+        return self._live.make(
+            event_id=self._next_id(),
+            timestamp=frame.timestamp,
+            kind=MarketDataKind.DEPTH,
+            bids=bids,
+            asks=asks,
+            bid=None if bid is None else plain(bid),
+            bid_size=bid_size,
+            ask=None if ask is None else plain(ask),
+            ask_size=ask_size,
+        )
+
+    def observed(self, frame: Observation, now_ms: int) -> MarketData | None:
+        """A price or rate; None where the frame has none.
+
+        Args:
+            frame: As decoded.
+            now_ms: Wall time: a ticker's own time is that of the last trade, perhaps long ago.
+        """
+        make, event_id = self._live.make, self._next_id()
+        if isinstance(frame, FairPrice):
+            return make(
+                event_id=event_id,
+                timestamp=frame.timestamp,
+                kind=MarketDataKind.MARK,
+                mark_price=frame.price,
+            )
+        if isinstance(frame, IndexPrice):
+            return make(
+                event_id=event_id,
+                timestamp=frame.timestamp,
+                kind=MarketDataKind.MARK,
+                index_price=frame.price,
+            )
+        if isinstance(frame, FundingRate):
+            return make(
+                event_id=event_id,
+                timestamp=frame.timestamp,
+                kind=MarketDataKind.FUNDING,
+                funding_rate=frame.rate,
+                next_funding_time=frame.next_settle_time,
+            )
+        if frame.fair_price is None and frame.index_price is None:
+            return None
+        return make(
+            event_id=event_id,
+            timestamp=now_ms,
+            kind=MarketDataKind.MARK,
+            mark_price=frame.fair_price,
+            index_price=frame.index_price,
+        )
+
+    def polled(self, row: Ticker, now_ms: int) -> list[Event]:
+        """What a summary asked for by REST tells while there is no stream."""
+        events: list[Event] = []
+        if row.fair_price is not None or row.index_price is not None:
+            events.append(
+                self._rest.make(
+                    event_id=self._next_id(),
+                    timestamp=now_ms,
+                    kind=MarketDataKind.MARK,
+                    mark_price=row.fair_price,
+                    index_price=row.index_price,
+                )
+            )
+        if row.bid is not None and row.ask is not None and row.bid < row.ask:
+            events.append(
+                self._rest.make(
+                    event_id=self._next_id(),
+                    timestamp=now_ms,
+                    kind=MarketDataKind.QUOTE,
+                    bid=row.bid,
+                    ask=row.ask,
+                )
+            )
+        return events
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return self._live.make_id(self._session, self._count)
+
+    def _in_base(self, levels: list[Level]) -> tuple[PriceLevel, ...]:
+        # Of 80 numbers a frame none is worth spelling: a trailing zero of a level disturbs nobody.
+        contract, size = self._contract, self._contract.contract_size
+        if contract.inverse:
+            volume = contract.volume_in_base
+            return tuple([(price, volume(Decimal(n), price)) for price, n, _ in levels])
+        return tuple([(price, size * contracts) for price, contracts, _ in levels])

@@ -1,0 +1,113 @@
+"""Which symbols are listened to: those named or the movers of the day, and what is held."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from services.kernel.instruments.contracts import Instrument
+from services.runtime.service import logging
+from services.venues.mexc.contracts import ContractBook
+from services.venues.mexc.rest import MexcRest, VenueAwayError
+from services.venues.mexc.rest_messages import RestError
+
+EVERY_S: Final = 3600.0
+
+_log = logging.get(__name__)
+
+
+class Universe:
+    """The symbols of a run.
+
+    A mover that is no longer one stays until it has been out at two evaluations in a row. A symbol
+    with an open position is always listened to: its stop needs its prices. It is not one to enter
+    for that.
+
+    Args:
+        rest: Asks for the movers.
+        book: Knows the contracts; a symbol without one is not listened to.
+        named: Symbols that were asked for; empty takes the movers.
+        top_n: How many movers.
+        known: Symbols of this run that were listened to before a restart.
+        held: Tells the symbols with an open position.
+
+    Attributes:
+        rest, book, held: As given.
+        chosen: What may be entered: those named, or the movers.
+        symbols: What to listen to: they, and what is held.
+        unknown: Named symbols without a contract.
+        problem: Why the movers are unknown; None when they are not.
+    """
+
+    def __init__(
+        self,
+        rest: MexcRest,
+        book: ContractBook,
+        named: Sequence[str],
+        top_n: int,
+        known: Sequence[str],
+        held: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self.chosen: tuple[str, ...] = ()
+        self.symbols: tuple[str, ...] = ()
+        self.unknown: tuple[str, ...] = ()
+        self.problem: str | None = None
+        self.rest = rest
+        self.book = book
+        self.held = held
+        self._named = tuple(named)
+        self._top_n = top_n
+        self._known = () if named else tuple(known)
+        self._out: frozenset[str] = frozenset()
+
+    async def evaluate(self) -> None:
+        """Choose anew; where the movers cannot be asked, everything stays."""
+        await self._choose()
+        self.symbols = self.chosen
+        self.include_held()
+
+    def include_held(self) -> bool:
+        """Add what is held and has a contract; says whether any was missing."""
+        missing = [
+            name
+            for name in sorted(self.held())
+            if name in self.book.contracts and name not in self.symbols
+        ]
+        self.symbols = (*self.symbols, *missing)
+        return bool(missing)
+
+    def unlisted(self) -> list[str]:
+        """What is held and has no contract; nothing before contracts are known. For any thread."""
+        if self.book.origin is None:
+            return []
+        return [name for name in sorted(self.held()) if name not in self.book.contracts]
+
+    async def _choose(self) -> None:
+        contracts = self.book.contracts
+        if self._named:
+            self.chosen = tuple(name for name in self._named if name in contracts)
+            self.unknown = tuple(name for name in self._named if name not in contracts)
+            return
+        try:
+            listed = [name for name in await self.rest.movers() if name in contracts]
+        except (VenueAwayError, RestError) as away:
+            self.problem = str(away)
+            self.chosen = self._present(contracts)
+            return
+        self.problem = None
+        movers = listed[: self._top_n]
+        present = self._present(contracts)
+        stays = [
+            name
+            for name in present
+            if name in contracts and name not in movers and name not in self._out
+        ]
+        self._out = frozenset(stays)
+        if dropped := set(present) - {*movers, *stays}:
+            _log.info("symbols_dropped", symbols=sorted(dropped))
+        self.chosen = (*movers, *stays)
+
+    def _present(self, contracts: Mapping[str, Instrument]) -> tuple[str, ...]:
+        """The movers so far; after a restart, nobody knows whether what is held was one."""
+        if self.chosen:
+            return self.chosen
+        held = self.held()
+        return tuple(name for name in self._known if name in contracts and name not in held)

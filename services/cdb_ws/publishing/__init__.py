@@ -1,0 +1,1 @@
+"""Publishing market data: events, position, backpressure."""

@@ -1,0 +1,1 @@
+"""Playing a recorded or a live market at its pace."""

@@ -1,0 +1,142 @@
+"""The pace of a recorded market: a multiple of its own time, lock-step, or none."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final, Protocol
+
+from services.cdb_ws.sources.recorded import Step
+from services.kernel.events import Clock
+from services.runtime.bus.lockstep import LockStep
+
+BATCH_STEPS: Final = 500
+LONGEST_WAIT_S: Final = 0.1
+SHORTEST_WAIT_S: Final = 0.01
+LATE_S: Final = 5.0
+"""Later than this, event time is not caught up: it goes on from here at its pace."""
+
+
+class Pace(Protocol):
+    """Says which steps are published together, and when the next ones may be."""
+
+    def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
+        """The steps in the portions that are published together; empty ones pass the time."""
+
+    def settled(self) -> bool:
+        """Whether the next portion may be published; if not, ask again."""
+
+
+class TimedPace:
+    """``speed`` times as fast as the market was: what is due is published together.
+
+    What comes before the first clock (contract details, history) is due at once.
+
+    Args:
+        speed: Event time over wall time, greater than 0.
+        wait: Waits for some seconds, and may do something useful meanwhile.
+        now: A clock that never goes back, in seconds.
+    """
+
+    def __init__(
+        self,
+        speed: float,
+        wait: Callable[[float], object],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ms_per_s = speed * 1000
+        self._wait = wait
+        self._now = now
+        self._origin: tuple[float, int] | None = None
+
+    def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
+        """What is due together; an empty portion after each wait."""
+        due: list[Step] = []
+        for step in steps:
+            while (left := self._seconds_until(step)) > 0:
+                if due:
+                    yield due
+                    due = []
+                else:
+                    self._wait(min(max(left, SHORTEST_WAIT_S), LONGEST_WAIT_S))
+                    yield []
+            due.append(step)
+            if len(due) >= BATCH_STEPS:
+                yield due
+                due = []
+        if due:
+            yield due
+
+    def settled(self) -> bool:
+        """Always: time is the only brake."""
+        return True
+
+    def _seconds_until(self, step: Step) -> float:
+        timestamp = step[1].timestamp
+        if self._origin is None:
+            if not isinstance(step[1], Clock):
+                return 0.0
+            self._origin = (self._now(), timestamp)
+        began, first = self._origin
+        left = began + (timestamp - first) / self._ms_per_s - self._now()
+        if left < -LATE_S:
+            self._origin = (self._now(), timestamp)
+        return left
+
+
+class LockStepPace:
+    """One step at a time, the next when execution, risk and core have done with the last.
+
+    What comes before the first clock moves windows only, so it may be published in portions.
+
+    Args:
+        lockstep: Tells when all stages have nothing left to do.
+        patience: Seconds that one question waits for the answer.
+    """
+
+    def __init__(self, lockstep: LockStep, patience: float = 0.2) -> None:
+        self._lockstep = lockstep
+        self._patience = patience
+        self._published = False
+
+    def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
+        """Portions before the first clock, single steps from there on."""
+        before: list[Step] = []
+        for step in steps:
+            if isinstance(step[1], Clock):
+                if before:
+                    self._published = True
+                    yield before
+                self._published = True
+                yield [step]
+                break
+            before.append(step)
+            if len(before) >= BATCH_STEPS:
+                self._published = True
+                yield before
+                before = []
+        else:
+            if before:
+                yield before
+        for step in steps:
+            self._published = True
+            yield [step]
+
+    def settled(self) -> bool:
+        """Whether all stages have nothing left to do."""
+        if self._published and not self._lockstep.wait_idle(self._patience):
+            return False
+        self._published = False
+        return True
+
+
+class FloodPace:
+    """As fast as it goes, for benchmarks: only the writer's backlog holds it."""
+
+    def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
+        """Portions of several hundred."""
+        while portion := list(islice(steps, BATCH_STEPS)):
+            yield portion
+
+    def settled(self) -> bool:
+        """Always."""
+        return True

@@ -1,0 +1,110 @@
+"""What this service's own journal still holds of a run: where a restarted live market goes on."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from services.kernel.events import (
+    AnyEvent,
+    Clock,
+    Condition,
+    ConditionName,
+    ConditionPhase,
+    MarketData,
+    MarketDataKind,
+    Recovered,
+)
+from services.kernel.events.topics import CLOCK, CONTROL, MARKET_DATA, WS
+from services.runtime.bus import journal
+from services.runtime.bus.bus import Bus
+from services.runtime.bus.journal import JournalTrimmed
+
+KEEP_MS: Final = 45_000
+"""The journal of one's own ticks is kept for so long: REST's windows are compared with it."""
+
+
+class OpenGaps:
+    """Symbols whose ``DATA_GAP`` is on the record and not over."""
+
+    def __init__(self, symbols: Iterable[str] = ()) -> None:
+        self.symbols = set(symbols)
+
+    def note(self, event: Condition) -> None:
+        """A condition was published."""
+        if event.name is not ConditionName.DATA_GAP or event.symbol is None:
+            return
+        if event.phase is ConditionPhase.BEGAN:
+            self.symbols.add(event.symbol)
+        else:
+            self.symbols.discard(event.symbol)
+
+
+class Past:
+    """The end of a run so far.
+
+    Attributes:
+        ticks: Its trades, and of each symbol the first tick of any kind; oldest first.
+        in_doubt: Symbols with an open gap.
+        clock_ms: The last clock; 0 without one.
+        cut_off: The bus lost what came behind it, and ``recovered`` says so.
+    """
+
+    def __init__(self, run_id: str, gaps: Iterable[str] = ()) -> None:
+        self.ticks: list[MarketData] = []
+        self.clock_ms = 0
+        self.cut_off = False
+        self._run_id = run_id
+        self._gaps = OpenGaps(gaps)
+        self._seen: set[str] = set()
+
+    @property
+    def in_doubt(self) -> tuple[str, ...]:
+        """Symbols with an open gap."""
+        return tuple(sorted(self._gaps.symbols))
+
+    def add(self, event: AnyEvent) -> None:
+        """The next event of the journal."""
+        if event.run_id != self._run_id:
+            return
+        if isinstance(event, Recovered):
+            self.cut_off, self.clock_ms = True, max(self.clock_ms, event.timestamp)
+        if event.producer != WS:
+            return
+        self.cut_off = False
+        if isinstance(event, Condition):
+            self._gaps.note(event)
+        elif isinstance(event, Clock):
+            self.clock_ms = event.timestamp
+        elif isinstance(event, MarketData) and (
+            event.kind is MarketDataKind.TRADE or event.symbol not in self._seen
+        ):
+            self._seen.add(event.symbol)
+            self.ticks.append(event)
+
+
+def read(bus: Bus, run_id: str, gaps: Iterable[str], *, ticks: bool = True) -> Past:
+    """The past of a run, as far back as the journal is kept.
+
+    Args:
+        bus: Where the journal is.
+        run_id: Events of other runs are left out.
+        gaps: Symbols in doubt as far as heard before.
+        ticks: Whether they are wanted; else the last clock and what follows it is read, which is
+            little, however many ticks there were.
+
+    Raises:
+        Unavailable: The bus is away.
+    """
+    kept = bus.execute("HGET", f"cdb:cursor:{WS}", "commit")
+    heads = bus.heads()
+    after, head = int(kept or 0), heads.seq
+    if not ticks:
+        after = max(after, heads.topic_heads[CLOCK] - 1)
+    while True:
+        past = Past(run_id, gaps)
+        try:
+            for event in journal.read(bus, {MARKET_DATA, CLOCK, CONTROL}, after, head):
+                past.add(event)
+        except JournalTrimmed as trimmed:
+            after = trimmed.first - 1
+        else:
+            return past

@@ -1,0 +1,1 @@
+"""Recorded market data files: names, units, rows."""

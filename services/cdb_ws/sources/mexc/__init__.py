@@ -1,1 +1,0 @@
-"""The live source: MEXC perpetual futures by WebSocket, with REST for details and history."""

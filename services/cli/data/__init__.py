@@ -1,0 +1,1 @@
+"""Commands of the group Data: record, list, check, import, fetch."""

@@ -1,0 +1,1 @@
+"""Commands of the group Develop: benchmarks, soak tests, the fake exchange."""

@@ -1,0 +1,85 @@
+"""The soak's verbs: soak feed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from services.cli.failure import Failure
+from services.cli.interruption import sigterm_as_interrupt
+from services.cli.json_option import last_line_json_option
+from services.cli.terminal import wide_console
+from services.lab.soak import feed_run, feed_soak
+from services.lab.soak.feed_soak import Outcome
+from services.lab.soak.virtual_time import StuckError
+
+
+@click.group()
+def soak() -> None:
+    """Prove what must hold on bad days, over and over, in virtual time."""
+
+
+@soak.command(epilog="Examples: claire soak feed --seeds 1000 --json; claire soak feed --seed 17")
+@click.option("--seeds", type=click.IntRange(min=1), default=100, show_default=True,
+    help="How many, counted from 0.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Play this one only, and show its trace.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one for each core.")
+@last_line_json_option
+def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
+    """The market feed against a fake exchange that fails in every way it knows.
+
+    Afterwards every deal that the exchange made was published once and in order, or lies in a
+    DATA_GAP whose bounds are right; if not, the seeds are named and the exit code is 1.
+    """
+    feed_soak.be_quiet()
+    if seed is not None:
+        figures = _trace(seed)
+    else:
+        console = Console(stderr=True)
+        with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
+            task = bar.add_task("seeds", total=seeds)
+
+            def done(outcome: Outcome) -> None:
+                bar.advance(task)
+                if outcome.faults:
+                    bar.console.print(f"seed {outcome.seed} failed: {outcome.faults[0]}")
+
+            figures = feed_soak.run(range(seeds), jobs, done)
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        _show(figures)
+    if figures["failed"]:
+        first = figures["failing_seeds"][0]
+        raise Failure(
+            f"{figures['failed']} of {figures['seeds']} seeds failed;"
+            f" claire soak feed --seed {first} replays the first"
+        )
+
+
+def _trace(seed: int) -> dict[str, Any]:
+    """Play one seed and say what happened in it, line by line."""
+    try:
+        run = feed_run.play(seed)
+    except StuckError as stuck:
+        raise Failure(f"seed {seed} is stuck: {stuck}") from stuck
+    for note in run.notes:
+        click.echo(f"{note.at_s:9.3f} {note.text}", err=True)
+    for fault in run.findings.faults:
+        click.echo(f"BROKEN: {fault}", err=True)
+    return feed_soak.summary([feed_soak.outcome(run, 0.0)], 0.0)
+
+
+def _show(figures: Mapping[str, Any]) -> None:
+    table = Table(title="soak of the feed", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", overflow="fold")
+    for name, value in figures.items():
+        shown = f"{value:,}" if isinstance(value, int | float) else json.dumps(value)
+        table.add_row(name, shown)
+    wide_console().print(table)

@@ -1,0 +1,1 @@
+"""Commands of the group Look: state, events, statistics, explanations."""

@@ -1,0 +1,123 @@
+"""Looking at a running system: status and tail."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+import redis
+from rich.table import Table
+
+from services.cli.failure import Failure
+from services.cli.look.event_line import describe
+from services.cli.target import Target, Where, find_target, on_option
+from services.cli.terminal import wide_console
+from services.kernel.events import topics
+from services.kernel.events.codec import decode
+from services.runtime.service.http_query import get_json
+
+DEFAULT_TOPICS = (
+    topics.SIGNALS,
+    topics.RISK_DECISIONS,
+    topics.ORDERS,
+    topics.ORDER_RESULTS,
+    topics.ALERTS,
+    topics.CONTROL,
+)
+
+
+@click.command(epilog="Example: claire status --json")
+@on_option
+@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+@click.pass_context
+def status(ctx: click.Context, where: Where | None, as_json: bool) -> None:
+    """Health and state of every service; exit code 1 when one of them is red."""
+    target = find_target(where)
+    found = {name: _look_at(url) for name, url in target.services.items()}
+    healthy = all(entry["healthy"] for entry in found.values())
+    if as_json:
+        body = {"system": target.label, "healthy": healthy, "services": found}
+        click.echo(json.dumps(body))
+    else:
+        _show_status(target, found)
+    ctx.exit(0 if healthy else 1)
+
+
+def _look_at(url: str) -> dict[str, Any]:
+    health = get_json(f"{url}/health")
+    state = get_json(f"{url}/status") if health.status else health
+    return {
+        "url": url,
+        "healthy": health.status == 200,
+        "health": health.body,
+        "status": state.body if state.status else None,
+    }
+
+
+def _show_status(target: Target, found: dict[str, dict[str, Any]]) -> None:
+    table = Table(title=target.label, title_justify="left")
+    for heading in ("service", "health", "why", "address"):
+        table.add_column(heading)
+    for name, entry in found.items():
+        health = entry["health"]
+        why = health.get("reason") or health.get("reasons") or ""
+        why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
+        colour, word = ("green", "ok") if entry["healthy"] else ("red", "RED")
+        table.add_row(name, f"[{colour}]{word}[/]", why, entry["url"])
+    wide_console().print(table)
+
+
+@click.command(epilog="Examples: claire tail · claire tail signals orders · claire tail --json")
+@click.argument("topic", nargs=-1, type=click.Choice(topics.TOPICS))
+@on_option
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many events.")
+@click.option("--json", "as_json", is_flag=True, help="Each event as the JSON it is on the bus.")
+def tail(topic: tuple[str, ...], where: Where | None, count: int | None, as_json: bool) -> None:
+    """Show events as they are published; without TOPIC all but ticks, clock and snapshots."""
+    target = find_target(where)
+    if not as_json:
+        click.echo(f"listening to {target.label}; Ctrl-C ends", err=True)
+    shown = 0
+    try:
+        for channel, body in _messages(target, topic or DEFAULT_TOPICS):
+            click.echo(body if as_json else _line(channel, body))
+            shown += 1
+            if shown == count:
+                return
+    except KeyboardInterrupt:
+        return
+    except redis.RedisError as error:
+        raise Failure(f"the bus of {target.label} does not answer: {error}") from None
+
+
+def _messages(target: Target, chosen: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Channel and body of what is published from now on."""
+    client = redis.Redis(
+        host=target.redis.host,
+        port=target.redis.port,
+        username=target.redis.username,
+        password=target.redis.password,
+        socket_connect_timeout=3.0,
+    )
+    with client, client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
+        subscription.subscribe(*chosen)
+        while True:
+            message = subscription.get_message(timeout=1.0)
+            if message is not None:
+                yield message["channel"].decode(), message["data"]
+
+
+def _line(channel: str, body: bytes) -> str:
+    try:
+        event = decode(body)
+    except msgspec.DecodeError:
+        return f"{_now()} {channel:<19} (from outside) {body[:200].decode(errors='replace')}"
+    at = datetime.fromtimestamp(event.timestamp / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return f"{at} {channel:<19} {event.seq:>9} {describe(event)}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()) + ".   "

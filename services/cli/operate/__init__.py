@@ -1,0 +1,1 @@
+"""Commands of the group Operate: control, configuration, diagnosis, database."""

@@ -1,0 +1,132 @@
+"""The operator's verbs: halt, reset, pause, resume."""
+
+import json
+import os
+
+import click
+
+from services.cli.failure import Failure
+from services.cli.json_option import json_option
+from services.cli.operate.operator_channel import Answer, NoAnswerError, OperatorChannel
+from services.cli.run.run_options import control_message
+from services.cli.target import (
+    Where,
+    compose_answers,
+    embedded_target,
+    find_target,
+    on_option,
+)
+from services.kernel.events import topics
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.embedded.home import Home, HomeError
+from services.runtime.embedded.session import EmbeddedSession, SessionError
+
+
+@click.command(epilog='Example: claire halt --reason "exchange maintenance"')
+@click.option("--reason", default="halted by the operator", show_default=True)
+@on_option
+@json_option
+def halt(reason: str, where: Where | None, as_json: bool) -> None:
+    """Stop all entries until `claire reset`; exits still work."""
+    _command("halt", reason, None, where, as_json=as_json)
+
+
+@click.command(epilog='Example: claire reset --reason "looked at the losses, data was wrong"')
+@click.option("--reason", required=True, help="Why it is safe to go on; kept in the record.")
+@on_option
+@json_option
+def reset(reason: str, where: Where | None, as_json: bool) -> None:
+    """Release a halt; the equity peak and the day's start become present equity."""
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say why it is safe to go on")
+    _command("reset", reason, None, where, as_json=as_json)
+
+
+@click.command(epilog="Example: claire pause --symbol BTC_USDT")
+@click.option("--reason", default="paused by the operator", show_default=True)
+@click.option("--symbol", help="Only this symbol, for instance BTC_USDT.")
+@on_option
+@json_option
+def pause(reason: str, symbol: str | None, where: Where | None, as_json: bool) -> None:
+    """No entries, for the account or one symbol, until `claire resume`."""
+    _command("pause", reason, symbol, where, as_json=as_json)
+
+
+@click.command(epilog="Example: claire resume --symbol BTC_USDT")
+@click.option("--reason", default="resumed by the operator", show_default=True)
+@click.option("--symbol", help="Only this symbol; also releases it from quarantine.")
+@on_option
+@json_option
+def resume(reason: str, symbol: str | None, where: Where | None, as_json: bool) -> None:
+    """End a pause."""
+    _command("resume", reason, symbol, where, as_json=as_json)
+
+
+def _command(
+    command: str, reason: str, symbol: str | None, where: Where | None, *, as_json: bool
+) -> None:
+    symbol = symbol.upper() if symbol else None
+    home = Home.from_environment(os.environ)
+    try:
+        if _sleeps(home, where):
+            answer = _post_to_sleeping(home, command, reason, symbol)
+            label = f"the stopped run in {home.folder}"
+        else:
+            target = find_target(where)
+            label = target.label
+            answer = _post(target.redis, command, reason, symbol)
+    except (NoAnswerError, HomeError, SessionError) as error:
+        raise Failure(str(error)) from None
+    _show(answer, label, as_json=as_json)
+
+
+def _post(bus: RedisAddress, command: str, reason: str, symbol: str | None) -> Answer:
+    with OperatorChannel(bus) as channel:
+        return channel.post(command, control_message(command, reason, symbol), reason)
+
+
+def _sleeps(home: Home, where: Where | None) -> bool:
+    """Whether the command is meant for an embedded run that has stopped."""
+    if where == "compose" or not home.has_data or embedded_target(home) is not None:
+        return False
+    return where == "embedded" or not compose_answers()
+
+
+def _post_to_sleeping(home: Home, command: str, reason: str, symbol: str | None) -> Answer:
+    """Wake a stopped run, just until risk has answered and the record has it."""
+    with home.taken(), EmbeddedSession(home, {"CDB_SOURCE": "external"}) as session:
+        session.start_servers()
+        # All stages: in lock-step one's outputs wait for the others' turns.
+        session.start_services((topics.DB_WRITER, *topics.STAGE_ORDER))
+        for stage in topics.STAGE_ORDER:
+            session.wait_working(stage)
+        answer = _post(session.operator, command, reason, symbol)
+        session.wait_recorded()
+    return answer
+
+
+def _show(answer: Answer, label: str, *, as_json: bool) -> None:
+    kind = str(answer.command.__struct_config__.tag)
+    if as_json:
+        changes = [
+            {
+                "symbol": change.symbol,
+                "previous": change.previous,
+                "state": change.state,
+                "reason": change.reason,
+                "message": change.message,
+                "values": {name: str(value) for name, value in change.values.items()},
+            }
+            for change in answer.changes
+        ]
+        body = {"command": kind, "seq": answer.command.seq, "changes": changes}
+        click.echo(json.dumps(body))
+        return
+    click.echo(f"{kind}: taken by cdb_risk as event {answer.command.seq} of {label}")
+    for change in answer.changes:
+        values = ", ".join(f"{name} {value}" for name, value in change.values.items())
+        whom = change.symbol or "account"
+        line = f"  {whom}: {change.previous} -> {change.state} ({change.reason})"
+        click.echo(f"{line} {values}".rstrip())
+    if not answer.changes:
+        click.echo("  nothing changed: the trading state was already so")

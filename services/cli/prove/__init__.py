@@ -1,0 +1,1 @@
+"""Commands of the group Prove: verify, validate, replay, export."""

@@ -1,0 +1,1 @@
+"""Commands of the group Run: what starts and ends a run."""

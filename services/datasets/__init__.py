@@ -1,0 +1,1 @@
+"""Data sets: list, check, import, fetch."""

@@ -1,0 +1,1 @@
+"""Faults that the fake exchange can produce."""

@@ -1,0 +1,1 @@
+"""The markets that the fake exchange trades."""

@@ -1,0 +1,66 @@
+"""In plain words: what would have to change for a trade to pass."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.explain.figures import measured, number, times
+from services.explain.funnel import Funnel, Miss
+from services.explain.limits import LIMITS
+from services.kernel.risk.reasons import REASONS, Reason
+
+OTHERWISE: Final[Mapping[str, str]] = {
+    Reason.HALTED: 'a person looks at the halt and gives `claire reset --reason "..."`',
+    Reason.PAUSED: 'a person gives `claire resume --reason "..."`',
+    Reason.QUARANTINED: 'a person gives `claire resume --symbol SYMBOL --reason "..."`',
+    Reason.RECORD_LOST: "a person checks what was lost, and resets",
+    Reason.CHECKSUM_MISMATCH: "a person finds out why two services disagree, and resets",
+    Reason.IN_DOUBT: "the doubt ends: database, data feed or lag; `claire status` names it",
+    Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
+    Reason.NOT_IN_UNIVERSE: "SYMBOL_WHITELIST names it, or it is one of the TOP_N movers again",
+    Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
+    Reason.LOSS_COOLDOWN: "the rest ends by itself; MAX_CONSECUTIVE_LOSSES begins it, and"
+    " LOSS_COOLDOWN_SEC is its length",
+    Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",
+}
+
+
+def remedies(found: Funnel) -> list[str]:
+    """One sentence for each thing that keeps signals from becoming trades, the weightiest first.
+
+    An exit for which no position was open is none: it would have been no trade.
+    """
+    if not found.trades_seen:
+        return ["no live trade reached the strategy: look at the feed with `claire status`"]
+    if not found.signals:
+        return [
+            "no signal: the price has not moved by SIGNAL_THRESHOLD_PCT within LOOKBACK_MINUTES, or"
+            " there is less data than that"
+        ]
+    reasons = found.rejected
+    del reasons[Reason.NOTHING_TO_REDUCE]
+    lines = [_remedy(reason, number, found) for reason, number in reasons.most_common()]
+    return lines or ["nothing: every signal that could became an order"]
+
+
+def miss_line(miss: Miss) -> str:
+    """One near miss, with the value that the setting would have needed."""
+    value, limit = measured(miss.value, miss.unit), measured(miss.limit, miss.unit)
+    told = f"{miss.side} {miss.symbol}: layer {miss.layer} {miss.name} {value} against {limit}"
+    name = LIMITS.get(miss.reason)
+    return f"{told}; {_enough(name, miss)}" if name else told
+
+
+def _enough(name: str, miss: Miss) -> str:
+    return f"{name}={number(miss.value)} or more would have let it pass"
+
+
+def _remedy(reason: str, count: int, found: Funnel) -> str:
+    meaning = REASONS[Reason(reason)].meaning if reason in Reason.__members__ else "not known here"
+    told = f"{reason}, {times(count)} ({meaning})"
+    if reason in OTHERWISE:
+        return f"{told}: {OTHERWISE[reason]}"
+    name = LIMITS.get(reason)
+    if name is None:
+        return told
+    nearest = next((miss for miss in found.nearest if miss.reason == reason), None)
+    return f"{told}: {_enough(name, nearest) if nearest else f'a higher {name}'}"

@@ -1,0 +1,64 @@
+"""Events to bytes and back: one canonical JSON form, and the schema made from the classes."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from services.kernel.events import EVENT_TYPES, SCHEMA_VERSION, AnyEvent, Event
+from services.kernel.events.upcasts import upcast
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+class _Version(Struct):
+    schema_version: int
+
+
+_version = msgspec.json.Decoder(_Version)
+
+
+def encode(event: Event) -> bytes:
+    """The event as one canonical JSON object, fields in the order of their definition."""
+    return _encoder.encode(event)
+
+
+def decode(body: bytes) -> AnyEvent:
+    """The event that a JSON object holds; one of an older schema as it would be today.
+
+    Raises:
+        msgspec.DecodeError: Not JSON, or no event of this schema or of one that leads to it.
+    """
+    try:
+        event = _decoder.decode(body)
+    except msgspec.ValidationError:
+        if not is_older(body):
+            raise
+    else:
+        if event.schema_version >= SCHEMA_VERSION:
+            return event
+    try:
+        document = upcast(msgspec.json.decode(body))
+    except LookupError as error:
+        raise msgspec.ValidationError(str(error)) from None
+    return _decoder.decode(_encoder.encode(document))
+
+
+def is_older(body: bytes) -> bool:
+    """Whether a JSON object is an event of an older schema than this program's."""
+    try:
+        return _version.decode(body).schema_version < SCHEMA_VERSION
+    except msgspec.DecodeError:
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of all events, by their ``type``."""
+    _, definitions = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Claire de Binare events",
+        "oneOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in EVENT_TYPES],
+        "$defs": definitions,
+    }

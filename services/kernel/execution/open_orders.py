@@ -1,0 +1,243 @@
+"""The desk: open orders, what every tick does to them, and the results they come to."""
+
+from decimal import Decimal
+
+from services.kernel.alerts import Alarm
+from services.kernel.emitter import Emitter
+from services.kernel.events import (
+    AlertLevel,
+    MarketData,
+    Order,
+    OrderResult,
+    OrderStatus,
+    Origin,
+    Side,
+)
+from services.kernel.execution import last_guard
+from services.kernel.execution.state import ExecutionState
+from services.kernel.instruments.contracts import Instrument, contract_of
+from services.kernel.matching.fills import (
+    LIQUIDATION,
+    MAKER,
+    Ask,
+    Fill,
+    MarketState,
+    market_fill,
+    takeover_fill,
+)
+from services.kernel.matching.matching import Match, WorkingOrder, match
+from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.risk.reasons import Reason
+from services.kernel.settings.model import TradingSettings
+
+ZERO = Decimal(0)
+
+
+class FillDesk:
+    """Keeps accepted orders until they are filled or ended, and reports both."""
+
+    def __init__(
+        self,
+        state: ExecutionState,
+        portfolio: Portfolio,
+        settings: TradingSettings,
+        emitter: Emitter,
+        alarm: Alarm,
+    ) -> None:
+        self._state = state
+        self._portfolio = portfolio
+        self._settings = settings
+        self._emitter = emitter
+        self._alarm = alarm
+
+    def accept(self, order: Order) -> None:
+        """Keep an order that the guard let pass."""
+        self._state.open[order.order_id] = WorkingOrder.of(order)
+
+    def position(self, symbol: str) -> Decimal:
+        """Signed open quantity, fills that are not read back yet included."""
+        return self._portfolio.quantity(symbol) + self._state.unconfirmed.get(symbol, ZERO)
+
+    def on_tick(self, tick: MarketData, market: MarketState) -> None:
+        """Meet the symbol's open orders, oldest first, with a trade, a quote or a book."""
+        for working in list(self._state.open.values()):
+            if working.order.symbol == tick.symbol:
+                self._meet(working, market, tick)
+
+    def expire(self, now: int) -> None:
+        """Entries that were not filled in time."""
+        expiry_ms = self._settings.order_expiry_sec * 1000
+        for working in list(self._state.open.values()):
+            order = working.order
+            if not order.reduce_only and now - order.timestamp > expiry_ms:
+                self._end(working, OrderStatus.CANCELLED, Reason.EXPIRED)
+
+    def cancel_all(self, reason: Reason) -> None:
+        """Whatever is open."""
+        for working in list(self._state.open.values()):
+            self._end(working, OrderStatus.CANCELLED, reason)
+
+    def cancel_forbidden(self) -> None:
+        """Every open entry that may not be open any more."""
+        for working in self._open_entries():
+            forbidden = self._state.forbids_entries(working.order.symbol)
+            if forbidden is not None:
+                self._end(working, OrderStatus.CANCELLED, forbidden)
+
+    def cancel_entries(self, symbol: str, side: Side) -> None:
+        """The open entries of one side: what they would open is being left."""
+        for working in self._open_entries():
+            if working.order.symbol == symbol and working.order.side is side:
+                self._end(working, OrderStatus.CANCELLED, Reason.CANCELLED_BY_EXIT)
+
+    def report(
+        self,
+        order: Order,
+        status: OrderStatus,
+        reason: Reason | None,
+        fill: Fill | None = None,
+        filled: Decimal = ZERO,
+    ) -> None:
+        """Publish what became of an order; ``fill`` without ``filled`` is one that was refused."""
+        is_filled = fill is not None and filled > 0
+        self._emitter.emit(
+            OrderResult,
+            correlation_id=order.correlation_id,
+            order_id=order.order_id,
+            signal_id=order.signal_id,
+            origin=order.origin,
+            status=status,
+            symbol=order.symbol,
+            side=order.side,
+            reduce_only=order.reduce_only,
+            quantity=order.quantity,
+            filled_quantity=filled,
+            filled_price=fill.price if fill is not None and is_filled else None,
+            slippage_bps=fill.slippage_bps if fill is not None else None,
+            fees=fill.fees if fill is not None and is_filled else ZERO,
+            liquidity=fill.liquidity if fill is not None and is_filled else None,
+            stop_loss_price=order.stop_loss_price,
+            leverage=order.leverage,
+            reason=reason,
+            latency_ms=self._emitter.cause.timestamp - order.timestamp if is_filled else None,
+            fill=fill.arithmetic if fill is not None else {},
+        )
+
+    def _open_entries(self) -> list[WorkingOrder]:
+        return [w for w in self._state.open.values() if not w.order.reduce_only]
+
+    def _meet(self, working: WorkingOrder, market: MarketState, tick: MarketData) -> None:
+        order, now = working.order, tick.timestamp
+        if now - working.active_at < self._settings.sim_latency_ms:
+            return
+        quantity = working.left
+        if order.reduce_only:
+            quantity = last_guard.reducible(working.left, order.side, self.position(order.symbol))
+            if quantity <= 0:
+                self._end(working, OrderStatus.CANCELLED, Reason.NOTHING_TO_REDUCE)
+                return
+        if working.waits:
+            if working.is_triggered(self._portfolio.mark_price(order.symbol)):
+                working.waits, working.active_at = False, now
+                self.report(order, OrderStatus.PENDING, Reason.TRIGGERED)
+            return
+        unconfirmed = self._portfolio.unconfirmed_jump(order.symbol, now) is not None
+        if unconfirmed and market.book.fresh(now) is None:
+            return  # the only price is one that nobody believes yet
+        met = self._match(working, quantity, market, tick)
+        working.rests = working.rests or met.rests
+        if met.fill is not None and not self._book(working, quantity, met.fill, market):
+            return
+        if met.ends is not None and order.order_id in self._state.open:
+            self._end(working, met.ends, met.reason)
+
+    def _match(
+        self, working: WorkingOrder, quantity: Decimal, market: MarketState, tick: MarketData
+    ) -> Match:
+        order = working.order
+        instrument = self._instrument(order.symbol)
+        if order.origin is not Origin.LIQUIDATION:
+            return match(working, quantity, market, tick, instrument, self._settings)
+        ask = Ask(
+            side=order.side,
+            quantity=quantity,
+            order_price=order.price,
+            fee_rate=instrument.liquidation_fee_rate,
+        )
+        position = self._portfolio.state.positions.get(order.symbol)
+        bankruptcy = position.bankruptcy_price if position is not None else None
+        if bankruptcy is not None and not self._portfolio.state.cross_margin:
+            return Match(fill=takeover_fill(ask, bankruptcy, instrument))
+        return Match(fill=market_fill(ask, market, tick.timestamp, instrument, self._settings))
+
+    def _book(
+        self, working: WorkingOrder, allowed: Decimal, fill: Fill, market: MarketState
+    ) -> bool:
+        """Report a fill and keep what it leaves; False where it is refused, which ends the order.
+
+        Args:
+            working: The order.
+            allowed: What could be filled: all that is left, or what the position can be reduced by.
+            fill: What was.
+            market: It is taken from there.
+        """
+        order = working.order
+        refused = self._refused_at_fill(order, fill)
+        if refused is not None:
+            untouched = working.left == order.quantity
+            status = OrderStatus.REJECTED if untouched else OrderStatus.CANCELLED
+            self._end(working, status, refused, fill)
+            return False
+        market.give(fill, order.side, self._instrument(order.symbol))
+        signed = fill.quantity * order.side.sign
+        unconfirmed = self._state.unconfirmed
+        unconfirmed[order.symbol] = unconfirmed.get(order.symbol, ZERO) + signed
+        if fill.quantity == allowed:
+            capped = None if allowed == working.left else Reason.REDUCED_TO_POSITION
+            working.left = ZERO
+            self._end(working, OrderStatus.FILLED, capped, fill, fill.quantity)
+        else:
+            working.left -= fill.quantity
+            self.report(order, OrderStatus.PARTIALLY_FILLED, None, fill, fill.quantity)
+        return True
+
+    def _refused_at_fill(self, order: Order, fill: Fill) -> Reason | None:
+        """What forbids this fill of an entry; an exit is never refused."""
+        if self._slips_too_far(order, fill):
+            return Reason.SLIPPAGE_EXCEEDED
+        if order.reduce_only:
+            return None
+        after = self.position(order.symbol) + fill.quantity * order.side.sign
+        unit_value = self._instrument(order.symbol).unit_value(fill.price)
+        if last_guard.is_too_large(after, unit_value, self._portfolio.equity, self._settings):
+            message = f"order {order.order_id} refused: {Reason.ABOVE_POSITION_GUARD}"
+            self._alarm.see(AlertLevel.WARNING, "ORDER_REFUSED", message, symbol=order.symbol)
+            return Reason.ABOVE_POSITION_GUARD
+        return None
+
+    def _slips_too_far(self, order: Order, fill: Fill) -> bool:
+        """Whether the fill slips beyond the limit; alerted always, and an entry is rejected."""
+        if fill.liquidity in (MAKER, LIQUIDATION):
+            return False  # at its own price; at the price at which the margin is lost
+        limit = self._settings.max_slippage_pct
+        if fill.slippage_pct <= limit:
+            self._alarm.clear("SLIPPAGE", symbol=order.symbol, layer=2)
+            return False
+        message = f"order {order.order_id} would slip {fill.slippage_pct:.4f}, limit {limit}"
+        self._alarm.see(AlertLevel.WARNING, "SLIPPAGE", message, symbol=order.symbol, layer=2)
+        return not order.reduce_only
+
+    def _instrument(self, symbol: str) -> Instrument:
+        return contract_of(symbol, self._state.instruments)
+
+    def _end(
+        self,
+        working: WorkingOrder,
+        status: OrderStatus,
+        reason: Reason | None,
+        fill: Fill | None = None,
+        filled: Decimal = ZERO,
+    ) -> None:
+        """Give an open order its final result."""
+        del self._state.open[working.order.order_id]
+        self.report(working.order, status, reason, fill, filled)

@@ -1,0 +1,1 @@
+"""Market state: order book, prices, bars, volatility."""

@@ -1,0 +1,266 @@
+"""Simulated fills: book walk or half-spread and impact, fees; always against the trader.
+
+What this does not model, and in which direction it errs: ``backoffice/docs/PAPER_FIDELITY.md``.
+"""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
+
+from msgspec import Struct, field
+
+from services.kernel.events import Side
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.instruments.rounding import MONEY_STEP, rounded
+from services.kernel.market.order_book import Book, Walk
+from services.kernel.settings.model import TradingSettings
+
+ONE = Decimal(1)
+ZERO = Decimal(0)
+VOLUME_WINDOW_MS = 60_000
+MAX_PARTICIPATION = Decimal(100)
+IMPACT_STEP = Decimal("0.0000000001")
+BPS = Decimal(10_000)
+BPS_STEP = Decimal("0.0001")
+TAKER, MAKER, LIQUIDATION = "taker", "maker", "liquidation"
+
+
+class MarketState(Struct, kw_only=True):
+    """What execution knows of one symbol's market; volumes are in base.
+
+    The volume of the last minute is kept in two slots of 60 seconds: the running one, and the one
+    before it, counted by the share that still lies within a minute.
+
+    Attributes:
+        unclaimed: Volume of the last trade that no resting order of ours was filled from.
+    """
+
+    price: Decimal | None = None
+    book: Book = field(default_factory=Book)
+    unclaimed: Decimal = ZERO
+    slot: int = 0
+    slot_volume: Decimal = ZERO
+    previous_volume: Decimal = ZERO
+
+    def on_trade(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
+        """Take a trade (Unix milliseconds, quote per base, base); a late one is of now."""
+        self.price = price
+        self.unclaimed = volume
+        slot = timestamp // VOLUME_WINDOW_MS
+        if slot > self.slot:
+            self.previous_volume = self.slot_volume if slot == self.slot + 1 else ZERO
+            self.slot, self.slot_volume = slot, ZERO
+        self.slot_volume += volume
+
+    def volume_of_last_minute(self, now: int) -> Decimal:
+        """Base volume of the 60 seconds before ``now`` (Unix milliseconds)."""
+        slots_ago = now // VOLUME_WINDOW_MS - self.slot
+        rest = VOLUME_WINDOW_MS - now % VOLUME_WINDOW_MS
+        if slots_ago <= 0:
+            return self.slot_volume + self.previous_volume * rest / VOLUME_WINDOW_MS
+        return self.slot_volume * rest / VOLUME_WINDOW_MS if slots_ago == 1 else ZERO
+
+    def give(self, fill: "Fill", side: Side, instrument: Instrument) -> None:
+        """What a fill took is no longer there for the next one: of the book, or of the trade."""
+        base = instrument.base_quantity(fill.quantity, fill.price)
+        if fill.liquidity == MAKER:
+            self.unclaimed -= base
+        else:
+            self.book.take(side, base)
+
+    def touch(
+        self, side: Side, now: int, half_spread_pct: Decimal
+    ) -> tuple[Decimal, Decimal] | None:
+        """Price that the side meets first, and half the spread; None where no price is known.
+
+        Args:
+            side: Of the order.
+            now: Unix milliseconds.
+            half_spread_pct: Added to the last trade where no quote is fresh.
+        """
+        quote = self.book.fresh(now)
+        if quote is not None:
+            return quote[1] if side is Side.BUY else quote[0], (quote[1] - quote[0]) / 2
+        if self.price is None:
+            return None
+        half_spread = self.price * half_spread_pct
+        return self.price + half_spread * side.sign, half_spread
+
+
+class Fill(Struct, frozen=True, kw_only=True, gc=False):
+    """One simulated fill and the arithmetic behind it.
+
+    Attributes:
+        quantity: In the contract's unit, whole lots; less than asked for where the book ended.
+        liquidity: ``taker``, ``maker``, or ``liquidation`` where the venue took a position over.
+    """
+
+    quantity: Decimal
+    price: Decimal
+    fees: Decimal
+    slippage_pct: Decimal
+    liquidity: str
+    arithmetic: dict[str, Decimal]
+
+    @property
+    def slippage_bps(self) -> Decimal:
+        """Adverse difference from the order's price, in basis points; negative is better."""
+        return rounded(self.slippage_pct * BPS, BPS_STEP)
+
+
+class Ask(Struct, frozen=True, kw_only=True, gc=False):
+    """What is to be traded.
+
+    Attributes:
+        quantity: In the contract's unit, > 0.
+        order_price: The price the order was decided at, quote per base, > 0.
+        limit: The worst price that is acceptable; None where any is.
+        fee_rate: Fraction of notional; None is the contract's taker rate.
+    """
+
+    side: Side
+    quantity: Decimal
+    order_price: Decimal
+    limit: Decimal | None = None
+    fee_rate: Decimal | None = None
+
+
+def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Decimal:
+    """Price impact as a fraction: coefficient x sqrt(quantity / volume).
+
+    Source: square-root law of market impact (Toth et al., 2011, "Anomalous price impact").
+
+    Args:
+        quantity: Base.
+        volume: Base traded in the last minute; without any the order counts as all of it, and
+            no order counts as more than a hundred times of it: the law says nothing of those.
+        coefficient: Impact of an order as large as that volume.
+    """
+    participation = min(quantity / volume, MAX_PARTICIPATION) if volume > 0 else ONE
+    return rounded(coefficient * participation.sqrt(), IMPACT_STEP)
+
+
+def market_fill(
+    ask: Ask, market: MarketState, now: int, instrument: Instrument, settings: TradingSettings
+) -> Fill | None:
+    """Take liquidity at the present market.
+
+    Where depth is fresh the levels are walked, and the fill ends where they do. Elsewhere buys pay
+    the ask and sells get the bid (without a fresh quote: the last trade moved by
+    ``SIM_HALF_SPREAD_PCT``) with impact on top. The price is rounded to ticks against the trader.
+    Fee = notional x taker rate, rounded up, on each fill (MEXC fee schedule).
+
+    Args:
+        ask: What is to be traded.
+        market: What is known of the market.
+        now: Event time of the filling tick, Unix milliseconds.
+        instrument: Tick size, lot size and fees.
+        settings: Half-spread and impact.
+
+    Returns:
+        None where nothing can be traded: no price, nothing in the book, or the limit is beyond it.
+    """
+    walk = market.book.walk(
+        ask.side, ask.quantity, now, inverse=instrument.inverse, limit=ask.limit
+    )
+    if walk is not None:
+        return _walked(ask, walk, market, now, instrument, settings)
+    touched = market.touch(ask.side, now, settings.sim_half_spread_pct)
+    if touched is None:
+        return None
+    touch, half_spread = touched
+    volume = market.volume_of_last_minute(now)
+    base = instrument.base_quantity(ask.quantity, touch)
+    impact = impact_pct(base, volume, settings.sim_impact_pct)
+    price = _on_tick(touch * (ONE + impact * ask.side.sign), ask.side, instrument)
+    if ask.limit is not None and (price - ask.limit) * ask.side.sign > 0:
+        return None
+    arithmetic = {
+        "touch": touch,
+        "half_spread": half_spread,
+        "impact_pct": impact,
+        "minute_volume": volume,
+    }
+    return _fill(ask, ask.quantity, price, TAKER, instrument, arithmetic)
+
+
+def maker_fill(ask: Ask, market: MarketState, instrument: Instrument) -> Fill | None:
+    """Fill a resting limit order from the last trade, if that traded through its price.
+
+    A trade at the price itself fills nothing: how many orders stand before ours is not known.
+
+    Args:
+        ask: With its limit.
+        market: The last trade, and what is left of its volume.
+        instrument: Lot size and maker fee.
+    """
+    limit, price = ask.limit, market.price
+    if limit is None or price is None or (price - limit) * ask.side.sign >= 0:
+        return None
+    traded = market.unclaimed * limit if instrument.inverse else market.unclaimed
+    quantity = instrument.round_down_to_lot(min(ask.quantity, traded))
+    if quantity <= 0:
+        return None
+    return _fill(ask, quantity, limit, MAKER, instrument, {"traded_price": price})
+
+
+def takeover_fill(ask: Ask, bankruptcy_price: Decimal, instrument: Instrument) -> Fill:
+    """The venue takes a liquidated position over where its margin is lost, and takes a fee."""
+    price = _on_tick(bankruptcy_price, ask.side, instrument)
+    told = {"bankruptcy_price": bankruptcy_price}
+    return _fill(ask, ask.quantity, price, LIQUIDATION, instrument, told)
+
+
+def _walked(
+    ask: Ask,
+    walk: Walk,
+    market: MarketState,
+    now: int,
+    instrument: Instrument,
+    settings: TradingSettings,
+) -> Fill | None:
+    quantity = ask.quantity
+    if walk.quantity < quantity:
+        quantity = instrument.round_down_to_lot(walk.quantity)
+    touched = market.touch(ask.side, now, settings.sim_half_spread_pct)
+    if quantity <= 0 or touched is None:
+        return None
+    arithmetic = {
+        "touch": touched[0],
+        "half_spread": touched[1],
+        "book_levels": Decimal(walk.levels),
+        "worst_level": walk.worst,
+        "average_level": rounded(walk.price, IMPACT_STEP),
+    }
+    price = _on_tick(walk.price, ask.side, instrument)
+    return _fill(ask, quantity, price, TAKER, instrument, arithmetic)
+
+
+def _on_tick(price: Decimal, side: Side, instrument: Instrument) -> Decimal:
+    """The price on a tick, rounded against the trader, and never below one tick."""
+    ticks = price / instrument.tick_size
+    ticks = ticks.to_integral_value(ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
+    return max(ticks, ONE) * instrument.tick_size
+
+
+def _fill(
+    ask: Ask,
+    quantity: Decimal,
+    price: Decimal,
+    liquidity: str,
+    instrument: Instrument,
+    arithmetic: dict[str, Decimal],
+) -> Fill:
+    rates = {
+        TAKER: instrument.taker_fee_rate,
+        MAKER: instrument.maker_fee_rate,
+        LIQUIDATION: instrument.liquidation_fee_rate,
+    }
+    rate = rates[liquidity] if ask.fee_rate is None else ask.fee_rate
+    notional = quantity * instrument.unit_value(price)
+    return Fill(
+        quantity=quantity,
+        price=price,
+        fees=rounded(notional * rate, MONEY_STEP, ROUND_UP),
+        slippage_pct=(price - ask.order_price) / ask.order_price * ask.side.sign,
+        liquidity=liquidity,
+        arithmetic=arithmetic | {"fee_rate": rate},
+    )

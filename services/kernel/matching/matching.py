@@ -1,0 +1,131 @@
+"""Matching: what one tick does to one order, by its type and time in force."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from services.kernel.events import (
+    MarketData,
+    MarketDataKind,
+    Order,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from services.kernel.instruments.contracts import Instrument
+from services.kernel.matching.fills import Ask, Fill, MarketState, maker_fill, market_fill
+from services.kernel.risk.reasons import Reason
+from services.kernel.settings.model import TradingSettings
+
+ZERO = Decimal(0)
+WITH_TRIGGER = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+
+
+class WorkingOrder(Struct, kw_only=True):
+    """An accepted order that has no final result yet.
+
+    Attributes:
+        left: What is not filled yet, in the contract's unit.
+        active_at: Event time from which the latency runs: the order's, later its trigger's.
+        waits: For its trigger price.
+        rests: In the book, as a limit order: it fills as maker from now on.
+    """
+
+    order: Order
+    left: Decimal
+    active_at: int
+    waits: bool
+    rests: bool = False
+
+    @classmethod
+    def of(cls, order: Order) -> "WorkingOrder":
+        """An order that was accepted just now."""
+        waits = order.order_type in WITH_TRIGGER
+        return cls(order=order, left=order.quantity, active_at=order.timestamp, waits=waits)
+
+    def is_triggered(self, price: Decimal | None) -> bool:
+        """Whether this price (mark while fresh, else last; quote per base) reaches the trigger."""
+        trigger = self.order.trigger_price
+        if price is None or trigger is None:
+            return False
+        return price >= trigger if self.order.side is Side.BUY else price <= trigger
+
+
+class Match(Struct, frozen=True, kw_only=True, gc=False):
+    """What a tick does to an order.
+
+    Attributes:
+        fill: What it fills, if anything.
+        rests: The order stands in the book from here on.
+        ends: Final status of what is left after the fill; None where it goes on.
+        reason: Of that end.
+    """
+
+    fill: Fill | None = None
+    rests: bool = False
+    ends: OrderStatus | None = None
+    reason: Reason | None = None
+
+
+def match(
+    working: WorkingOrder,
+    quantity: Decimal,
+    market: MarketState,
+    tick: MarketData,
+    instrument: Instrument,
+    settings: TradingSettings,
+) -> Match:
+    """Meet an order whose latency is over, and whose trigger was reached, with a tick.
+
+    Market orders take what the book holds. Limit orders first take what is not beyond their price,
+    then rest, and fill only from trades that went through it. IOC cancels what is not filled at
+    the first meeting, FOK everything if not all of it is; post-only is refused if it would take.
+
+    Args:
+        working: The order.
+        quantity: What may be filled, in the contract's unit, > 0.
+        market: The market, the tick included.
+        tick: A trade, quote or book of the order's symbol.
+        instrument: The contract.
+        settings: Half-spread and impact.
+    """
+    order = working.order
+    limit = order.price if order.order_type in WITH_LIMIT else None
+    ask = Ask(side=order.side, quantity=quantity, order_price=order.price, limit=limit)
+    if not working.rests:
+        return _first_meeting(order, ask, market, tick.timestamp, instrument, settings)
+    is_trade = tick.kind is MarketDataKind.TRADE
+    return Match(fill=maker_fill(ask, market, instrument) if is_trade else None)
+
+
+def _first_meeting(
+    order: Order,
+    ask: Ask,
+    market: MarketState,
+    now: int,
+    instrument: Instrument,
+    settings: TradingSettings,
+) -> Match:
+    if order.post_only:
+        touched = market.touch(order.side, now, settings.sim_half_spread_pct)
+        if touched is not None and (touched[0] - order.price) * order.side.sign <= 0:
+            return Match(ends=OrderStatus.REJECTED, reason=Reason.WOULD_TAKE)
+        return Match(rests=True)
+    if order.time_in_force is TimeInForce.FOK and not _holds(ask, market, now, instrument):
+        return Match(ends=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
+    fill = market_fill(ask, market, now, instrument, settings)
+    if fill is not None and fill.quantity == ask.quantity:
+        return Match(fill=fill)
+    if order.time_in_force is not TimeInForce.GTC:
+        return Match(fill=fill, ends=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
+    return Match(fill=fill, rests=ask.limit is not None)
+
+
+def _holds(ask: Ask, market: MarketState, now: int, instrument: Instrument) -> bool:
+    """Whether the book, where it is known, holds all that is asked for."""
+    walk = market.book.walk(
+        ask.side, ask.quantity, now, inverse=instrument.inverse, limit=ask.limit
+    )
+    return walk is None or walk.quantity == ask.quantity

@@ -1,0 +1,1 @@
+"""The portfolio as one fold: positions, ledger, equity, checksums."""

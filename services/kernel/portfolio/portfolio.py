@@ -1,0 +1,387 @@
+"""The portfolio: positions, profit, equity and drawdown as one fold of the total order.
+
+The same code runs in risk, execution, the orchestrator and the writer; what differs between them
+is a defect, and `Portfolio.checksum` shows it. Profit is (exit - entry) x coins, in quote currency;
+what the coins are in an inverse contract, `services.kernel.instruments.perpetuals` tells.
+"""
+
+from decimal import Decimal
+from hashlib import blake2b
+
+import msgspec
+
+from services.kernel.events import (
+    Clock,
+    Event,
+    Instruments,
+    MarketData,
+    MarketDataKind,
+    OrderResult,
+    PriceSource,
+    RunStarted,
+    TradingState,
+    TradingStateChanged,
+)
+from services.kernel.instruments import perpetuals
+from services.kernel.instruments.rounding import rounded
+from services.kernel.portfolio.account import (
+    ClosedTrade,
+    Effect,
+    FundingPayment,
+    Market,
+    PortfolioState,
+    Position,
+    SymbolBook,
+)
+from services.kernel.portfolio.ledger import book_fill, book_funding, cost_of
+from services.kernel.settings.model import MarginMode, TradingSettings
+
+__all__ = [
+    "ClosedTrade",
+    "Effect",
+    "FundingPayment",
+    "Market",
+    "Portfolio",
+    "PortfolioState",
+    "Position",
+    "SymbolBook",
+]
+
+MS_PER_DAY = 86_400_000
+ZERO = Decimal(0)
+_NO_EFFECTS: tuple[Effect, ...] = ()
+
+
+class Portfolio:
+    """The fold. Feed it every event of its topics in total order through `apply`."""
+
+    def __init__(self) -> None:
+        self.state = PortfolioState()
+        self._handlers = {
+            MarketData: self._on_market_data,
+            OrderResult: self._on_order_result,
+            Clock: self._on_clock,
+            TradingStateChanged: self._on_trading_state,
+            Instruments: self._on_instruments,
+            RunStarted: self._on_run_started,
+        }
+
+    @property
+    def equity(self) -> Decimal:
+        """Start + realised + unrealised - fees + funding, in quote."""
+        return self.state.equity
+
+    @property
+    def cash(self) -> Decimal:
+        """Equity without unrealised profit, in quote."""
+        return self.state.cash
+
+    @property
+    def gross_exposure(self) -> Decimal:
+        """Sum of the notional of all positions at their mark prices, in quote."""
+        return sum((p.notional for p in self.state.positions.values()), ZERO)
+
+    @property
+    def initial_margin(self) -> Decimal:
+        """What all positions tie up, in quote."""
+        return sum((p.initial_margin for p in self.state.positions.values()), ZERO)
+
+    @property
+    def maintenance_margin(self) -> Decimal:
+        """What all positions need not to be liquidated, fees included, in quote."""
+        return sum((p.maintenance_margin for p in self.state.positions.values()), ZERO)
+
+    @property
+    def available_margin(self) -> Decimal:
+        """What is free to back new positions, in quote; profit not realised only with cross."""
+        free = self.state.equity if self.state.cross_margin else self.state.cash
+        return free - self.initial_margin
+
+    def liquidates(self, position: Position) -> bool:
+        """Whether the venue would liquidate this position at the present mark prices."""
+        if self.state.cross_margin:
+            return self.state.equity <= self.maintenance_margin
+        return position.is_beyond_liquidation
+
+    def liquidation_price(self, symbol: str) -> Decimal | None:
+        """Mark price at which a position is liquidated, all others staying; None without one."""
+        position = self.state.positions.get(symbol)
+        if position is None or not self.state.cross_margin:
+            return position.liquidation_price if position is not None else None
+        others = self.maintenance_margin - position.maintenance_margin
+        return perpetuals.cross_liquidation_price(
+            position.quantity,
+            position.entry_price,
+            self.state.equity - position.unrealised_profit - others,
+            position.maintenance_rate,
+            liquidation_fee_rate=position.liquidation_fee_rate,
+            inverse=position.inverse,
+        )
+
+    @property
+    def daily_drawdown_pct(self) -> Decimal:
+        """Loss since the day's start (or the last reset), as a fraction; 0 when there is none."""
+        return _loss(self.state.day_start_equity, self.state.equity)
+
+    @property
+    def drawdown_pct(self) -> Decimal:
+        """Loss from the equity peak (or the last reset), as a fraction."""
+        return _loss(self.state.peak_equity, self.state.equity)
+
+    def quantity(self, symbol: str) -> Decimal:
+        """Signed open quantity in the contract's unit, 0 when flat."""
+        position = self.state.positions.get(symbol)
+        return position.quantity if position else ZERO
+
+    def mark_price(self, symbol: str) -> Decimal | None:
+        """The price positions of this symbol are valued at; None before its first tick."""
+        position = self.state.positions.get(symbol)
+        if position is not None:
+            return position.mark_price
+        market = self.state.markets.get(symbol)
+        return None if market is None else market.value
+
+    def priced_at(self, symbol: str) -> int | None:
+        """Time of the price that positions of this symbol are valued at, Unix milliseconds.
+
+        None where this run has seen no price yet: they have the one that they came with.
+        """
+        market = self.state.markets.get(symbol)
+        return None if market is None else market.value_time
+
+    def price_source(self, symbol: str) -> PriceSource:
+        """Which price positions of this symbol are valued at."""
+        market = self.state.markets.get(symbol)
+        return PriceSource.LAST if market is None else market.source
+
+    def unconfirmed_jump(self, symbol: str, now: int) -> Decimal | None:
+        """How far the symbol's newest trade jumped, while that waits for its confirmation."""
+        market = self.state.markets.get(symbol)
+        return None if market is None else market.unconfirmed_jump(now)
+
+    def apply(self, event: Event) -> tuple[Effect, ...]:
+        """Fold one event in.
+
+        Returns:
+            What it did to the account: closed trades and funding payments, usually nothing.
+        """
+        handler = self._handlers.get(type(event))
+        return handler(event) if handler is not None else _NO_EFFECTS  # type: ignore[operator]
+
+    def checksum(self) -> str:
+        """32 hexadecimal characters that equal folds share."""
+        state = self.state
+        figures = (
+            state.start_equity,
+            state.realised_profit,
+            state.fees,
+            state.funding,
+            state.equity,
+            state.peak_equity,
+            state.day_start_equity,
+            state.day,
+            {symbol: state.positions[symbol] for symbol in sorted(state.positions)},
+            {symbol: state.books[symbol] for symbol in sorted(state.books)},
+        )
+        return blake2b(msgspec.json.encode(figures), digest_size=16).hexdigest()
+
+    def _on_run_started(self, event: RunStarted) -> tuple[Effect, ...]:
+        account = event.account
+        settings = TradingSettings.parse(event.settings)[0]
+        self.state = state = PortfolioState(
+            start_equity=account.cash,
+            peak_equity=account.peak_equity,
+            high_water_equity=account.peak_equity,
+            low_equity=account.peak_equity,
+            day_start_equity=account.day_start_equity,
+            day_open_equity=account.day_start_equity,
+            day_low_equity=account.day_start_equity,
+            day=account.day,
+            mark_max_age_ms=settings.data_stale_timeout_sec * 1000,
+            max_price_jump_pct=settings.max_price_jump_pct,
+            take_profit_pct=settings.take_profit_pct,
+            trailing_stop_pct=settings.trailing_stop_pct,
+            cross_margin=settings.margin_mode is MarginMode.CROSS,
+        )
+        for opening in account.positions:
+            if opening.funding_settled_at <= event.timestamp:  # else it was another market's time
+                market = self._market(opening.symbol)
+                market.funding_rate = opening.funding_rate
+                market.funding_time = opening.funding_time
+                market.settled_at = opening.funding_settled_at
+            state.positions[opening.symbol] = position = Position(
+                quantity=opening.quantity,
+                cost=rounded(
+                    cost_of(abs(opening.quantity), opening.entry_price, inverse=opening.inverse),
+                    perpetuals.COST_STEP,
+                ),
+                mark_price=opening.mark_price,
+                stop_loss_price=opening.stop_loss_price,
+                leverage=opening.leverage,
+                opened_at=event.timestamp,
+                inverse=opening.inverse,
+                costs=opening.costs,
+            )
+            position.protect(None)
+            self._guard(position)
+            profit = position.unrealised_profit
+            state.books[opening.symbol] = SymbolBook(
+                profit=profit, peak_profit=profit, day_start_profit=profit
+            )
+        self._revalue(*state.positions)
+        return _NO_EFFECTS
+
+    def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
+        if event.backfill:
+            if event.kind is MarketDataKind.TRADE and event.price is not None and event.price > 0:
+                self._market(event.symbol).on_backfill(event.price, event.timestamp)
+            return _NO_EFFECTS
+        kind = event.kind
+        if kind is MarketDataKind.TRADE:
+            price = event.price
+        elif kind is MarketDataKind.MARK:
+            price = event.mark_price
+        else:
+            if kind is MarketDataKind.FUNDING:
+                self._market(event.symbol).announce(event)
+            return _NO_EFFECTS
+        if price is None or price <= 0:
+            return _NO_EFFECTS
+        market, state = self._market(event.symbol), self.state
+        value: Decimal | None
+        if kind is MarketDataKind.MARK:
+            value = market.on_mark(price, event.timestamp)
+        else:
+            value = market.on_trade(
+                price, event.timestamp, state.max_price_jump_pct, state.mark_max_age_ms
+            )
+        position = state.positions.get(event.symbol)
+        if position is not None and value is not None and position.mark_price != value:
+            self._mark(event.symbol, position, value)
+        return _NO_EFFECTS
+
+    def _market(self, symbol: str) -> Market:
+        market = self.state.markets.get(symbol)
+        if market is None:
+            market = self.state.markets[symbol] = Market()
+        return market
+
+    def _mark(self, symbol: str, position: Position, price: Decimal) -> None:
+        coins = position.base if position.inverse else position.quantity
+        gained = coins * (price - position.mark_price)
+        self.state.unrealised_profit += gained
+        position.mark_price = price
+        if self.state.trailing_stop_pct:
+            position.trail(self.state.trailing_stop_pct)
+        book = self.state.books[symbol]
+        book.become(book.profit + gained)
+        self._reckon()
+
+    def _on_order_result(self, event: OrderResult) -> tuple[Effect, ...]:
+        if event.filled_quantity <= 0 or event.filled_price is None:
+            return _NO_EFFECTS
+        effects = book_fill(self.state, event)
+        position = self.state.positions.get(event.symbol)
+        if position is not None:
+            self._guard(position)
+        self._revalue(event.symbol)
+        return effects
+
+    def _guard(self, position: Position) -> None:
+        """Take profit and trailing stop of a position that was opened or changed."""
+        if self.state.take_profit_pct:
+            position.aim(self.state.take_profit_pct)
+        if self.state.trailing_stop_pct:
+            position.trail(self.state.trailing_stop_pct)
+
+    def _on_clock(self, event: Clock) -> tuple[Effect, ...]:
+        self._mark_by_time(event.timestamp)
+        effects = self._settle_funding(event.timestamp)
+        day = event.timestamp // MS_PER_DAY
+        state = self.state
+        if day > state.day:
+            state.day = day
+            state.day_start_equity = state.day_open_equity = state.equity
+            state.day_low_equity = state.equity
+            for book in state.books.values():
+                book.day_start_profit = book.profit
+        return effects
+
+    def _mark_by_time(self, now: int) -> None:
+        """Prices that stood for long enough, and mark prices that are too old now."""
+        for symbol, market in self.state.markets.items():
+            value = market.on_clock(now, self.state.mark_max_age_ms)
+            position = self.state.positions.get(symbol) if value is not None else None
+            if position is not None and value is not None and value != position.mark_price:
+                self._mark(symbol, position, value)
+
+    def _settle_funding(self, now: int) -> tuple[Effect, ...]:
+        payments: list[FundingPayment] = []
+        for symbol, market in self.state.markets.items():
+            while (due := market.funding_time) is not None and due <= now:
+                rate = market.settle(due)
+                position = self.state.positions.get(symbol)
+                if position is None or rate is None:
+                    continue
+                value = position.notional * position.side.sign
+                payment = FundingPayment(
+                    symbol=symbol,
+                    settlement_time=due,
+                    quantity=position.quantity,
+                    mark_price=position.mark_price,
+                    rate=rate,
+                    amount=perpetuals.funding_payment(value, rate),
+                )
+                book_funding(self.state, payment)
+                payments.append(payment)
+        if payments:
+            self._revalue(*(payment.symbol for payment in payments))
+        return tuple(payments)
+
+    def _on_trading_state(self, event: TradingStateChanged) -> tuple[Effect, ...]:
+        released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED
+        if event.symbol is None and released:
+            base = event.values["equity"]
+            self.state.day_start_equity = base
+            self.state.peak_equity = base
+            self._reckon()
+        return _NO_EFFECTS
+
+    def _on_instruments(self, event: Instruments) -> tuple[Effect, ...]:
+        for instrument in event.instruments:
+            symbol = instrument.symbol
+            self.state.contracts[symbol] = instrument
+            self._market(symbol).funding_interval_hours = instrument.funding_interval_hours
+            if symbol in self.state.positions:
+                self.state.positions[symbol].protect(instrument)
+        return _NO_EFFECTS
+
+    def _revalue(self, *symbols: str) -> None:
+        """Cash moved: reckon the account anew, and the books of these symbols."""
+        state = self.state
+        state.cash = state.start_equity + state.realised_profit - state.fees + state.funding
+        state.unrealised_profit = sum((p.unrealised_profit for p in state.positions.values()), ZERO)
+        for symbol in symbols:
+            book, position = state.books[symbol], state.positions.get(symbol)
+            open_profit = position.unrealised_profit if position is not None else ZERO
+            book.become(book.realised_profit - book.fees + book.funding + open_profit)
+        self._reckon()
+
+    def _reckon(self) -> None:
+        state = self.state
+        state.equity = equity = state.cash + state.unrealised_profit
+        if equity > state.peak_equity:  # noqa: PLR1730  a call of max costs more than the rest
+            state.peak_equity = equity
+        if equity >= state.high_water_equity:
+            state.high_water_equity = state.low_equity = equity
+        elif equity < state.low_equity:
+            state.low_equity = equity
+            loss = _loss(state.high_water_equity, equity)
+            state.max_drawdown_pct = max(state.max_drawdown_pct, loss)
+        if equity < state.day_low_equity:
+            state.day_low_equity = equity
+            state.worst_day_pct = max(state.worst_day_pct, _loss(state.day_open_equity, equity))
+
+
+def _loss(base: Decimal, equity: Decimal) -> Decimal:
+    return (base - equity) / base if equity < base and base > 0 else ZERO

@@ -1,0 +1,108 @@
+"""The portfolio stage: the orchestrator's fold, published at each minute's first clock."""
+
+from typing import ClassVar
+
+import msgspec
+from msgspec import Struct, field
+
+from services.kernel.emitter import Emitter
+from services.kernel.events import Clock, Event, PortfolioSnapshot, RunEnded, RunStarted, topics
+from services.kernel.portfolio import views
+from services.kernel.portfolio.checksums import is_first_of_minute
+from services.kernel.portfolio.portfolio import Portfolio, PortfolioState
+
+
+class _ProjectionState(Struct, kw_only=True):
+    run_id: str = ""
+    clock: int = 0
+    portfolio: PortfolioState = field(default_factory=PortfolioState)
+
+
+class PortfolioStage:
+    """Folds the total order; what it publishes is what the other folds are compared with."""
+
+    name: ClassVar[str] = topics.PAPER_RUNNER
+    topics: ClassVar[frozenset[str]] = frozenset(
+        {
+            topics.MARKET_DATA,
+            topics.ORDER_RESULTS,
+            topics.RISK_DECISIONS,
+            topics.CONTROL,
+            topics.CLOCK,
+        }
+    )
+
+    def __init__(self) -> None:
+        self.portfolio = Portfolio()
+        self._emitter = Emitter(self.name)
+        self._clock = 0
+
+    def handle(self, event: Event) -> list[Event]:
+        """Take one event; topics that the fold does not read change nothing."""
+        self._emitter.begin(event)
+        if isinstance(event, RunStarted):
+            self._emitter.run_id = event.run_id
+            self._clock = 0
+        self.portfolio.apply(event)
+        if isinstance(event, Clock):
+            if self._emitter.run_id and is_first_of_minute(self._clock, event.timestamp):
+                self._publish()
+            self._clock = event.timestamp
+        elif isinstance(event, RunEnded):
+            self._publish()
+        return self._emitter.outputs()
+
+    def snapshot(self) -> bytes:
+        """The fold's state."""
+        return msgspec.json.encode(
+            _ProjectionState(
+                run_id=self._emitter.run_id, clock=self._clock, portfolio=self.portfolio.state
+            )
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        state = msgspec.json.decode(snapshot, type=_ProjectionState)
+        self._emitter.run_id = state.run_id
+        self._clock = state.clock
+        self.portfolio.state = state.portfolio
+
+    def status(self) -> dict[str, object]:
+        """Equity, losses and positions."""
+        portfolio = self.portfolio
+        return {
+            "equity": str(portfolio.equity),
+            "cash": str(portfolio.cash),
+            "exposure": str(portfolio.gross_exposure),
+            "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
+            "drawdown_pct": str(portfolio.drawdown_pct),
+            "positions": msgspec.to_builtins(views.positions(portfolio)),
+        }
+
+    def _publish(self) -> None:
+        portfolio, state = self.portfolio, self.portfolio.state
+        equity = portfolio.equity
+        exposure = portfolio.gross_exposure
+        self._emitter.emit(
+            PortfolioSnapshot,
+            equity=equity,
+            cash=portfolio.cash,
+            realised_profit=state.realised_profit,
+            unrealised_profit=state.unrealised_profit,
+            fees=state.fees,
+            funding=state.funding,
+            gross_exposure=exposure,
+            exposure_pct=exposure / equity if equity > 0 else exposure,
+            peak_equity=state.peak_equity,
+            day_start_equity=state.day_start_equity,
+            daily_drawdown_pct=portfolio.daily_drawdown_pct,
+            drawdown_pct=portfolio.drawdown_pct,
+            max_drawdown_pct=state.max_drawdown_pct,
+            worst_day_pct=state.worst_day_pct,
+            positions=views.positions(portfolio),
+            checksum=portfolio.checksum(),
+            initial_margin=portfolio.initial_margin,
+            maintenance_margin=portfolio.maintenance_margin,
+            available_margin=portfolio.available_margin,
+            symbols=views.symbols(portfolio),
+        )

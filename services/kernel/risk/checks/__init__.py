@@ -1,0 +1,1 @@
+"""The seven risk layers: what each measures and its limit."""

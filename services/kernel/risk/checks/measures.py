@@ -1,0 +1,175 @@
+"""What each of the seven layers measures on the state after the trade, and its limit."""
+
+from decimal import Decimal
+
+from services.kernel.events import TradingState
+from services.kernel.instruments.rounding import rounded
+from services.kernel.risk.checks.candidate import EntryContext, Finding
+from services.kernel.risk.reasons import Reason
+
+ZERO = Decimal(0)
+STEP = Decimal("0.00000001")
+MOST_AHEAD_SEC = Decimal(5)
+"""As far as a tick may be ahead of the clock."""
+
+
+def _short(value: Decimal) -> str:
+    return str(value.quantize(Decimal("0.0001")))
+
+
+def drawdown(context: EntryContext) -> Finding:
+    """Layer 1: the nearer of the two losses to its limit; and what the account is allowed."""
+    settings = context.settings
+    daily, total = context.daily_drawdown_pct, context.drawdown_pct
+    daily_room = settings.max_daily_drawdown_pct - daily
+    total_room = settings.circuit_breaker_threshold_pct - total
+    if total_room < daily_room:
+        value, limit, which = total, settings.circuit_breaker_threshold_pct, "from the peak"
+    else:
+        value, limit, which = daily, settings.max_daily_drawdown_pct, "of the day"
+    reason = None
+    if context.account_state is TradingState.HALTED:
+        reason = Reason.HALTED
+    elif context.account_state is TradingState.PAUSED or context.market.operator_paused:
+        reason = Reason.PAUSED
+    elif daily_room <= 0:
+        reason = Reason.DAILY_DRAWDOWN
+    elif total_room <= 0:
+        reason = Reason.EQUITY_DRAWDOWN
+    return Finding(value, limit, reason, f"loss {which}; account {context.account_state}")
+
+
+def anomaly(context: EntryContext) -> Finding:
+    """Layer 2: what the symbol pauses for, else spread and expected slippage."""
+    market, limit = context.market, context.settings.max_spread_multiplier
+    multiple = market.spread_multiple
+    if market.quarantined:
+        return Finding(multiple, limit, Reason.QUARANTINED, "waits for a person to release it")
+    if context.unconfirmed_jump is not None:
+        reason, jump_limit = Reason.PRICE_UNCONFIRMED, context.settings.max_price_jump_pct
+        detail = "jump from the last and the fair price; waits for the next trade"
+        return Finding(context.unconfirmed_jump, jump_limit, reason, detail, unit="fraction")
+    if market.anomaly is not None:
+        return _pausing(context, market.anomaly)
+    return _cost_of_trading(context, multiple, limit)
+
+
+def _pausing(context: EntryContext, anomaly: Reason) -> Finding:
+    """What the symbol pauses for, with the figure that was too high."""
+    market, settings = context.market, context.settings
+    detail = f"pauses for {anomaly}, {market.failed_retries} retries failed"
+    if anomaly is Reason.PRICE_JUMP:
+        return Finding(market.jump, settings.max_price_jump_pct, anomaly, detail, unit="fraction")
+    if anomaly is Reason.SLIPPAGE_SEEN:
+        return Finding(market.slipped, settings.max_slippage_pct, anomaly, detail, unit="fraction")
+    return Finding(market.spread_multiple, settings.max_spread_multiplier, anomaly, detail)
+
+
+def _cost_of_trading(context: EntryContext, multiple: Decimal | None, limit: Decimal) -> Finding:
+    """Spread over its normal (``multiple``, at most ``limit``), and what the book would cost."""
+    if multiple is not None and multiple > limit:
+        return Finding(multiple, limit, Reason.SPREAD_ANOMALY, "spread over its normal")
+    slippage, most = context.expected_slippage_pct, context.settings.max_slippage_pct
+    if slippage is not None and slippage > most:
+        detail = "slippage that the present book would cost"
+        return Finding(slippage, most, Reason.SLIPPAGE_EXPECTED, detail, unit="fraction")
+    if multiple is not None:
+        detail = "spread over its normal"
+        if slippage is not None:
+            detail += f"; expected slippage {rounded(slippage, STEP):f}"
+        return Finding(multiple, limit, None, detail)
+    if slippage is not None:
+        return Finding(slippage, most, None, "slippage that is expected", unit="fraction")
+    return Finding(None, limit, None, "no quotes to compare", applicable=False)
+
+
+def data_quality(context: EntryContext) -> Finding:
+    """Layer 3: whose data it is, age of data and signal, and what is in doubt."""
+    market, settings = context.market, context.settings
+    if not context.in_universe:
+        detail = "the symbol is outside of the run's universe: exits only"
+        return Finding(None, None, Reason.NOT_IN_UNIVERSE, detail)
+    limit = Decimal(settings.data_stale_timeout_sec)
+    if market.seen_at is None:
+        return Finding(None, limit, Reason.NO_MARKET_DATA, "no live tick of this symbol yet")
+    age = Decimal(max(context.now - market.seen_at, 0)) / 1000
+    if not context.contract_known:
+        return Finding(age, limit, Reason.NO_MARKET_DATA, "no contract details of this symbol")
+    if context.doubts:
+        return Finding(age, limit, Reason.IN_DOUBT, "; ".join(context.doubts))
+    if market.stale or age > limit:
+        return Finding(age, limit, Reason.DATA_STALE, "age of the last tick")
+    return _wrong_time(context) or Finding(age, limit, None, "age of the last tick")
+
+
+def _wrong_time(context: EntryContext) -> Finding | None:
+    """A signal whose time is too far from the clock."""
+    age, oldest = Decimal(context.signal_age_ms) / 1000, context.settings.max_signal_age_sec
+    if age < -MOST_AHEAD_SEC:
+        detail = "the signal's time is ahead of the clock"
+        return Finding(-age, MOST_AHEAD_SEC, Reason.SIGNAL_FROM_FUTURE, detail)
+    if age > oldest:
+        return Finding(age, oldest, Reason.SIGNAL_TOO_OLD, "age of the signal")
+    return None
+
+
+def exposure(context: EntryContext) -> Finding:
+    """Layer 4: everything after the trade, or what moves alike if that is nearer its limit."""
+    settings, after = context.settings, context.exposure_pct_after
+    limit = settings.max_total_exposure_pct
+    together, alike_limit = context.correlated_pct_after, settings.max_correlated_exposure_pct
+    if together and alike_limit - together < limit - after:
+        names = ", ".join(f"{name} ({value})" for name, value in context.others.alike.items())
+        reason = Reason.CORRELATED_EXPOSURE if together > alike_limit else None
+        detail = f"notional after the trade over equity, of what moves alike: {names}"
+        return Finding(together, alike_limit, reason, detail)
+    reason = Reason.EXPOSURE_LIMIT if after > limit else None
+    return Finding(after, limit, reason, "gross notional after the trade over equity")
+
+
+def position(context: EntryContext) -> Finding:
+    """Layer 5: the position after the trade, and how far liquidation would be."""
+    settings = context.settings
+    distance = context.liquidation_distance
+    if distance < settings.min_liquidation_distance:
+        detail = f"distance to liquidation at {context.leverage}x; more is needed"
+        limit = settings.min_liquidation_distance
+        return Finding(distance, limit, Reason.LIQUIDATION_DISTANCE, detail, at_least=True)
+    limit, after = settings.max_position_pct, context.position_pct_after
+    reason = Reason.POSITION_LIMIT if after > limit else None
+    detail = (
+        f"notional after the trade over equity; {context.leverage}x, "
+        f"liquidation {_short(distance)} away"
+    )
+    return Finding(after, limit, reason, detail)
+
+
+def stop_loss(context: EntryContext) -> Finding:
+    """Layer 6: where the stop would be."""
+    stop, sign = context.stop_loss_price, context.side.sign
+    distance = (context.order_price - stop) * sign / context.order_price
+    limit = context.settings.stop_loss_pct
+    mark = context.mark_price
+    detail = f"stop at {stop}, works on the {context.price_source} price {mark or 'to come'}"
+    valid = stop > 0 and ZERO < distance <= limit
+    reach = context.liquidation_distance
+    if valid and distance >= reach:
+        valid, detail = False, f"{detail}: liquidation, {_short(reach)} away, would come before it"
+    if valid and mark is not None and (mark - stop) * sign <= 0:
+        valid, detail = False, f"{detail}: the mark price {mark} is beyond it already"
+    return Finding(distance, limit, None if valid else Reason.STOP_LOSS_INVALID, detail)
+
+
+def frequency(context: EntryContext) -> Finding:
+    """Layer 7: entries within the hour, and losses in a row."""
+    limit = Decimal(context.settings.max_trades_per_hour)
+    value = Decimal(context.entries_last_hour + 1)
+    reason = Reason.TRADE_FREQUENCY if value > limit else None
+    detail = "entries within 60 minutes, this one included"
+    streak = context.streak
+    if reason is None and streak.rests(context.now):
+        rest = Decimal(streak.until - context.now) / 1000
+        value, limit = Decimal(streak.losses), Decimal(context.settings.max_consecutive_losses)
+        detail = f"losses in a row: rests for {rest} s"
+        return Finding(value, limit, Reason.LOSS_COOLDOWN, detail, unit="losses")
+    return Finding(value, limit, reason, detail)

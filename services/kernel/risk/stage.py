@@ -1,0 +1,275 @@
+"""The risk stage: signals and the market in; decisions, orders and trading states out."""
+
+from typing import ClassVar
+
+import msgspec
+
+from services.kernel.alerts import Alarm
+from services.kernel.emitter import Emitter
+from services.kernel.events import (
+    Clock,
+    Condition,
+    Event,
+    Halt,
+    Instruments,
+    MarketData,
+    MarketDataKind,
+    OrderResult,
+    OrderStatus,
+    Origin,
+    Pause,
+    PortfolioSnapshot,
+    Recovered,
+    Reset,
+    Resume,
+    RunStarted,
+    Signal,
+    TradingState,
+    TradingStateChanged,
+    topics,
+)
+from services.kernel.market.bars import BarBuilder
+from services.kernel.market.volatility import Volatility
+from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.risk.entries import EntryDesk
+from services.kernel.risk.exits import ExitDesk
+from services.kernel.risk.reasons import Reason
+from services.kernel.risk.state import RiskState
+from services.kernel.risk.trading_state.control import TradingControl
+from services.kernel.risk.trading_state.cooldown import LossStreak
+from services.kernel.settings.model import SizingMethod, TradingSettings
+
+BPS = 10_000
+MINUTE_MS = 60_000
+MEASURING = frozenset({SizingMethod.ATR, SizingMethod.VOLATILITY_TARGET})
+"""Sizing methods that ask how much a symbol moves."""
+REPLAY = "replay"
+FINAL = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED}
+
+
+class RiskStage:
+    """Applies SPEC section 3; its parts live in ``services/kernel/risk``."""
+
+    name: ClassVar[str] = topics.RISK
+    topics: ClassVar[frozenset[str]] = topics.CONSUMES[topics.RISK]
+
+    def __init__(self) -> None:
+        self._emitter = Emitter(self.name)
+        self._wire(RiskState())
+        self._handlers = {
+            MarketData: self._on_tick,
+            Clock: self._on_clock,
+            Signal: self._on_signal,
+            OrderResult: self._on_result,
+            TradingStateChanged: self._on_trading_state,
+            PortfolioSnapshot: self._on_snapshot,
+            Instruments: self._on_instruments,
+            Condition: self._on_condition,
+            Recovered: self._on_recovered,
+            Halt: self._on_command,
+            Reset: self._on_command,
+            Pause: self._on_command,
+            Resume: self._on_command,
+        }
+
+    def handle(self, event: Event) -> list[Event]:
+        """Take one event; before ``run_started`` all others are ignored."""
+        self._emitter.begin(event)
+        if self.state.run_id:
+            handler = self._handlers.get(type(event))
+            if handler is not None:
+                handler(event)  # type: ignore[operator]
+        if isinstance(event, RunStarted):
+            self._start(event)
+        return self._emitter.outputs()
+
+    def snapshot(self) -> bytes:
+        """Risk's whole state, the portfolio's included."""
+        self.state.portfolio = self.portfolio.state
+        return msgspec.json.encode(self.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        self._wire(msgspec.json.decode(snapshot, type=RiskState))
+
+    def status(self) -> dict[str, object]:
+        """Trading states, equity and losses."""
+        state, portfolio = self.state, self.portfolio
+        return {
+            "account": state.account,
+            "halt_reason": state.halt_reason,
+            "equity": str(portfolio.equity),
+            "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
+            "drawdown_pct": str(portfolio.drawdown_pct),
+            "exposure": str(portfolio.gross_exposure),
+            "positions": len(portfolio.state.positions),
+            "pending_orders": len(state.pending),
+            "symbols": {symbol: market.state for symbol, market in state.markets.items()},
+            "conditions": dict(state.conditions),
+        }
+
+    def _wire(self, state: RiskState) -> None:
+        self.state = state
+        self.portfolio = Portfolio()
+        self.portfolio.state = state.portfolio
+        self.settings = TradingSettings.parse(state.settings)[0]
+        self._measures_moves = self.settings.sizing_method in MEASURING
+        self._emitter.run_id = state.run_id
+        alarm = Alarm(self._emitter, state.alerts)
+        parts = (state, self.portfolio, self.settings, self._emitter, alarm)
+        self._trading = TradingControl(*parts)
+        self._entries = EntryDesk(*parts)
+        self._exits = ExitDesk(*parts)
+
+    def _start(self, event: RunStarted) -> None:
+        account = event.account
+        state = RiskState(run_id=event.run_id, settings=event.settings, whitelist=_whitelist(event))
+        state.operator_paused = account.paused
+        if account.halted is not None:
+            state.account, state.halt_reason = TradingState.HALTED, account.halted
+        elif account.paused:
+            state.account = TradingState.PAUSED
+        for symbol in account.paused_symbols:
+            state.market(symbol).operator_paused = True
+        for symbol in account.quarantined:
+            state.market(symbol).quarantined = True
+        for market in state.markets.values():
+            market.published = market.state
+        self._wire(state)
+        self.portfolio.apply(event)
+
+    def _on_tick(self, tick: MarketData) -> None:
+        if self._measures_moves:
+            self._measure_moves(tick)
+        symbol = tick.symbol
+        equity = self.portfolio.equity
+        self.portfolio.apply(tick)
+        market = self.state.market(symbol)
+        if tick.backfill:
+            market.catch_up(tick)
+            return
+        reason = market.observe(tick, self.settings)
+        if market.stale:
+            self._trading.see_tick(symbol, market)
+        if reason is not None:
+            detail = f"{reason} at price {tick.price or tick.bid}"
+            if self.portfolio.unconfirmed_jump(symbol, self.state.clock) is not None:
+                detail += "; entries and stops wait for its confirmation"
+            self._trading.see_anomaly(symbol, market, reason, detail)
+        if symbol in self.portfolio.state.positions:
+            if self.portfolio.equity is not equity:
+                self._check_account()
+            self._exits.check(symbol)
+
+    def _on_clock(self, clock: Clock) -> None:
+        previous, self.state.clock = self.state.clock, clock.timestamp
+        self.portfolio.apply(clock)
+        for moves in self.state.volatility.values():
+            moves.on_clock(clock.timestamp)
+        self._trading.on_clock(clock.timestamp)
+        self._check_account()
+        if self.portfolio.state.positions:
+            self._trading.check_exposure()
+            self._exits.check_all()
+        self.state.checksums.remember(clock, previous, self.portfolio)
+
+    def _measure_moves(self, tick: MarketData) -> None:
+        """Sizing's bars; a backfilled trade counts in them as in any bar."""
+        price, volume = tick.price, tick.volume
+        if tick.kind is not MarketDataKind.TRADE or volume is None or price is None or price <= 0:
+            return
+        moves = self.state.volatility.get(tick.symbol)
+        if moves is None:
+            length = self.settings.sizing_bar_minutes * MINUTE_MS
+            bars = BarBuilder(symbol=tick.symbol, length_ms=length)
+            moves = self.state.volatility[tick.symbol] = Volatility(bars=bars)
+        moves.on_trade(tick.timestamp, price, volume, backfill=tick.backfill)
+
+    def _check_account(self) -> None:
+        before = self.state.emergency
+        self._trading.check_losses()
+        if self.state.emergency and not before:
+            self._exits.check_all()
+
+    def _on_signal(self, signal: Signal) -> None:
+        if signal.reduce_only:
+            self._exits.on_signal(signal)
+        else:
+            self._entries.decide(signal)
+
+    def _on_result(self, result: OrderResult) -> None:
+        self._apply_result(result)
+        pending = self.state.pending.get(result.order_id)
+        # An order that was posted twice or by hand may bear the id of one that is still open.
+        foreign = result.reason == Reason.ALREADY_SEEN or result.origin is Origin.EXTERNAL
+        if pending is not None and not foreign:
+            pending.quantity -= result.filled_quantity
+            if result.status in FINAL:
+                del self.state.pending[result.order_id]
+        slippage = result.slippage_bps
+        if slippage is not None and slippage > self.settings.max_slippage_pct * BPS:
+            market = self.state.market(result.symbol)
+            market.slipped = slippage / BPS
+            detail = f"order {result.order_id} slipped {slippage} bp"
+            self._trading.see_anomaly(result.symbol, market, Reason.SLIPPAGE_SEEN, detail)
+        self._exits.on_flat(result.symbol)
+        self._check_account()
+        if result.filled_quantity and not result.reduce_only:
+            self._exits.check(result.symbol)  # the market may be beyond the new stop already
+
+    def _apply_result(self, result: OrderResult) -> None:
+        """Fold the result in; a position that it closed altogether is a win or a loss."""
+        symbol, books = result.symbol, self.portfolio.state.books
+        before = books.get(symbol)
+        closed, won = (before.round_trips, before.wins) if before is not None else (0, 0)
+        self.portfolio.apply(result)
+        after = books.get(symbol)
+        if after is None or after.round_trips == closed:
+            return
+        state = self.state
+        streak = state.streaks.setdefault(symbol, LossStreak())
+        if streak.note(won=after.wins > won, now=state.clock, settings=self.settings):
+            self._trading.tell_cooldown(symbol, streak)
+
+    def _on_trading_state(self, event: TradingStateChanged) -> None:
+        """Risk's own publication, at its place in the order: the fold re-bases here."""
+        self.portfolio.apply(event)
+        released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED
+        if event.symbol is None and released:
+            self.state.awaiting_release = False
+
+    def _on_snapshot(self, event: PortfolioSnapshot) -> None:
+        mismatch = self.state.checksums.difference(event)
+        if mismatch is not None:
+            self._trading.halt(3, Reason.CHECKSUM_MISMATCH, mismatch, "CHECKSUM_MISMATCH")
+
+    def _on_instruments(self, event: Instruments) -> None:
+        self.portfolio.apply(event)
+        for instrument in event.instruments:
+            self.state.instruments[instrument.symbol] = instrument
+        self.state.universe = event.universe
+
+    def _on_condition(self, event: Condition) -> None:
+        self._trading.on_condition(event)
+
+    def _on_recovered(self, event: Recovered) -> None:
+        self._trading.on_recovered(event)
+
+    def _on_command(self, event: Halt | Reset | Pause | Resume) -> None:
+        if event.producer != self.name:  # commands count only after risk has published them
+            return
+        match event:
+            case Halt():
+                self._trading.on_halt(event)
+            case Reset():
+                self._trading.on_reset(event)
+            case Pause():
+                self._trading.on_pause(event)
+            case _:
+                self._trading.on_resume(event)
+
+
+def _whitelist(run: RunStarted) -> tuple[str, ...]:
+    """The symbols that a run names; a replay's are its files', whatever the setting says."""
+    named = "" if run.source == REPLAY else run.settings.get("SYMBOL_WHITELIST", "")
+    return tuple(named.replace(",", " ").split())

@@ -1,0 +1,1 @@
+"""The trading state of the account and of each symbol."""

@@ -1,0 +1,1 @@
+"""Trading settings: parameters, ranges, consistency."""

@@ -1,0 +1,185 @@
+"""The signal stage: market data in, what the strategy wants out."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from services.kernel.emitter import Emitter
+from services.kernel.events import (
+    Clock,
+    Condition,
+    ConditionName,
+    ConditionPhase,
+    Event,
+    MarketData,
+    MarketDataKind,
+    RunStarted,
+    Signal,
+    topics,
+)
+from services.kernel.market.bars import GRACE_MS, Bar, BarBuilder, interval_ms
+from services.kernel.settings.model import TradingSettings
+from services.kernel.strategies import Intent, Momentum, Strategy
+
+INTERVAL, DEFAULT_INTERVAL = "INTERVAL", "1m"
+
+
+class _SignalState(Struct, kw_only=True):
+    run_id: str
+    settings: dict[str, str]
+    strategy: msgspec.Raw
+    bars: dict[str, BarBuilder] = {}
+    bars_closed: int = 0
+    bars_revised: int = 0
+
+
+class SignalStage:
+    """Feeds ticks and bars to the strategy and publishes its intents as signals."""
+
+    name: ClassVar[str] = topics.CORE
+    topics: ClassVar[frozenset[str]] = topics.CONSUMES[topics.CORE]
+
+    def __init__(self, make_strategy: Callable[[TradingSettings], Strategy] = Momentum) -> None:
+        self._make_strategy = make_strategy
+        self._emitter = Emitter(self.name)
+        self._settings: dict[str, str] = {}
+        self._strategy: Strategy | None = None
+        self._length_ms = interval_ms(DEFAULT_INTERVAL)
+        self._bars: dict[str, BarBuilder] = {}
+        self._closed = self._revised = 0
+
+    def handle(self, event: Event) -> list[Event]:
+        """Take one event; before ``run_started`` all others are ignored."""
+        self._emitter.begin(event)
+        if isinstance(event, MarketData):
+            if self._strategy is not None:
+                self._on_tick(self._strategy, event)
+        elif isinstance(event, Clock):
+            if self._strategy is not None:
+                self._on_clock(self._strategy, event.timestamp)
+        elif isinstance(event, Condition):
+            if self._strategy is not None and event.name is ConditionName.DATA_GAP:
+                self._on_gap(event)
+        elif isinstance(event, RunStarted):
+            self._start(event.run_id, event.settings)
+        return self._emitter.outputs()
+
+    def snapshot(self) -> bytes:
+        """Settings of the run and the strategy's state."""
+        strategy = self._strategy.snapshot() if self._strategy is not None else b"null"
+        state = _SignalState(
+            run_id=self._emitter.run_id,
+            settings=self._settings,
+            strategy=msgspec.Raw(strategy),
+            bars=self._bars,
+            bars_closed=self._closed,
+            bars_revised=self._revised,
+        )
+        return msgspec.json.encode(state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        state = msgspec.json.decode(snapshot, type=_SignalState)
+        if state.run_id:
+            self._start(state.run_id, state.settings).restore(bytes(state.strategy))
+            self._bars = state.bars
+            self._closed, self._revised = state.bars_closed, state.bars_revised
+
+    def status(self) -> dict[str, object]:
+        """The strategy, what it says of itself, and how many bars it was given."""
+        if self._strategy is None:
+            return {"strategy": None}
+        return {
+            "strategy": self._strategy.strategy_id,
+            "symbols": self._strategy.status(),
+            "bars": {
+                "length_ms": self._length_ms,
+                "closed": self._closed,
+                "revised": self._revised,
+                "too_late": sum(bars.too_late for bars in self._bars.values()),
+            },
+        }
+
+    def _start(self, run_id: str, settings: dict[str, str]) -> Strategy:
+        self._emitter.run_id = run_id
+        self._settings = settings
+        self._strategy = self._make_strategy(TradingSettings.parse(settings)[0])
+        self._length_ms = interval_ms(settings.get(INTERVAL) or DEFAULT_INTERVAL)
+        self._bars = {}
+        self._closed = self._revised = 0
+        return self._strategy
+
+    def _on_tick(self, strategy: Strategy, tick: MarketData) -> None:
+        if tick.kind is MarketDataKind.TRADE:
+            self._on_trade(strategy, tick)
+        intent = strategy.on_tick(tick)
+        if intent is not None:
+            self._publish(strategy, tick.symbol, intent)
+
+    def _on_trade(self, strategy: Strategy, tick: MarketData) -> None:
+        price, volume = tick.price, tick.volume
+        if price is None or volume is None or price <= 0:
+            return
+        bars = self._bars_of(tick.symbol)
+        # Only what happens now proves that a span is over.
+        if not tick.backfill and bars.due_at is not None and tick.timestamp >= bars.due_at:
+            self._hand_over(strategy, bars.close(tick.timestamp), tick.timestamp)
+        bars.add(tick.timestamp, price, volume, tick.backfill)
+
+    def _on_clock(self, strategy: Strategy, now: int) -> None:
+        for bars in self._bars.values():
+            if bars.due_at is not None and now >= bars.due_at:
+                self._hand_over(strategy, bars.close(now), now)
+            if bars.revised:
+                self._hand_over(strategy, bars.revisions(), now)
+
+    def _on_gap(self, gap: Condition) -> None:
+        """A hole in a symbol's data began, or is filled as far as it could be."""
+        symbols = list(self._bars) if gap.symbol is None else [gap.symbol]
+        for symbol in symbols:
+            bars = self._bars_of(symbol)
+            bars.held = gap.phase is ConditionPhase.BEGAN
+            if gap.lost_from is not None and gap.lost_to is not None:
+                bars.lose(gap.lost_from, gap.lost_to)
+
+    def _bars_of(self, symbol: str) -> BarBuilder:
+        bars = self._bars.get(symbol)
+        if bars is None:
+            bars = self._bars[symbol] = BarBuilder(symbol=symbol, length_ms=self._length_ms)
+        return bars
+
+    def _hand_over(self, strategy: Strategy, bars: list[Bar], now: int) -> None:
+        """Give the strategy its bars; only one that is news may trigger something."""
+        for bar in bars:
+            if bar.revision:
+                self._revised += 1
+            else:
+                self._closed += 1
+            intent = strategy.on_bar(bar)
+            waited = now - bar.end > bar.length_ms + GRACE_MS  # for the end of a gap
+            if intent is not None and not (bar.revision or bar.backfilled or waited):
+                self._publish(strategy, bar.symbol, intent)
+
+    def _publish(self, strategy: Strategy, symbol: str, intent: Intent) -> None:
+        signal_id = self._emitter.next_id()
+        self._emitter.emit(
+            Signal,
+            correlation_id=signal_id,
+            signal_id=signal_id,
+            symbol=symbol,
+            direction=intent.direction,
+            strength=intent.strength,
+            price=intent.price,
+            reason=intent.reason,
+            indicators=intent.indicators,
+            reduce_only=intent.reduce_only,
+            strategy_id=strategy.strategy_id,
+            quantity=intent.quantity,
+            order_type=intent.order_type,
+            limit_price=intent.limit_price,
+            trigger_price=intent.trigger_price,
+            time_in_force=intent.time_in_force,
+            post_only=intent.post_only,
+        )

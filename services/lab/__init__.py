@@ -1,0 +1,1 @@
+"""Benchmarks and soak tests. Not part of the production image."""

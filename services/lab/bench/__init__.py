@@ -1,0 +1,1 @@
+"""Benchmarks of the kernel, pipeline, feed and store."""

@@ -1,0 +1,8 @@
+"""`python -m services.lab.bench.floor.execution`: a pass-through in the place of cdb_execution."""
+
+import sys
+
+from services.lab.bench.floor.stages import main
+
+if __name__ == "__main__":
+    sys.exit(main("cdb_execution"))

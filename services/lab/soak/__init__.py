@@ -1,0 +1,1 @@
+"""Soak tests in virtual time."""

@@ -1,0 +1,156 @@
+"""The feed's promise, checked from outside: what was made against what was published.
+
+Of every symbol, each deal that the exchange made after the first one received was received once, in
+order, or lies in a lost span that a ``DATA_GAP`` names. Deals are matched by time, price, quantity
+and side, with counts; nothing is read from the engine but the events it published.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Final
+
+from services.lab.soak.feed_record import Findings, Key, Loss, Record, SymbolRecord, Trade, read
+from services.lab.soak.missed_trades import check_leaks
+
+LIVE: Final = "mexc"
+STALE_MS: Final = 60_000
+"""Older than this, a tick that is not marked as backfilled is refused by every stage."""
+
+DOUBT_MS: Final = 90_000
+"""So long after a deal was made it has been published, or its symbol's gap has been reported: at
+the latest the volume of its minute, 75 s after this began, shows that it did not come."""
+
+TOLD_MS: Final = 20_000
+"""The same, after REST has told of the deal: the next comparison must find it."""
+
+RETURN_MS: Final = 20_000
+"""The same, after REST answers again. Of what it never told the volume of the first minutes is not
+believed before one has agreed: that takes as long as at first."""
+
+NOTICE_MS: Final = 1_000
+"""From the loss of a connection, as the client sees it, to the gap of each of its symbols."""
+
+
+def check(record: Record) -> Findings:
+    """Hold a run to the promise."""
+    findings = Findings()
+    symbols = read(record, findings)
+    for name, symbol in symbols.items():
+        _check_deals(symbol, record, findings)
+        check_leaks(symbol, record, findings)
+        _check_order(symbol, findings)
+        _check_marks(symbol, findings)
+        if symbol.open_gap is not None:
+            findings.fault(f"{name}: a gap began at {symbol.open_gap.opened_ms} and never cleared")
+        findings.gaps += len(symbol.gaps)
+    for loss in record.losses:
+        _check_loss(symbols.get(loss.symbol), loss, findings)
+    return findings
+
+
+def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
+    if not symbol.trades:
+        return
+    first = symbol.trades[0].tick.timestamp
+    all_made = Counter(deal.key for deal in symbol.made)
+    published_at: dict[Key, list[Trade]] = defaultdict(list)
+    for trade in symbol.trades:
+        seen = published_at[trade.key]
+        seen.append(trade)
+        if len(seen) > all_made[trade.key]:
+            findings.doubled += 1
+            what = "doubled" if all_made[trade.key] else "never made"
+            findings.fault(f"{symbol.symbol}: {what}: {_text(trade.key)}, {trade.tick.source}")
+    noticed_by = _noticed_by(symbol, record)
+    for key, count in all_made.items():
+        if key[0] <= first and key not in published_at:
+            continue  # the promise begins with the first deal received
+        received = min(count, len(published_at[key]))
+        findings.sent += count
+        findings.received += received
+        missing = count - received
+        if missing and key[0] > first:
+            if any(span.lost_from <= key[0] <= span.lost_to for span in symbol.spans):
+                findings.in_gaps += missing
+            else:
+                findings.fault(f"{symbol.symbol}: missing without a gap: {_text(key)} x{missing}")
+        elif missing:
+            findings.sent -= missing
+        limit = noticed_by(key[0])
+        if missing or any(trade.at_ms > limit for trade in published_at[key]):
+            _check_doubt(symbol, key, limit, findings)
+
+
+def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
+    """A function that says until when it must be noticed that a deal of a time has not come."""
+    told_until = list(accumulate((told.newest_ms for told in symbol.told), max))
+
+    def within(at_ms: int, time_ms: int, again_ms: int) -> int:
+        limit = at_ms + time_ms
+        for start, end in sorted(record.rest_away):
+            if start <= limit and end >= at_ms:
+                limit = max(limit, end + again_ms)
+        return limit
+
+    def noticed_by(at_ms: int) -> int:
+        limit = within(at_ms, DOUBT_MS, DOUBT_MS)
+        place = bisect_left(told_until, at_ms)
+        if place < len(symbol.told) and symbol.told[place].oldest_ms < at_ms:
+            limit = min(limit, within(symbol.told[place].at_ms, TOLD_MS, RETURN_MS))
+        # Nobody notices anything while the engine is dead; the first word of a new one is the gap.
+        return next((end for start, end in record.dead if start <= limit <= end), limit)
+
+    return noticed_by
+
+
+def _check_doubt(symbol: SymbolRecord, key: Key, limit: int, findings: Findings) -> None:
+    """A deal that comes late or never: its symbol's gap is open before the limit."""
+    if not any(
+        gap.opened_ms <= limit and (gap.closed_ms is None or gap.closed_ms >= key[0])
+        for gap in symbol.gaps
+    ):
+        findings.fault(f"{symbol.symbol}: no gap was open while {_text(key)} was in doubt")
+
+
+def _check_order(symbol: SymbolRecord, findings: Findings) -> None:
+    """Deals that are not marked as backfilled never go back."""
+    newest: tuple[int, int] = (0, 0)
+    for trade in symbol.trades:
+        tick = trade.tick
+        if tick.backfill:
+            findings.backfilled += 1
+            continue
+        at = tick.timestamp, int(tick.trade_id or 0)
+        if at[0] < newest[0] or (at < newest and at[1] and newest[1]):
+            findings.fault(f"{symbol.symbol}: live deal {at} after {newest}, not marked")
+        newest = max(newest, at)
+
+
+def _check_marks(symbol: SymbolRecord, findings: Findings) -> None:
+    """Backfilled deals are marked, and live ones are young."""
+    for trade in symbol.trades:
+        tick = trade.tick
+        if tick.backfill == (tick.source == LIVE):
+            findings.fault(f"{symbol.symbol}: backfill={tick.backfill} from {tick.source}")
+        if tick.backfill:
+            continue
+        age = trade.at_ms - tick.timestamp
+        if age > STALE_MS:
+            findings.fault(f"{symbol.symbol}: a live deal {age} ms old, not marked")
+
+
+def _check_loss(symbol: SymbolRecord | None, loss: Loss, findings: Findings) -> None:
+    if symbol is None or not symbol.trades or symbol.trades[0].at_ms > loss.at_ms:
+        return
+    if not any(
+        gap.opened_ms <= loss.at_ms + NOTICE_MS
+        and (gap.closed_ms is None or gap.closed_ms >= loss.at_ms)
+        for gap in symbol.gaps
+    ):
+        findings.fault(f"{loss.symbol}: lost its connection at {loss.at_ms}, no gap was open")
+
+
+def _text(key: Key) -> str:
+    return f"deal of {key[0]}: {key[3]} {key[2]} at {key[1]}"

@@ -1,0 +1,1 @@
+"""Proof from the record: verify, validate, and replays under other settings."""

@@ -1,0 +1,1 @@
+"""Statistics of runs, computed from the record."""

@@ -1,1 +1,0 @@
-"""What looks at runs from outside: results, benchmarks."""

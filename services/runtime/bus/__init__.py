@@ -1,0 +1,1 @@
+"""The bus: one total order of events, journal, snapshots, lock-step."""

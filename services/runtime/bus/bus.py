@@ -1,0 +1,357 @@
+"""The bus: publish into the one total order, exactly once, whatever breaks in between."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.kernel.events import RunStarted, topics
+from services.runtime.bus.encoded import Outgoing, unpublished_body
+from services.runtime.bus.lockstep import SWITCH_KEY, is_lockstep
+from services.runtime.bus.records import Claim, Cursor, Heads, Published, Refused
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.bus.redis.connection import (
+    Argument,
+    Connection,
+    ConnectionLost,
+    ReplyError,
+    Unavailable,
+    pack,
+)
+from services.runtime.bus.redis.scripts import Script, script
+
+__all__ = [
+    "Bus",
+    "Claim",
+    "Cursor",
+    "Heads",
+    "Published",
+    "Refused",
+    "ReplyError",
+    "Unavailable",
+]
+
+CHUNK = 500
+_TICKET = 3
+"""Place of the publication's number among the script's arguments."""
+EPOCH_KEY = "cdb:epoch"
+COUNTERS_KEY = "cdb:counters"
+LEFT_OUT = "left_out:"
+"""Before the first of some seqs that no event has; the counter's value is the last of them."""
+VERIFIED_KEY = "cdb:verified"
+
+
+@dataclass(slots=True)
+class _Publication:
+    """A publication on its way: what is sent, and how much of it is known to have arrived."""
+
+    identity: tuple[object, ...]
+    commands: list[tuple[Script, list[Argument]]]
+    done: int = 0
+    uncertain: bool = False
+    first_seq: int = 0
+    last_seq: int = 0
+    head: int = 0
+
+
+class Bus:
+    """One service's access to the bus; may be used by several threads.
+
+    Nothing connects before the first call. After ``Unavailable`` every method may simply be called
+    again; it reconnects.
+
+    Args:
+        address: Server and user.
+        service: The service's name; also names its journal, cursor and snapshot.
+    """
+
+    def __init__(self, address: RedisAddress, service: str) -> None:
+        self.address = address
+        self.service = service
+        self.claimed: Claim | None = None
+        self.last_published = 0
+        self.reconnects = 0
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._ticket = 0
+        self._unsettled: _Publication | None = None
+
+    # -- place -------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect, if not connected.
+
+        Raises:
+            Unavailable: The server is away, or was restarted and ``cdb_db_writer`` has not yet
+                compared it with the database.
+            ReplyError: User or password are wrong.
+        """
+        with self._lock:
+            if self._connection is None:
+                connection = Connection(self.address, self.service)
+                try:
+                    self._require_verified(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                self._connection = connection
+                self.reconnects += 1
+
+    def claim(self) -> Claim:
+        """Take this service's place; whoever had it before can publish no more.
+
+        Raises:
+            Unavailable: As ``connect``, or no epoch has begun.
+        """
+        with self._lock:
+            self._unsettled = None
+            instance, epoch, cursor, position, shell_id = self.run_script(
+                script("claim", allow_oom=True), self.service
+            )
+            if epoch is None:
+                raise Unavailable("the bus has no epoch yet: cdb_db_writer has not opened it")
+            self.claimed = Claim(
+                epoch.decode(),
+                int(instance),
+                int(cursor),
+                position and position.decode(),
+                shell_id and shell_id.decode(),
+            )
+            self._ticket = 0
+            return self.claimed
+
+    def close(self) -> None:
+        """Disconnect; harmless when not connected."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -- publish -----------------------------------------------------------------------------
+
+    def publish(
+        self,
+        events: Sequence[Outgoing],
+        *,
+        cursor: int | None = None,
+        position: str | None = None,
+        shell_id: str | None = None,
+    ) -> Published:
+        """Publish events, in order, and note how far the service has come: both or neither.
+
+        With a cursor, a position or a ``shell_id`` everything is one step; without them, each 500
+        events are. A publication that ``Unavailable`` interrupted may have happened: call again
+        with the same arguments and it exists once. Any other publication finishes it first.
+
+        Args:
+            events: Events with ``seq`` 0.
+            cursor: Seq of the input that caused them; alone it acknowledges the input.
+            position: The source's own place after these events.
+            shell_id: Id of what a shell made; a second publication with the same one in a row
+                does nothing.
+
+        Raises:
+            Unavailable: The bus is away or full; try again with back-off.
+            Refused: See ``Refused.reason``; nothing was published.
+        """
+        with self._lock:
+            identity = (tuple(event.event_id for event in events), cursor, position, shell_id)
+            if self._unsettled is not None:
+                unsettled = self._unsettled
+                published = self._settle(unsettled)
+                if unsettled.identity == identity:
+                    return published
+            return self._settle(self._prepare(events, identity, cursor, position, shell_id))
+
+    def post(self, topic: str, body: bytes | str) -> int:
+        """Send a message from outside: it has no seq until the topic's owner publishes it.
+
+        Returns:
+            How many subscribers received it.
+        """
+        receivers: int = self.execute("PUBLISH", topic, body)
+        return receivers
+
+    # -- read --------------------------------------------------------------------------------
+
+    def head(self) -> int:
+        """The last seq of the total order; 0 when it is empty."""
+        return int(self.execute("HGET", COUNTERS_KEY, "seq") or 0)
+
+    def heads(self) -> Heads:
+        """How far the total order and each topic have come, in one step."""
+        commands = [pack("GET", EPOCH_KEY), pack("GET", SWITCH_KEY)]
+        commands.append(pack("HGETALL", COUNTERS_KEY))
+        epoch, in_step, flat = self.pipeline(commands)
+        counters = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        return Heads(
+            epoch=epoch and epoch.decode(),
+            seq=counters.get("seq", 0),
+            topic_seqs={topic: counters.get(f"topic_seq:{topic}", 0) for topic in topics.TOPICS},
+            topic_heads={topic: counters.get(f"topic_head:{topic}", 0) for topic in topics.TOPICS},
+            trimmed=max(
+                (n for name, n in counters.items() if name.startswith("trimmed:")), default=0
+            ),
+            in_step=in_step == b"1",
+            left_out={
+                int(name.removeprefix(LEFT_OUT)): last
+                for name, last in counters.items()
+                if name.startswith(LEFT_OUT)
+            },
+        )
+
+    def cursor_of(self, service: str) -> Cursor:
+        """How far a service has come."""
+        seq, commit, position, epoch = self.execute(
+            "HMGET", f"cdb:cursor:{service}", "seq", "commit", "position", "epoch"
+        )
+        return Cursor(
+            seq=int(seq or 0),
+            commit=int(commit) if commit is not None else None,
+            position=position and position.decode(),
+            epoch=epoch and epoch.decode(),
+        )
+
+    def memory_used(self) -> float:
+        """Fraction of the server's memory limit that is in use; 0 without a limit."""
+        lines = self.execute("INFO", "memory").decode().splitlines()
+        figures = dict(line.split(":", 1) for line in lines if ":" in line)
+        limit = int(figures.get("maxmemory", 0))
+        return int(figures["used_memory"]) / limit if limit else 0.0
+
+    # -- plumbing for the other modules of the bus -------------------------------------------
+
+    def open_connection(self, purpose: str) -> Connection:
+        """A further connection as the same user, for what blocks."""
+        return Connection(self.address, f"{self.service}-{purpose}")
+
+    def execute(self, *arguments: Argument) -> Any:
+        """One command on the bus's own connection."""
+        return self.pipeline([pack(*arguments)])[0]
+
+    def pipeline(self, commands: Sequence[bytes]) -> list[Any]:
+        """Several packed commands in one round trip."""
+        with self._lock:
+            self.connect()
+            assert self._connection is not None
+            try:
+                return self._connection.pipeline(commands)
+            except ConnectionLost:
+                self.close()
+                raise
+
+    def run_script(self, code: Script, *arguments: Argument) -> Any:
+        """Run a script, loading it where the server does not know it."""
+        with self._lock:
+            command = pack("EVALSHA", code.digest, 0, *arguments)
+            try:
+                return self.pipeline([command])[0]
+            except ReplyError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+            self.execute("SCRIPT", "LOAD", code.text)
+            return self.pipeline([command])[0]
+
+    def run_guarded(self, code: Script, *arguments: Argument) -> list[bytes]:
+        """Run a script that answers ``OK`` or a refusal.
+
+        Raises:
+            Refused: The script did not answer ``OK``.
+        """
+        reply: list[bytes] = self.run_script(code, *arguments)
+        if reply[0] != b"OK":
+            raise Refused(reply[0].decode(), reply[1].decode())
+        return reply
+
+    def own_claim(self) -> Claim:
+        """This service's claim.
+
+        Raises:
+            RuntimeError: ``claim`` was not called.
+        """
+        if self.claimed is None:
+            raise RuntimeError(f"{self.service} must claim its place before it writes to the bus")
+        return self.claimed
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _prepare(
+        self,
+        events: Sequence[Outgoing],
+        identity: tuple[object, ...],
+        cursor: int | None,
+        position: str | None,
+        shell_id: str | None,
+    ) -> _Publication:
+        claim = self.own_claim()
+        whole = cursor is not None or position is not None or shell_id is not None
+        size = max(1, len(events)) if whole else CHUNK
+        publication = _Publication(identity, [])
+        for number, start in enumerate(range(0, max(1, len(events)), size), self._ticket + 1):
+            chunk = events[start : start + size]
+            arguments: list[Argument] = [
+                self.service,
+                claim.epoch,
+                claim.instance,
+                number,
+                "" if cursor is None else cursor,
+                position or "",
+                shell_id or "",
+                _lockstep_switch(chunk),
+            ]
+            for event in chunk:
+                arguments += (event.TOPIC, unpublished_body(event)[:-1])
+            # Only ticks are held back when memory is full; what they cause is bounded by them.
+            ticks = any(event.TOPIC == topics.MARKET_DATA for event in chunk)
+            publication.commands.append((script("publish", allow_oom=not ticks), arguments))
+        return publication
+
+    def _settle(self, publication: _Publication) -> Published:
+        self._unsettled = publication
+        try:
+            for code, arguments in publication.commands[publication.done :]:
+                _, first, last, head = self.run_guarded(code, *arguments)
+                publication.first_seq = publication.first_seq or int(first)
+                publication.last_seq = int(last) or publication.last_seq
+                publication.head = int(head)
+                publication.done += 1
+                # Counted when they are known to be there: a gap means that Redis lost some.
+                self._ticket = int(arguments[_TICKET])
+        except ConnectionLost:
+            publication.uncertain = True  # it may have happened: finish it before anything else
+            raise
+        except Unavailable:
+            if not publication.uncertain and publication.done == 0:
+                self._unsettled = None  # it did not happen
+            raise
+        except BaseException:
+            self._unsettled = None
+            raise
+        self._unsettled = None
+        self.last_published = publication.last_seq or self.last_published
+        return Published(publication.first_seq, publication.last_seq, publication.head)
+
+    def _require_verified(self, connection: Connection) -> None:
+        if self.service not in topics.SERVICES:
+            return  # whoever only looks may look
+        info, verified = connection.pipeline([pack("INFO", "server"), pack("GET", VERIFIED_KEY)])
+        if verified != server_life(info):
+            raise Unavailable(
+                f"Redis at {self.address} was started anew: waiting for cdb_db_writer to compare"
+                " it with the database"
+            )
+
+
+def server_life(info: bytes) -> bytes:
+    """Identity of one life of a server process, from ``INFO server``."""
+    for line in info.splitlines():
+        if line.startswith(b"run_id:"):
+            return line.removeprefix(b"run_id:").strip()
+    raise ReplyError("INFO server has no run_id: is this Redis 7 or Valkey?")
+
+
+def _lockstep_switch(events: Sequence[Outgoing]) -> str:
+    for event in events:
+        if isinstance(event, RunStarted):
+            return "1" if is_lockstep(event) else "0"
+    return ""

@@ -1,0 +1,1 @@
+"""Redis behind the bus: connection, access rules, server-side scripts."""

@@ -1,0 +1,107 @@
+"""Access rules of the bus: one user per service, each confined to its own corner.
+
+Channel permissions do not tell SUBSCRIBE from PUBLISH. So a user's first rule lets it subscribe to
+everything and publish nothing, and a selector (Redis 7) lets it publish on its own topics. The
+server checks the rules on every call inside a script too, so a script of one's own gains nothing.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from services.kernel.events import topics
+from services.runtime.bus import lockstep
+
+OPERATOR = "operator"
+RECOVERY = "recovery"
+DEFAULT = "default"
+USERS = (*topics.SERVICES, OPERATOR, RECOVERY)
+
+_CONNECT = "+ping +auth +hello +client|setname +client|id +client|getname +client|reply +info"
+_LISTEN = "+subscribe +unsubscribe &*"
+_READ = (
+    "+get +exists +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +llen +lindex +lrange"
+    " +xinfo|stream"
+)
+_WRITE = "+evalsha +eval +script|load +script|exists +hset +hincrby +hdel +xadd +xtrim"
+_LOCKSTEP_CHANNELS = (lockstep.PROGRESS_CHANNEL, lockstep.TURN_CHANNEL)
+
+
+def render(passwords: Mapping[str, str]) -> str:
+    """The ACL file for a server, with hashed passwords.
+
+    Args:
+        passwords: Of every user in ``USERS``. The ``default`` user gets the operator's, so that
+            ``redis-cli -a PASSWORD`` works.
+
+    Raises:
+        ValueError: A user has no password.
+    """
+    missing = [user for user in USERS if not passwords.get(user)]
+    if missing:
+        raise ValueError(f"no password for {', '.join(missing)}: run `claire init`")
+    lines = [_line(DEFAULT, passwords[OPERATOR], _operator())]
+    lines += [_line(name, passwords[name], _service(name)) for name in topics.SERVICES]
+    lines.append(_line(OPERATOR, passwords[OPERATOR], _operator()))
+    lines.append(_line(RECOVERY, passwords[RECOVERY], _recovery()))
+    return "\n".join(lines) + "\n"
+
+
+def while_loading(rules: str) -> str:
+    """The ACL file to start a server with, before ``default_rule`` is put in force.
+
+    Redis replays the transactions in its append-only file (every script that wrote is one) with
+    the rights of ``default``, and drops what these do not allow (redis/redis#14541, in versions up
+    to 8.4). So while the data is loaded ``default`` has all rights, and nobody can log in as it.
+
+    Args:
+        rules: The whole ACL file.
+    """
+    lines = [line for line in rules.splitlines() if not _is_default(line)]
+    return "\n".join([f"user {DEFAULT} off resetpass ~* &* +@all", *lines]) + "\n"
+
+
+def default_rule(rules: str) -> list[str]:
+    """The arguments of ``ACL SETUSER`` that give ``default`` its rights once the data is loaded.
+
+    Args:
+        rules: The whole ACL file.
+    """
+    [line] = [line for line in rules.splitlines() if _is_default(line)]
+    return [DEFAULT, "reset", *line.split()[2:]]
+
+
+def _is_default(line: str) -> bool:
+    return line.split()[:2] == ["user", DEFAULT]
+
+
+def _line(user: str, password: str, rules: str) -> str:
+    digest = sha256(password.encode()).hexdigest()
+    return f"user {user} on #{digest} resetkeys resetchannels -@all {rules}"
+
+
+def _service(name: str) -> str:
+    own = " ".join(f"~cdb:{kind}:{name}" for kind in ("journal", "cursor", "snapshot", "dead"))
+    channels = sorted(topics.PRODUCES[name])
+    if name in topics.STAGE_ORDER or name == topics.WS:
+        channels += _LOCKSTEP_CHANNELS
+    keys = f"%R~cdb:* {own} ~cdb:counters"
+    # Only the orchestrator starts runs, and with them switches lock-step on and off.
+    switch = f" (+set ~{lockstep.SWITCH_KEY})" if name == topics.PAPER_RUNNER else ""
+    publish = f"(+publish {_channels(channels)})"
+    return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} {keys} {publish}{switch}"
+
+
+def _operator() -> str:
+    publish = f"(+publish {_channels(sorted(topics.TOPICS))})"
+    return (
+        f"{_CONNECT} {_LISTEN} +psubscribe +punsubscribe {_READ} +scan +type +ttl +strlen +hlen"
+        f" +dbsize +command +pubsub +select +echo +time +memory|usage %R~* {publish}"
+    )
+
+
+def _recovery() -> str:
+    return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} +del +set +scan +publish ~cdb:*"
+
+
+def _channels(names: list[str]) -> str:
+    return " ".join(f"&{name}" for name in names)

@@ -1,0 +1,183 @@
+"""A service that is a stage on the bus: the loop around it, its health, status and figures."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client.core import Metric
+
+from services.kernel.events import Event, topics
+from services.kernel.stage import Stage
+from services.runtime.bus.subscription import Batch
+from services.runtime.consumer.conditions import LagWatch, OwnConditions
+from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.service import logging, metrics
+from services.runtime.service.health import Health
+from services.runtime.service.shell import Shell
+from services.runtime.settings.model import Settings
+
+LIVE_CLOCK_LIMIT_S = 10.0
+SILENT_CLOCK_S = 15.0
+"""A replayed market's clock comes at least that often, in event time."""
+CLOCK_SLACK_S = 10.0
+LAG_LIMIT = 10_000
+"""Events of its topics that a service may be behind before /health says so."""
+
+_log = logging.get(__name__)
+
+MakeLoop = Callable[..., StageLoop]
+
+
+class StageWorker:
+    """Runs one stage; what HTTP threads ask for is made by the loop's own thread.
+
+    Args:
+        shell: Settings, metrics and lifecycle of the service.
+        stage: Freshly made.
+        make_loop: Makes the loop, `StageLoop` itself or a kind of it.
+    """
+
+    def __init__(self, shell: Shell, stage: Stage, make_loop: MakeLoop = StageLoop) -> None:
+        self.shell = shell
+        self.stage = stage
+        self.bus = shell.new_bus()
+        self.loop = make_loop(
+            stage,
+            self.bus,
+            on_batch=self._on_batch,
+            every_second=self._every_second,
+            on_wait=shell.lifecycle.waits,
+            snapshot_every_s=shell.settings.snapshot_interval_sec,
+        )
+        self.on_batch: list[Callable[[Batch, Sequence[Event]], None]] = []
+        self.every_second: list[Callable[[], None]] = []
+        self.measures: list[Callable[[], Health]] = []
+        self._clock_limit_s = clock_limit(shell.settings)
+        self._started_at = time.monotonic()
+        self.conditions = OwnConditions(self.loop)
+        # Falling behind is the point of a flooded benchmark.
+        self.is_flooded = shell.settings.cdb_speed == "flood"
+        self._watches_lag = shell.service in topics.STAGE_ORDER and not self.is_flooded
+        self._lag_watch = LagWatch(self.loop, self.conditions)
+        self._status: dict[str, object] = {}
+        metrics.Figures(shell.metrics.registry, self._figures)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Run the loop until asked to stop."""
+        self.loop.run(stopping)
+
+    def health(self) -> Health:
+        """Bus, clock age, data age and lag, measured now."""
+        loop, reasons = self.loop, []
+        clock_age, data_age = self.clock_age(), self.data_age()
+        if loop.waiting_for is not None:
+            reasons.append(loop.waiting_for)
+        elif loop.context.run_id is None:
+            reasons.append("no run has started yet: cdb_paper_runner starts it")
+        elif not loop.context.run_ended:
+            if clock_age > self._clock_limit_s:
+                reasons.append(f"no clock for {clock_age:.1f} s (limit {self._clock_limit_s:g} s)")
+            silence = self.shell.settings.trading.data_stale_timeout_sec
+            if self.shell.settings.cdb_source == "mexc" and data_age > silence:
+                reasons.append(f"no market data for {data_age:.1f} s (limit {silence} s)")
+        if loop.lag > LAG_LIMIT:
+            reasons.append(f"{loop.lag} events behind the bus (limit {LAG_LIMIT})")
+        measured: dict[str, object] = {
+            "clock_age_s": round(clock_age, 3),
+            "data_age_s": round(data_age, 3),
+            "bus_lag_events": loop.lag,
+            "run_id": loop.context.run_id,
+            "run_ended": loop.context.run_ended,
+        }
+        for measure in self.measures:
+            found = measure()
+            reasons += found.reasons
+            measured |= found.measured
+        return Health(tuple(reasons), measured)
+
+    def status(self) -> dict[str, object]:
+        """Where the loop is, and what the stage said within the last second."""
+        loop = self.loop
+        return {
+            "run_id": loop.context.run_id,
+            "run_ended": loop.context.run_ended,
+            "clock_ms": loop.last_clock_ms,
+            "cursor": loop.cursor,
+            "bus_lag_events": loop.lag,
+            "counters": dict(loop.counters),
+            "dead_letters": dict(loop.dead_letters.counts),
+            "data_age_s": {name: round(age, 3) for name, age in self.data_ages().items()},
+            "stage": self._status,
+        }
+
+    def clock_age(self) -> float:
+        """Seconds since a clock event was seen; since the start where none was."""
+        seen = self.loop.last_clock_monotonic
+        return time.monotonic() - (self._started_at if seen is None else seen)
+
+    def data_age(self) -> float:
+        """Seconds since any symbol's last tick; since the start where none was."""
+        last = max(self.loop.last_data_monotonic.copy().values(), default=self._started_at)
+        return time.monotonic() - last
+
+    def data_ages(self) -> dict[str, float]:
+        """Symbol to age of its last tick: event time at the last clock, wall time since then."""
+        clock = self.loop.last_clock_ms
+        if clock is None:
+            return {}
+        since = self.clock_age()
+        last = self.loop.last_data_ms.copy()
+        return {name: max(0.0, (clock - at) / 1000) + since for name, at in sorted(last.items())}
+
+    def _on_batch(self, batch: Batch, published: Sequence[Event]) -> None:
+        if self.shell.lifecycle.waiting_for is not None:
+            self.shell.lifecycle.working()
+        self.shell.metrics.count(published)
+        for hook in self.on_batch:
+            hook(batch, published)
+
+    def _every_second(self) -> None:
+        self._status = self.stage.status()
+        if self._watches_lag:
+            self._lag_watch.look()
+        for hook in self.every_second:
+            hook()
+
+    def _figures(self) -> Iterable[Metric]:
+        loop, counters = self.loop, self.loop.counters.copy()
+        yield metrics.gauge("cdb_healthy", "1 while /health answers 200.", float(self.health().ok))
+        yield metrics.gauge(
+            "cdb_bus_connected", "1 while the bus answers.", float(loop.waiting_for is None)
+        )
+        yield metrics.gauge("cdb_bus_lag_events", "Events published and not yet handled.", loop.lag)
+        yield metrics.gauge("cdb_clock_age_seconds", "Since the last clock.", self.clock_age())
+        yield metrics.gauges(
+            "cdb_data_age_seconds", "Since a symbol's last tick.", "symbol", self.data_ages()
+        )
+        yield metrics.gauge("cdb_cursor_seq", "Seq of the last acknowledged input.", loop.cursor)
+        yield metrics.total("cdb_events_handled", "Inputs handled.", counters["inputs"])
+        yield metrics.total("cdb_events_published", "Outputs published.", counters["outputs"])
+        yield metrics.totals(
+            "cdb_dead_letters", "Messages put aside.", "reason", dict(loop.dead_letters.counts)
+        )
+        yield metrics.total(
+            "cdb_external_taken", "Messages from outside published.", counters["outside_taken"]
+        )
+        yield metrics.total(
+            "cdb_external_ignored",
+            "Messages from outside left to their topic's owner.",
+            counters["outside_ignored"],
+        )
+        yield metrics.total("cdb_snapshots", "Snapshots saved.", counters["snapshots"])
+        yield metrics.total("cdb_bus_restarts", "Connections begun anew.", counters["restarts"])
+
+
+def clock_limit(settings: Settings) -> float:
+    """Seconds without a clock after which a run that goes on is not healthy."""
+    if settings.cdb_source in ("mexc", "external"):
+        return LIVE_CLOCK_LIMIT_S
+    try:
+        pace = float(settings.cdb_speed)
+    except ValueError:  # max, flood
+        pace = SILENT_CLOCK_S
+    return SILENT_CLOCK_S / pace + CLOCK_SLACK_S

@@ -1,0 +1,1 @@
+"""Messages from outside: normalise, check, refuse."""

@@ -1,0 +1,1 @@
+"""The shell of a service: lifecycle, HTTP, health, metrics, logging."""

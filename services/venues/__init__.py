@@ -1,0 +1,1 @@
+"""Venues: one folder each, with its protocol, REST client and contracts."""

@@ -1,0 +1,1 @@
+"""MEXC perpetual futures: protocol, REST client, contracts, rate limits."""

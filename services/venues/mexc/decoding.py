@@ -1,0 +1,224 @@
+"""MEXC's WebSocket frames decoded: one pass over the bytes, every number exact. Pure functions."""
+
+import zlib
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from services.venues.mexc.exact import plain
+from services.venues.mexc.messages import (
+    Contract,
+    Deals,
+    FairPrice,
+    Frame,
+    FrameError,
+    FundingRate,
+    Ignored,
+    IndexPrice,
+    Pong,
+    Refused,
+    Subscribed,
+    Tickers,
+)
+from services.venues.mexc.wire_models import (
+    CrossedBookError,
+    PushedBook,
+    PushedDeal,
+    TickerRow,
+    read_rows,
+)
+
+MAX_UNPACKED_BYTES: Final = 16 << 20
+_GZIP_OR_ZLIB: Final = 47
+"""zlib's window bits for: the larger window, and either header."""
+
+
+class _Deals(Struct, gc=False, tag_field="channel", tag="push.deal"):
+    symbol: str
+    data: list[PushedDeal] | PushedDeal
+
+    def read(self) -> Frame:
+        if isinstance(self.data, list):
+            if not self.data:
+                raise ValueError("no deal in it")
+            deals = [deal.read() for deal in self.data]
+            if len(deals) > 1:
+                deals.sort(key=lambda deal: (deal.timestamp, deal.trade_id or 0))
+            return Deals(self.symbol, tuple(deals))
+        return Deals(self.symbol, (self.data.read(),))
+
+
+class _Book(Struct, gc=False, tag_field="channel", tag="push.depth.full"):
+    symbol: str
+    data: PushedBook
+    ts: int | str
+
+    def read(self) -> Frame:
+        return self.data.read(self.symbol, int(self.ts))
+
+
+class _Ticker(Struct, gc=False, tag_field="channel", tag="push.ticker"):
+    data: TickerRow
+
+    def read(self) -> Frame:
+        return self.data.read()
+
+
+class _Tickers(Struct, tag_field="channel", tag="push.tickers"):
+    data: msgspec.Raw
+
+    def read(self) -> Frame:
+        return Tickers(tuple(row.read() for row in read_rows(self.data)))
+
+
+class _Rate(Struct):
+    rate: Decimal
+    nextSettleTime: int | str  # noqa: N815 - the venue's name
+
+
+class _FundingRate(Struct, tag_field="channel", tag="push.funding.rate"):
+    symbol: str
+    data: _Rate
+    ts: int | str
+
+    def read(self) -> Frame:
+        settles = int(self.data.nextSettleTime)
+        return FundingRate(self.symbol, plain(self.data.rate), settles, int(self.ts))
+
+
+class _Price(Struct, gc=False):
+    price: Decimal
+
+    def read(self) -> Decimal:
+        if self.price <= 0:
+            raise ValueError(f"price {self.price} is not positive")
+        return plain(self.price)
+
+
+class _FairPrice(Struct, gc=False, tag_field="channel", tag="push.fair.price"):
+    symbol: str
+    data: _Price
+    ts: int | str
+
+    def read(self) -> Frame:
+        return FairPrice(self.symbol, self.data.read(), int(self.ts))
+
+
+class _IndexPrice(Struct, gc=False, tag_field="channel", tag="push.index.price"):
+    symbol: str
+    data: _Price
+    ts: int | str
+
+    def read(self) -> Frame:
+        return IndexPrice(self.symbol, self.data.read(), int(self.ts))
+
+
+class _Contract(Struct, tag_field="channel", tag="push.contract"):
+    data: dict[str, Any]
+
+    def read(self) -> Frame:
+        return Contract(self.data)
+
+
+class _Pong(Struct, tag_field="channel", tag="pong"):
+    data: int | str
+
+    def read(self) -> Frame:
+        return Pong(int(self.data))
+
+
+class _Refused(Struct, tag_field="channel", tag="rs.error"):
+    data: str
+
+    def read(self) -> Frame:
+        return Refused(self.data)
+
+
+_Pushed = (
+    _Deals
+    | _Book
+    | _Ticker
+    | _Tickers
+    | _FundingRate
+    | _FairPrice
+    | _IndexPrice
+    | _Contract
+    | _Pong
+    | _Refused
+)
+READ_CHANNELS: Final = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (
+        _Deals,
+        _Book,
+        _Ticker,
+        _Tickers,
+        _FundingRate,
+        _FairPrice,
+        _IndexPrice,
+        _Contract,
+        _Pong,
+        _Refused,
+    )
+)
+"""The channels whose frames are read; those of all others are ignored."""
+
+
+class _Envelope(Struct):
+    channel: str
+    symbol: str | None = None
+
+
+_pushed = msgspec.json.Decoder(_Pushed, float_hook=Decimal)
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def decode(body: str | bytes) -> Frame:
+    """What a received frame says.
+
+    Args:
+        body: A text frame, as text or its UTF-8; or a compressed one.
+
+    Raises:
+        FrameError: Not JSON, or a known channel with content that is not its own.
+    """
+    raw: bytes = b""
+    try:
+        raw = body.encode() if isinstance(body, str) else body
+        if raw[:1] != b"{":
+            raw = _decompressed(raw)
+        pushed: _Pushed = _pushed.decode(raw)
+        return pushed.read()
+    except (ValueError, ArithmeticError) as error:
+        return _not_read(raw, error)
+
+
+def _not_read(raw: bytes, error: Exception) -> Frame:
+    """A frame of a channel that is not read; every other one is refused."""
+    try:
+        envelope = _envelope.decode(raw)
+    except ValueError:
+        raise FrameError(f"{error}: {raw[:120]!r}", "not_json") from error
+    channel = envelope.channel
+    if channel not in READ_CHANNELS:
+        taken = channel.startswith("rs.sub.") or channel == "rs.login"
+        return Subscribed(channel) if taken else Ignored(channel)
+    crossed = isinstance(error, CrossedBookError)
+    reason = "crossed_book" if crossed else f"malformed_{channel}"
+    raise FrameError(f"{channel}: {error}: {raw[:120]!r}", reason, envelope.symbol) from error
+
+
+def _decompressed(body: bytes) -> bytes:
+    """Never observed but documented: gzip; some of the venue's other sockets send zlib."""
+    packed = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+    try:
+        plain_body = packed.decompress(body, MAX_UNPACKED_BYTES)
+    except zlib.error:
+        if body.lstrip()[:1] == b"{":
+            return body
+        raise ValueError("neither JSON nor gzip nor zlib") from None
+    if packed.unconsumed_tail or not packed.eof:
+        raise ValueError(f"compressed: cut off, or more than {MAX_UNPACKED_BYTES} bytes")
+    return plain_body

@@ -1,0 +1,150 @@
+"""What socket and REST tell in the same words: a deal, a book, a summary."""
+
+from decimal import Decimal
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from services.kernel.events import Side
+from services.venues.mexc.exact import plain
+from services.venues.mexc.messages import Book, Deal, Level, Ticker
+
+_ZERO: Final = Decimal(0)
+_PRICE_OF: Final = itemgetter(0)
+_TAKERS: Final = {1: Side.BUY, 2: Side.SELL}
+TOO_MUCH: Final = Decimal("1e15")
+LEAST: Final = Decimal("1e-30")
+EARLIEST_MS: Final = 1_000_000_000_000
+"""September 2001: what is older is a time in seconds, or none."""
+
+
+class CrossedBookError(ValueError):
+    """The best bid is not below the best ask."""
+
+
+class PushedDeal(Struct, gc=False):
+    """A deal in the venue's words."""
+
+    p: Decimal
+    v: Decimal
+    T: int
+    t: int | str
+    i: int | str | None = None
+
+    def read(self) -> Deal:
+        """The deal.
+
+        Raises:
+            ValueError: A price, volume, side or time that no deal can have.
+        """
+        if not (_ZERO < self.p < TOO_MUCH and _ZERO < self.v < TOO_MUCH):
+            raise ValueError(f"price {self.p} or volume {self.v} is none that a deal can have")
+        timestamp = int(self.t)
+        if timestamp < EARLIEST_MS:
+            raise ValueError(f"time {timestamp} is no Unix time in milliseconds")
+        side = _TAKERS.get(self.T)
+        if side is None:
+            raise ValueError(f"taker side {self.T} is neither 1 nor 2")
+        trade_id = None if self.i is None else int(self.i)
+        return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
+
+
+class PushedBook(Struct, gc=False):
+    """A book in the venue's words: levels of price, contracts and number of orders."""
+
+    asks: list[Level]
+    bids: list[Level]
+    version: int
+    cts: int | str | None = None
+
+    def read(self, symbol: str, pushed_at: int) -> Book:
+        """The book.
+
+        Raises:
+            CrossedBookError: The best bid is not below the best ask.
+            ValueError: A price that no book can have.
+        """
+        asks = _levels(self.asks, falling=False)
+        bids = _levels(self.bids, falling=True)
+        if bids and asks and bids[0][0] >= asks[0][0]:
+            raise CrossedBookError(f"bid {bids[0][0]} is not below ask {asks[0][0]}")
+        timestamp = pushed_at if self.cts is None else int(self.cts)
+        return Book(symbol, bids, asks, self.version, timestamp)
+
+
+class TickerRow(Struct):
+    """A summary in the venue's words."""
+
+    symbol: str
+    lastPrice: Decimal  # noqa: N815 - the venue's name
+    fairPrice: Decimal | None = None  # noqa: N815 - the venue's name
+    indexPrice: Decimal | None = None  # noqa: N815 - the venue's name
+    fundingRate: Decimal | None = None  # noqa: N815 - the venue's name
+    bid1: Decimal | None = None
+    ask1: Decimal | None = None
+    timestamp: int | None = None
+    riseFallRate: Decimal | None = None  # noqa: N815 - the venue's name
+
+    def read(self) -> Ticker:
+        """The summary; prices that are zero are none.
+
+        Raises:
+            ValueError: The last price is not positive.
+        """
+        if self.lastPrice <= 0:
+            raise ValueError(f"price {self.lastPrice} of {self.symbol} is not positive")
+        return Ticker(
+            self.symbol,
+            plain(self.lastPrice),
+            _price_or_none(self.fairPrice),
+            _price_or_none(self.indexPrice),
+            None if self.fundingRate is None else plain(self.fundingRate),
+            _price_or_none(self.bid1),
+            _price_or_none(self.ask1),
+            self.timestamp,
+            plain(self.riseFallRate or Decimal(0)),
+        )
+
+
+_rows = msgspec.json.Decoder(list[TickerRow])
+_row = msgspec.json.Decoder(TickerRow)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_rows(data: msgspec.Raw | bytes) -> list[TickerRow]:
+    """The summaries of a list, without those that cannot be read.
+
+    Contracts that have never traded are listed with empty fields; they do not spoil the others.
+
+    Raises:
+        ValueError: It is no list.
+    """
+    try:
+        rows = _rows.decode(data)
+    except msgspec.ValidationError:
+        rows = [row for row in map(_row_or_none, _raws.decode(data)) if row is not None]
+    return [row for row in rows if row.lastPrice > 0]
+
+
+def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
+    try:
+        return _row.decode(raw)
+    except msgspec.ValidationError:
+        return None
+
+
+def _levels(levels: list[Level], *, falling: bool) -> list[Level]:
+    # 80 numbers a frame, the most of all frames: none is touched that need not be.
+    kept = [level for level in levels if level[1] > 0]
+    kept.sort(key=_PRICE_OF, reverse=falling)
+    for edge in (kept[:1], kept[-1:]):
+        for price, _, _ in edge:  # all others lie between these two
+            if not LEAST < price < TOO_MUCH:
+                raise ValueError(f"price {price} is none that a book can have")
+    return kept
+
+
+def _price_or_none(price: Decimal | None) -> Decimal | None:
+    return plain(price) if price is not None and price > 0 else None

@@ -1,0 +1,65 @@
+"""What would have to change: a sentence for every reason that can reject a signal."""
+
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from services.explain.answered import Answered
+from services.explain.funnel import Funnel, Miss
+from services.explain.limits import LIMITS
+from services.explain.remedies import miss_line, remedies
+from services.kernel.settings.model import SETTING_SPECS
+
+pytestmark = pytest.mark.unit
+
+
+def funnel(**fields: object) -> Funnel:
+    empty: dict[str, object] = {
+        "began": 0, "ended": 1, "ticks": 10, "trades_seen": 10, "signals": 1, "exits": 0,
+        "undecided": 0, "on_entries": Answered(), "on_exits": Answered(), "own_exits": {},
+        "outside": 0, "orders": 0, "results": {}, "nearest": (),
+    }  # fmt: skip
+    return Funnel(**(empty | fields))  # type: ignore[arg-type]
+
+
+def rejected(**reasons: int) -> Answered:
+    return Answered(rejected=Counter(reasons))
+
+
+def miss(reason: str, value: str, limit: str, unit: str = "fraction") -> Miss:
+    return Miss("e", 0, "BTC_USDT", "BUY", reason, 5, "position", Decimal(value), Decimal(limit),
+                unit, Decimal("0.1"))  # fmt: skip
+
+
+def test_every_limit_is_a_setting() -> None:
+    names = {spec.name for spec in SETTING_SPECS}
+    assert set(LIMITS.values()) <= names
+
+
+def test_without_data_the_feed_is_named_and_without_signals_the_threshold() -> None:
+    assert "claire status" in remedies(funnel(trades_seen=0, signals=0))[0]
+    assert "SIGNAL_THRESHOLD_PCT" in remedies(funnel(signals=0))[0]
+
+
+def test_a_near_miss_names_the_value_that_would_have_been_enough() -> None:
+    near = miss("POSITION_LIMIT", "0.12", "0.10")
+    assert miss_line(near).endswith("MAX_POSITION_PCT=0.12 or more would have let it pass")
+    found = funnel(on_entries=rejected(POSITION_LIMIT=3), nearest=(near,))
+    assert remedies(found)[0].endswith("MAX_POSITION_PCT=0.12 or more would have let it pass")
+
+
+def test_what_only_a_person_can_end_is_said_so() -> None:
+    found = remedies(funnel(on_entries=rejected(HALTED=2), on_exits=rejected(NO_SUCH_REASON=1)))
+    assert "claire reset --reason" in found[0]
+    assert "NO_SUCH_REASON, once" in found[1]
+
+
+def test_when_every_signal_became_an_order_there_is_nothing_to_change() -> None:
+    told = remedies(funnel(on_entries=Answered(approved=1), orders=1))
+    assert told == ["nothing: every signal that could became an order"]
+
+
+def test_an_exit_without_a_position_is_no_missed_trade() -> None:
+    told = remedies(funnel(on_exits=rejected(NOTHING_TO_REDUCE=5), signals=5, exits=5))
+    assert told == ["nothing: every signal that could became an order"]

@@ -1,0 +1,259 @@
+"""The arithmetic of a simulated fill: spread, impact, ticks, fees; always against the trader."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.events import Side
+from services.kernel.instruments.contracts import Instrument, generic_instrument
+from services.kernel.matching.fills import (
+    Ask,
+    Fill,
+    MarketState,
+    impact_pct,
+    maker_fill,
+    market_fill,
+    takeover_fill,
+)
+from services.kernel.settings.model import TradingSettings
+from tests import builders
+from tests.builders import NOON, Number
+
+pytestmark = pytest.mark.unit
+
+FREE = {"SIM_HALF_SPREAD_PCT": "0", "SIM_IMPACT_PCT": "0"}
+
+
+def fill(
+    market: MarketState,
+    side: Side = Side.BUY,
+    quantity: Number = 1,
+    order_price: Number = 100,
+    settings: dict[str, str] | None = None,
+    now: int = NOON,
+    tick: str = "0.01",
+) -> Fill:
+    filled = market_fill(
+        Ask(side=side, quantity=Decimal(quantity), order_price=Decimal(order_price)),
+        market,
+        now,
+        builders.instrument(tick_size=Decimal(tick)),
+        TradingSettings.parse(FREE if settings is None else settings)[0],
+    )
+    assert filled is not None
+    return filled
+
+
+def traded(price: Number = 100, volume: Number = 100, at: int = NOON) -> MarketState:
+    market = MarketState()
+    market.on_trade(at, Decimal(price), Decimal(volume))
+    return market
+
+
+def quoted(bid: Number, ask: Number, at: int = NOON) -> MarketState:
+    market = traded()
+    market.book.on_tick(builders.quote(bid=bid, ask=ask, at=at))
+    return market
+
+
+def test_by_hand() -> None:
+    # Touch 100 x 1.0002 = 100.02; impact 0.0005 x sqrt(25 / 100) = 0.00025;
+    # 100.02 x 1.00025 = 100.045005, up to the tick: 100.05; fee 100.05 x 25 x 0.0008 = 2.001.
+    bought = fill(traded(), quantity=25, settings={})
+
+    assert bought.price == Decimal("100.05")
+    assert bought.fees == Decimal("2.001")
+    assert bought.slippage_bps == 5
+    assert bought.arithmetic == {
+        "touch": Decimal("100.02"),
+        "half_spread": Decimal("0.02"),
+        "impact_pct": Decimal("0.00025"),
+        "minute_volume": 100,
+        "fee_rate": Decimal("0.0008"),
+    }
+
+
+def test_a_sale_mirrors_a_purchase() -> None:
+    sold = fill(traded(), Side.SELL, quantity=25, settings={})
+
+    assert sold.price == Decimal("99.95")  # 99.98 x 0.99975 = 99.955005, down to the tick
+    assert sold.slippage_bps == 5
+
+
+def test_buys_pay_the_ask_and_sells_get_the_bid() -> None:
+    market = quoted(99, 102)
+
+    assert fill(market).price == 102
+    assert fill(market, Side.SELL).price == 99
+    assert fill(market).arithmetic["half_spread"] == Decimal("1.5")
+
+
+def test_a_quote_counts_for_five_seconds() -> None:
+    market = quoted(99, 102)
+
+    assert fill(market, now=NOON + 5000).price == 102
+    assert fill(market, now=NOON + 5001).price == 100
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(None, 102), (99, None), (0, 102), (99, 0)])
+def test_half_a_quote_is_none(bid: int | None, ask: int | None) -> None:
+    market = traded()
+    market.book.on_tick(builders.quote(bid=bid, ask=ask, at=NOON))
+
+    assert market.book.fresh(NOON) is None
+    assert fill(market).price == 100
+
+
+def test_without_any_price_there_is_no_fill() -> None:
+    ask = Ask(side=Side.BUY, quantity=Decimal(1), order_price=Decimal(100))
+    settings = TradingSettings.parse({})[0]
+
+    assert market_fill(ask, MarketState(), NOON, builders.instrument(), settings) is None
+
+
+@pytest.mark.parametrize(
+    ("tick", "bought", "sold"), [("0.01", "100.04", "99.96"), ("0.5", "100.5", "99.5")]
+)
+def test_prices_are_rounded_to_ticks_against_the_trader(tick: str, bought: str, sold: str) -> None:
+    settings = {**FREE, "SIM_HALF_SPREAD_PCT": "0.00035"}
+
+    assert fill(traded(), tick=tick, settings=settings).price == Decimal(bought)
+    assert fill(traded(), Side.SELL, tick=tick, settings=settings).price == Decimal(sold)
+
+
+def test_nothing_is_sold_below_one_tick() -> None:
+    assert fill(traded("0.004"), Side.SELL, order_price="0.004").price == Decimal("0.01")
+
+
+def test_fees_are_rounded_up_to_the_settle_coin_s_quantum() -> None:
+    result = fill(traded("0.01"), quantity="0.00000001", order_price="0.01")
+
+    assert result.fees == Decimal("0.00000001")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "volume", "expected"),
+    [(100, 100, "0.0005"), (25, 100, "0.00025"), (400, 100, "0.001"), (1, 0, "0.0005")],
+)
+def test_impact_grows_with_the_square_root_of_participation(
+    quantity: int, volume: int, expected: str
+) -> None:
+    assert impact_pct(Decimal(quantity), Decimal(volume), Decimal("0.0005")) == Decimal(expected)
+
+
+def test_a_speck_of_volume_does_not_make_an_exit_worthless() -> None:
+    dust = traded(volume="0.00000001")
+
+    assert fill(dust, Side.SELL, quantity=1000, settings={}).price > 99
+
+
+def test_the_volume_of_the_last_minute_fades_slot_by_slot() -> None:
+    minute = NOON - NOON % 60_000
+    market = traded(volume=60, at=minute + 30_000)
+
+    def volume(seconds: int) -> Decimal:
+        return market.volume_of_last_minute(minute + seconds * 1000)
+
+    assert [volume(seconds) for seconds in (30, 59, 60, 90, 105, 120, 3600)] == [
+        *(60, 60, 60, 30, 15, 0, 0),
+    ]
+    market.on_trade(minute + 75_000, Decimal(100), Decimal(8))
+    assert volume(75) == 8 + 45
+    market.on_trade(minute + 300_000, Decimal(100), Decimal(1))
+    assert volume(300) == 1
+
+
+def test_a_trade_that_comes_late_counts_as_of_now() -> None:
+    minute = NOON - NOON % 60_000
+    market = traded(volume=60, at=minute)
+
+    market.on_trade(minute - 1, Decimal(100), Decimal(1))
+
+    assert market.volume_of_last_minute(minute) == 61
+
+
+prices = st.decimals("0.01", "100000", places=2)
+
+
+@given(
+    side=st.sampled_from(Side),
+    price=prices,
+    order_price=prices,
+    quantity=st.decimals("0.001", "10000", places=3),
+    volume=st.decimals("0", "10000", places=3),
+)
+def test_a_fill_is_never_better_than_the_market(
+    side: Side, price: Decimal, order_price: Decimal, quantity: Decimal, volume: Decimal
+) -> None:
+    market = traded(price, volume)
+
+    result = fill(market, side, quantity, order_price, settings={})
+
+    assert (result.price - price) * side.sign >= 0 or result.price == Decimal("0.01")
+    assert result.price % Decimal("0.01") == 0
+    assert result.fees > 0
+    assert (result.slippage_pct > 0) == ((result.price - order_price) * side.sign > 0)
+
+
+# Inverse contracts: quantity is quote, books and volumes are base
+
+
+def inverse() -> Instrument:
+    """One contract is one dollar; half-dollar ticks."""
+    return generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
+
+
+def inverse_ask(side: Side = Side.BUY, quantity: Number = 1000, **fields: Decimal) -> Ask:
+    given = {"order_price": Decimal(5000), **fields}
+    return Ask(side=side, quantity=Decimal(quantity), **given)
+
+
+def test_an_inverse_contract_walks_the_book_in_coins_and_pays_on_its_face_value() -> None:
+    market = MarketState()
+    market.book.on_tick(builders.depth(bids=[("4999.5", 1)], asks=[(5000, "0.1"), (5001, 9)]))
+    settings = TradingSettings.parse({})[0]
+
+    filled = market_fill(inverse_ask(), market, NOON, inverse(), settings)
+
+    # 500 at 5000 and 500 at 5001: 1000 / (0.1 + 500 / 5001) = 5000.4999, up to the tick
+    assert filled is not None
+    assert (filled.quantity, filled.price) == (1000, Decimal("5000.5"))
+    assert filled.fees == Decimal("0.8")
+    market.give(filled, Side.BUY, inverse())
+    assert len(market.book.asks) == 1
+
+
+def test_without_depth_its_impact_compares_coins() -> None:
+    market = MarketState()
+    market.on_trade(NOON, Decimal(5000), Decimal("0.8"))
+    settings = TradingSettings.parse({"SIM_HALF_SPREAD_PCT": "0"})[0]
+
+    filled = market_fill(inverse_ask(), market, NOON, inverse(), settings)
+
+    # 1000 dollars are 0.2 coins of 0.8: 0.0005 x sqrt(0.25)
+    assert filled is not None
+    assert filled.arithmetic["impact_pct"] == Decimal("0.00025")
+
+
+def test_a_resting_order_of_an_inverse_contract_fills_from_the_traded_coins() -> None:
+    market = MarketState()
+    market.on_trade(NOON, Decimal(4999), Decimal("0.1"))
+
+    filled = maker_fill(inverse_ask(limit=Decimal(5000)), market, inverse())
+
+    assert filled is not None
+    assert (filled.quantity, filled.price, filled.fees) == (500, 5000, Decimal("0.3"))
+    market.give(filled, Side.BUY, inverse())
+    assert market.unclaimed == 0
+
+
+def test_a_takeover_is_at_the_bankruptcy_price_against_the_trader_with_the_venue_s_fee() -> None:
+    ask = inverse_ask(Side.SELL)
+
+    taken = takeover_fill(ask, Decimal("3749.8"), inverse())
+
+    assert (taken.price, taken.fees, taken.liquidity) == (
+        *(Decimal("3749.5"), Decimal("0.4"), "liquidation"),
+    )

@@ -1,0 +1,163 @@
+"""Settings that exclude each other: named with values and remedy, and true of the stages."""
+
+from decimal import Decimal
+
+import pytest
+
+from services.kernel.events import OrderStatus, Verdict
+from services.kernel.settings.consistency import contradictions
+from services.kernel.settings.model import SETTING_SPECS, TradingSettings
+from tests import builders
+from tests.unit.kernel.desk import Desk
+
+pytestmark = [pytest.mark.unit, pytest.mark.risk]
+
+FATAL = {
+    "leverage against liquidation distance": (
+        {"MAX_LEVERAGE": "10"},
+        "MAX_LEVERAGE=10 puts liquidation 9.5 % from the entry price",
+        {"MAX_LEVERAGE": "6.4516"},
+    ),
+    "liquidation distance against leverage": (
+        {"MIN_LIQUIDATION_DISTANCE": "0.50"},
+        "MIN_LIQUIDATION_DISTANCE=0.50 asks for 50 %",
+        {"MIN_LIQUIDATION_DISTANCE": "0.3283"},
+    ),
+    "stop behind liquidation": (
+        {"MAX_LEVERAGE": "10", "MIN_LIQUIDATION_DISTANCE": "0.05", "STOP_LOSS_PCT": "0.10"},
+        "STOP_LOSS_PCT=0.10 lies behind the liquidation price",
+        {"STOP_LOSS_PCT": "0.0949"},
+    ),
+    "largest entry below the smallest order": (
+        {"ACCOUNT_EQUITY": "40"},
+        "MIN_NOTIONAL=5 asks for more",
+        {"ACCOUNT_EQUITY": "60"},
+    ),
+    "risk too small for the smallest order": (
+        {"RISK_PER_TRADE_PCT": "0.0005", "STOP_LOSS_PCT": "0.10", "MIN_NOTIONAL": "1000"},
+        "the largest entry is 0.5 % of ACCOUNT_EQUITY=100000, which is 500",
+        {"MIN_NOTIONAL": "499"},
+    ),
+    "half-spread above the limit": (
+        {"SIM_HALF_SPREAD_PCT": "0.01", "MAX_SLIPPAGE_PCT": "0.005"},
+        "SIM_HALF_SPREAD_PCT=0.01 makes every fill without a quote slip 1 %",
+        {"MAX_SLIPPAGE_PCT": "0.02"},
+    ),
+    "expiry before latency": (
+        {"ORDER_EXPIRY_SEC": "1", "SIM_LATENCY_MS": "2500"},
+        "Set ORDER_EXPIRY_SEC to at least 3",
+        {"ORDER_EXPIRY_SEC": "3"},
+    ),
+}
+"""Settings of which none alone is wrong, what is said of them, and the remedy that is offered."""
+
+
+def parsed(values: dict[str, str]) -> TradingSettings:
+    settings, problems = TradingSettings.parse(values)
+    assert problems == ()
+    return settings
+
+
+def opened(values: dict[str, str]) -> bool:
+    """Whether the stages let a plain entry through to a fill."""
+    opening = builders.account(values.get("ACCOUNT_EQUITY", "100000"))
+    desk = Desk(values, opening=opening)
+    desk.trade(100)
+    if desk.signal(100).verdict is Verdict.REJECTED:
+        return False
+    for _ in range(3):
+        desk.wait(1)
+        desk.trade(100)
+    return desk.results[-1].status is OrderStatus.FILLED
+
+
+def test_the_defaults_contradict_nothing() -> None:
+    assert contradictions(parsed({})) == ()
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_what_could_never_trade_is_refused_and_the_contradiction_named(case: str) -> None:
+    values, said, _ = FATAL[case]
+
+    found = contradictions(parsed(values))
+
+    assert found[0].fatal
+    assert said in found[0].message
+    assert "no entry could ever pass" in found[0].message
+    for name in found[0].names:
+        given = getattr(parsed(values), name.lower())
+        assert f"{name}={given}" in found[0].message
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_the_stages_agree_that_nothing_passes_and_that_the_remedy_helps(case: str) -> None:
+    values, _, remedy = FATAL[case]
+
+    assert not opened(values)
+    assert not any(found.fatal for found in contradictions(parsed(values | remedy)))
+    assert opened(values | remedy)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "said"),
+    [
+        (
+            {"RISK_PER_TRADE_PCT": "0.02"},
+            ("RISK_PER_TRADE_PCT", "STOP_LOSS_PCT", "MAX_POSITION_PCT"),
+            "asks for 100 % of equity, MAX_POSITION_PCT=0.10 allows 10 %: every entry is trimmed",
+        ),
+        (
+            {"RISK_PER_TRADE_PCT": "0.004", "MAX_POSITION_PCT": "0.25",
+             "MAX_TOTAL_EXPOSURE_PCT": "0.15"},
+            ("RISK_PER_TRADE_PCT", "STOP_LOSS_PCT", "MAX_TOTAL_EXPOSURE_PCT"),
+            "Set RISK_PER_TRADE_PCT to 0.003",
+        ),
+        (
+            {"SIM_IMPACT_PCT": "0.01", "MAX_SLIPPAGE_PCT": "0.01"},
+            ("SIM_HALF_SPREAD_PCT", "SIM_IMPACT_PCT", "MAX_SLIPPAGE_PCT"),
+            "as large as the last minute's volume slip 1.02 %",
+        ),
+        (
+            {"RISK_PER_TRADE_PCT": "0.02", "STOP_LOSS_PCT": "0.10", "MAX_POSITION_PCT": "0.20",
+             "MAX_DAILY_DRAWDOWN_PCT": "0.02"},
+            ("RISK_PER_TRADE_PCT", "MAX_DAILY_DRAWDOWN_PCT"),
+            "the first loss ends trading until a reset",
+        ),
+    ],
+)  # fmt: skip
+def test_what_only_makes_entries_smaller_warns(
+    values: dict[str, str], names: tuple[str, ...], said: str
+) -> None:
+    (found,) = contradictions(parsed(values))
+
+    assert not found.fatal
+    assert found.names == names
+    assert said in found.message
+    assert "SIM" in found.names[0] or opened(values)
+
+
+def test_the_fatal_ones_come_first() -> None:
+    found = contradictions(parsed({"RISK_PER_TRADE_PCT": "0.02", "MAX_LEVERAGE": "10"}))
+
+    assert [problem.fatal for problem in found] == [True, False]
+
+
+def test_every_name_is_a_setting() -> None:
+    loud = {"MAX_LEVERAGE": "10", "STOP_LOSS_PCT": "0.10", "ACCOUNT_EQUITY": "1",
+            "ORDER_EXPIRY_SEC": "1", "SIM_LATENCY_MS": "9000", "MAX_SLIPPAGE_PCT": "0.001",
+            "SIM_HALF_SPREAD_PCT": "0.01"}  # fmt: skip
+    known = {spec.name for spec in SETTING_SPECS}
+
+    found = contradictions(parsed(loud))
+
+    assert len(found) == 5
+    assert all(set(problem.names) <= known for problem in found)
+
+
+def test_the_bound_itself_is_allowed() -> None:
+    exact = {"MIN_LIQUIDATION_DISTANCE": "0.095", "MAX_LEVERAGE": "10"}
+    assert contradictions(parsed(exact)) == ()
+    assert contradictions(parsed({"MAX_LEVERAGE": "10", "MIN_LIQUIDATION_DISTANCE": "0.0951"}))
+    smallest = {"ACCOUNT_EQUITY": "50"}
+    assert contradictions(parsed(smallest)) == ()
+    assert parsed(smallest).account_equity * Decimal("0.10") == parsed(smallest).min_notional

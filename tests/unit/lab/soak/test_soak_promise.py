@@ -1,0 +1,139 @@
+"""The checker of the feed's promise: each deal once, or in a span whose bounds are right."""
+
+import pytest
+
+from services.kernel.events import Side
+from services.lab.soak.feed_record import Findings, Published, Told
+from services.lab.soak.missed_trades import OWED_MS
+from tests.builders import BTC, ETH
+from tests.unit.lab.soak.soak_runs import (
+    CLEARED,
+    Run,
+    a_leak,
+    a_run_with_a_hole,
+    gap,
+    ms,
+    replaced,
+)
+
+pytestmark = pytest.mark.unit
+
+
+def test_every_deal_once_and_in_order_is_a_promise_held() -> None:
+    run = Run()
+    run.make(1, 2, 2, 3)
+    run.live(1, 2, 2, 3)
+    assert run.findings() == Findings(sent=4, received=4)
+
+
+def test_what_lies_in_a_lost_span_is_counted_there() -> None:
+    assert a_run_with_a_hole().findings() == Findings(
+        sent=6, received=4, in_gaps=2, backfilled=1, gaps=1
+    )
+
+
+def test_the_promise_begins_with_the_first_deal_received() -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.live(2, 3)
+    assert run.findings() == Findings(sent=2, received=2)
+
+
+def test_a_symbol_that_was_never_heard_owes_nothing() -> None:
+    run = Run()
+    run.make(1, 2, symbol=ETH)
+    assert run.findings() == Findings()
+
+
+def test_a_missing_deal_is_a_fault() -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.live(1, 3)
+    assert "missing without a gap" in run.faults()
+
+
+def test_a_deal_twice_is_a_fault_and_two_equal_deals_are_none() -> None:
+    run = Run()
+    run.make(1, 2, 2)
+    run.live(1, 2, 2)
+    assert not run.faults()
+    run.backfill(2, at=3)
+    assert "doubled" in run.faults()
+    assert run.findings().doubled == 1
+
+
+@pytest.mark.parametrize("fields", [{"price": 101}, {"volume": 3}, {"side": Side.SELL}])
+def test_a_deal_that_was_never_made_is_a_fault(fields: dict[str, object]) -> None:
+    run = Run()
+    run.make(1, 2)
+    run.live(1, 2)
+    run.live(2, **fields)
+    assert "never made" in run.faults()
+
+
+@pytest.mark.parametrize("lost", [(2, 3), (3.5, 4), (4, 5), None])
+def test_a_span_that_does_not_cover_what_is_missing_is_a_fault(
+    lost: tuple[float, float] | None,
+) -> None:
+    run = a_run_with_a_hole()
+    run.published[-1] = replaced(run.published[-1], gap(CLEARED, lost))
+    assert "missing without a gap" in run.faults()
+
+
+@pytest.mark.parametrize("lost", [(0.5, 5), (1, 5), (2, 6), (2, 66)])
+def test_a_span_around_a_received_deal_is_a_fault(lost: tuple[float, float]) -> None:
+    run = a_run_with_a_hole()
+    run.published[-1] = replaced(run.published[-1], gap(CLEARED, lost))
+    assert "too wide" in run.faults()
+
+
+def test_a_span_around_received_deals_in_which_nothing_is_missing_is_a_fault() -> None:
+    run = Run()
+    run.make(1, 2, 3)
+    run.live(1, 2, 3)
+    run.begin_gap(4)
+    run.clear_gap(5, lost=(1, 3))
+    assert "too wide" in run.faults()
+
+
+def test_a_leak_lies_between_two_comparisons() -> None:
+    assert a_leak().findings() == Findings(sent=7, received=5, in_gaps=2, gaps=1)
+
+
+def test_a_leak_that_begins_before_rest_had_shown_the_stream_whole_is_a_fault() -> None:
+    run = a_leak()
+    run.published[-1] = replaced(run.published[-1], gap(CLEARED, (1, 7)))
+    assert "nothing was missing" in run.faults()
+
+
+def test_a_leak_that_ends_after_rest_had_told_all_is_a_fault() -> None:
+    run = a_leak()
+    run.told[-1] = Told(BTC, ms(8), ms(8), ms(5), ms(7))
+    assert "REST had told all" in run.faults()
+
+
+def test_a_leak_where_the_exchange_left_nothing_out_is_a_fault() -> None:
+    run = a_leak()
+    run.left_out.clear()
+    assert "its stream owed nothing" in run.faults()
+    # But a stream that is so far behind REST is as good as one that leaks.
+    run.published[-1] = Published(ms(3) + OWED_MS + 1, run.published[-1].event)
+    assert not run.faults()
+
+
+def test_a_whole_minute_is_lost_only_if_something_of_it_is_missing() -> None:
+    run = Run()
+    run.make(1, 2, 3, 61)
+    run.live(1, 3)
+    run.live(61)
+    run.begin_gap(80)
+    run.clear_gap(80, lost=(0, 59.999))
+    assert run.findings() == Findings(sent=4, received=3, in_gaps=1, gaps=1)
+    run.backfill(2, at=81)
+    assert "nothing of this minute" in run.faults()
+
+
+def test_a_span_that_ends_before_it_begins_is_a_fault() -> None:
+    run = a_run_with_a_hole()
+    run.published[-1] = replaced(run.published[-1], gap(CLEARED, (5, 2)))
+    assert "no span" in run.faults()

@@ -1,0 +1,43 @@
+"""The access rules, as text; what they do on a server is an integration test."""
+
+import pytest
+
+from services.kernel.events import topics
+from services.runtime.bus.redis import acl
+
+pytestmark = pytest.mark.unit
+PASSWORDS = {user: f"password of {user}" for user in acl.USERS}
+
+
+def lines() -> dict[str, str]:
+    return {line.split()[1]: line for line in acl.render(PASSWORDS).splitlines()}
+
+
+def test_every_user_has_one_line_and_no_password_is_readable() -> None:
+    assert set(lines()) == {*acl.USERS, "default"}
+    assert "password of" not in acl.render(PASSWORDS)
+
+
+@pytest.mark.parametrize("service", topics.SERVICES)
+def test_a_service_publishes_its_own_topics_only(service: str) -> None:
+    selector = lines()[service].split("(+publish ")[1].split(")")[0]
+    published = {channel.removeprefix("&") for channel in selector.split()}
+    assert published & set(topics.TOPICS) == topics.PRODUCES[service]
+
+
+def test_a_missing_password_is_named() -> None:
+    with pytest.raises(ValueError, match="no password for cdb_core, recovery"):
+        acl.render({**PASSWORDS, "cdb_core": "", "recovery": ""})
+
+
+def test_while_data_is_loaded_default_may_do_all_and_nobody_is_default() -> None:
+    rules = acl.render(PASSWORDS)
+    loading = acl.while_loading(rules).splitlines()
+    assert [line for line in loading if line.startswith("user default")] == [
+        "user default off resetpass ~* &* +@all"
+    ]
+    assert set(rules.splitlines()) - set(loading) == {lines()["default"]}
+    assert acl.default_rule(rules)[:3] == ["default", "reset", "on"]
+    assert "user " + " ".join(acl.default_rule(rules)) == lines()["default"].replace(
+        "user default on", "user default reset on"
+    )

@@ -1,0 +1,266 @@
+"""Messages from outside: what people type by hand becomes what they meant, or a dead letter."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.kernel.events import (
+    Alert,
+    Event,
+    Halt,
+    MarketData,
+    MarketDataKind,
+    Order,
+    OrderType,
+    Origin,
+    Pause,
+    Reset,
+    Resume,
+    Side,
+    Signal,
+    TimeInForce,
+)
+from services.kernel.events.ids import make_id
+from services.kernel.events.topics import TAKES_FROM_OUTSIDE, TOPICS
+from services.runtime.intake.external import MAX_BYTES, OWNERS, Intake, Malformed, normalise
+
+pytestmark = pytest.mark.unit
+NOW = 1_700_000_000_123
+TICK = {"symbol": "BTC_USDT", "price": 1, "volume": 1}
+
+
+def taken(topic: str, message: bytes | dict[str, Any], *, unique: str = "1") -> Event:
+    body = message if isinstance(message, bytes) else msgspec.json.encode(message)
+    producer = TAKES_FROM_OUTSIDE.get(topic, "cdb_ws")
+    return normalise(topic, body, run_id="run", now_ms=NOW, unique=unique, producer=producer)
+
+
+def tick(**fields: Any) -> MarketData:
+    event = taken("market_data", {**TICK, **fields})
+    assert isinstance(event, MarketData)
+    return event
+
+
+def test_the_least_that_makes_a_trade() -> None:
+    event = taken("market_data", b'{"symbol":"BTCUSDT","price":65000.10,"volume":"0.013"}')
+    assert isinstance(event, MarketData)
+    assert event.kind is MarketDataKind.TRADE
+    assert (event.symbol, event.timestamp, event.source) == ("BTC_USDT", NOW, "external")
+    assert str(event.price) == "65000.10", "exactly as it was written"
+    assert (event.external, event.producer, event.run_id) == (True, "cdb_ws", "run")
+    assert (event.seq, event.topic_seq) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "given", ["BTC_USDT", "BTCUSDT", "BTC/USDT", "btc_usdt", "btcusdt", "btc-usdt", " BTC_USDT "]
+)
+def test_symbols_in_every_spelling(given: str) -> None:
+    assert tick(symbol=given).symbol == "BTC_USDT"
+
+
+@pytest.mark.parametrize(
+    ("given", "milliseconds"),
+    [
+        (1_700_000_000, 1_700_000_000_000),
+        (1_700_000_000.5, 1_700_000_000_500),
+        ("1700000000", 1_700_000_000_000),
+        (1_700_000_000_123, 1_700_000_000_123),
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+        ("2023-11-14T22:13:20.250", 1_700_000_000_250),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000_000),
+        (None, NOW),
+    ],
+)
+def test_timestamps_in_seconds_milliseconds_and_iso(given: object, milliseconds: int) -> None:
+    assert tick(timestamp=given).timestamp == milliseconds
+
+
+def test_everything_a_market_can_tell() -> None:
+    event = tick(
+        kind="DEPTH",
+        price=None,
+        volume=None,
+        side="sell",
+        bids=[["1.5", 2]],
+        asks=[[1.6, "3"]],
+        bid=1.5,
+        funding_rate=-0.0001,
+        next_funding_time=1_700_000_000,
+        backfill=True,
+    )
+    assert event.kind is MarketDataKind.DEPTH
+    assert event.side is Side.SELL
+    assert event.bids == ((Decimal("1.5"), Decimal(2)),)
+    assert event.funding_rate == Decimal("-0.0001")
+    assert event.next_funding_time == 1_700_000_000_000
+    assert event.backfill
+
+
+def test_a_trade_id_makes_the_id_and_two_trades_without_one_are_two() -> None:
+    assert tick(trade_id=7).event_id == make_id("run", "external", "BTC_USDT", "7")
+    first = taken("market_data", TICK, unique="1")
+    second = taken("market_data", TICK, unique="2")
+    assert first.event_id != second.event_id
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"symbol": None}, "symbol is missing"),
+        ({"symbol": "BTC"}, "symbol is 'BTC'"),
+        ({"symbol": "BTC_USDT; DROP"}, "symbol is"),
+        ({"symbol": ["BTC"]}, "a text is needed"),
+        ({"price": None}, "price is missing"),
+        ({"price": 0}, "more than 0"),
+        ({"price": -1}, "more than 0"),
+        ({"price": "NaN"}, "a number is needed"),
+        ({"price": "Infinity"}, "a number is needed"),
+        ({"price": "1e999"}, "a number is needed"),
+        ({"price": "1" * 50}, "a number is needed"),
+        ({"price": True}, "a number is needed"),
+        ({"price": {}}, "a number is needed"),
+        ({"volume": -1}, "at least 0"),
+        ({"kind": "rumour"}, "which is none"),
+        ({"side": "up"}, "BUY or SELL"),
+        ({"timestamp": "yesterday"}, "no known time"),
+        ({"timestamp": 10**18}, "neither seconds nor milliseconds"),
+        ({"timestamp": -5}, "more than 0"),
+        ({"bids": 5}, "list of"),
+        ({"bids": [["a"]]}, "list of"),
+        ({"backfill": "perhaps"}, "true or false"),
+        ({"source": "a\0b"}, "a text is needed"),
+    ],
+)
+def test_what_cannot_be_used_says_why(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(Malformed, match=said) as malformed:
+        tick(**fields)
+    assert malformed.value.reason == "MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"hello", "NOT_JSON"),
+        (b"", "NOT_JSON"),
+        (b"\xff\xfe", "NOT_JSON"),
+        (b"[1]", "NOT_JSON"),
+        (b'{"price": NaN}', "NOT_JSON"),
+        (b"[" * 50_000, "NOT_JSON"),
+        (b" " * (MAX_BYTES + 1), "OVERSIZED"),
+    ],
+)
+def test_what_is_no_message_at_all(body: bytes, reason: str) -> None:
+    with pytest.raises(Malformed) as malformed:
+        taken("market_data", body)
+    assert malformed.value.reason == reason
+
+
+def test_nothing_is_taken_before_a_run() -> None:
+    with pytest.raises(Malformed, match="before a run has started"):
+        Intake("cdb_ws", "x").take("market_data", b"{}", run_id=None, now_ms=None)
+
+
+@pytest.mark.parametrize("topic", sorted(set(TOPICS) - set(TAKES_FROM_OUTSIDE)))
+def test_other_topics_take_nothing_and_somebody_answers_for_them(topic: str) -> None:
+    with pytest.raises(Malformed) as malformed:
+        taken(topic, {})
+    assert malformed.value.reason == "NOT_FROM_OUTSIDE"
+    assert topic in OWNERS
+
+
+def test_a_signal_by_hand() -> None:
+    event = taken(
+        "signals",
+        {"symbol": "ethusdt", "side": "sell", "price": 3000, "indicators": {"rsi": 31.5}},
+    )
+    assert isinstance(event, Signal)
+    assert (event.symbol, event.direction, event.reduce_only) == ("ETH_USDT", Side.SELL, False)
+    assert event.indicators == {"rsi": Decimal("31.5")}
+    assert event.signal_id == event.correlation_id == event.event_id
+
+
+def test_an_order_by_hand_is_never_approved() -> None:
+    event = taken(
+        "orders",
+        {
+            "order_id": "mine",
+            "symbol": "BTC_USDT",
+            "side": "buy",
+            "quantity": 1,
+            "approved_by": "cdb_risk",
+            "origin": "signal",
+            "risk_checks": {"1": "PASS"},
+            "reduce_only": True,
+        },
+    )
+    assert isinstance(event, Order)
+    assert (event.order_id, event.side, event.reduce_only) == ("mine", Side.BUY, True)
+    assert (event.approved_by, event.origin, event.risk_checks) == (None, Origin.EXTERNAL, {})
+
+
+def test_an_alert_by_hand() -> None:
+    event = taken("alerts", {"level": "warning", "message": "look", "context": {"n": 1}})
+    assert isinstance(event, Alert)
+    assert (event.level, event.code, event.context) == ("WARNING", "EXTERNAL", {"n": "1"})
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ({"type": "halt", "reason": "lunch"}, Halt),
+        ({"command": "RESET", "reason": "back"}, Reset),
+        ({"type": "pause", "symbol": "btcusdt"}, Pause),
+        ({"type": "resume"}, Resume),
+    ],
+)
+def test_the_four_commands(message: dict[str, Any], kind: type[Event]) -> None:
+    event = taken("control", message)
+    assert type(event) is kind
+    assert event.producer == "cdb_risk"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "halt"}, {"type": "reset"}, {"type": "run_started"}, {"type": "condition"}, {}],
+)
+def test_no_other_command_and_none_without_its_reason(message: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        taken("control", message)
+
+
+def test_an_intake_gives_every_message_its_own_id() -> None:
+    intake = Intake("cdb_ws", "epoch:1")
+    body = msgspec.json.encode(TICK)
+    ids = {intake.take("market_data", body, run_id="run", now_ms=None).event_id for _ in range(3)}
+    assert len(ids) == 3
+    assert intake.taken == 3
+
+
+def test_a_signal_by_hand_may_ask_for_an_order_with_its_own_price() -> None:
+    message = {
+        "symbol": "BTC_USDT", "direction": "buy", "price": 100, "order_type": "stop_limit",
+        "limit_price": 99.5, "trigger_price": "99", "time_in_force": "ioc", "post_only": True,
+    }  # fmt: skip
+    event = taken("signals", message)
+
+    assert isinstance(event, Signal)
+    assert (event.order_type, event.time_in_force) == (OrderType.STOP_LIMIT, TimeInForce.IOC)
+    assert [event.limit_price, event.trigger_price] == [Decimal("99.5"), 99]
+    assert event.post_only
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"order_type": "iceberg"}, "order_type is 'ICEBERG', one of MARKET, LIMIT, STOP"),
+        ({"time_in_force": "GTD"}, "time_in_force is 'GTD', one of GTC, IOC, FOK is needed"),
+        ({"limit_price": -1}, "limit_price"),
+    ],
+)
+def test_a_signal_whose_terms_mean_nothing_is_malformed(fields: dict[str, Any], said: str) -> None:
+    message = {"symbol": "BTC_USDT", "direction": "buy", "price": 100, **fields}
+
+    with pytest.raises(Malformed, match=said):
+        taken("signals", message)

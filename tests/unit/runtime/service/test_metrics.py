@@ -1,0 +1,84 @@
+import pytest
+from msgspec.structs import replace
+
+from services.kernel.events import OrderStatus, Side, TradingState, Verdict, topics
+from services.runtime.service import metrics
+from services.runtime.service.metrics import Figures, ServiceMetrics
+from tests import builders as a
+
+pytestmark = pytest.mark.unit
+
+
+def sample(made: ServiceMetrics, name: str, **labels: str) -> float | None:
+    return made.registry.get_sample_value(name, labels)
+
+
+def test_signals():
+    made = ServiceMetrics(topics.CORE)
+    made.count([a.signal(), a.signal(), a.exit_signal()])
+    labels = {"symbol": a.BTC, "direction": "BUY", "reduce_only": "false"}
+    assert sample(made, "cdb_signals_total", **labels) == 2
+    labels = {"symbol": a.BTC, "direction": "SELL", "reduce_only": "true"}
+    assert sample(made, "cdb_signals_total", **labels) == 1
+
+
+def test_decisions_orders_and_changes_of_state():
+    made = ServiceMetrics(topics.RISK)
+    order = a.order(side=Side.SELL)
+    approved = a.decision(order)
+    trimmed = replace(approved, verdict=Verdict.TRIMMED, binding_limit="MAX_POSITION_PCT")
+    rejected = replace(approved, verdict=Verdict.REJECTED, reason="HALTED")
+    made.count([approved, order, trimmed, rejected, a.trading_state(TradingState.HALTED)])
+    for verdict, reason in (
+        ("APPROVED", ""),
+        ("TRIMMED", "MAX_POSITION_PCT"),
+        ("REJECTED", "HALTED"),
+    ):
+        labels = {"verdict": verdict, "reason": reason, "origin": "signal"}
+        assert sample(made, "cdb_decisions_total", **labels) == 1
+    assert sample(made, "cdb_orders_total", origin="signal", side="SELL") == 1
+    labels = {"state": "HALTED", "scope": "account", "reason": "OPERATOR"}
+    assert sample(made, "cdb_trading_state_changes_total", **labels) == 1
+
+
+def test_results_fees_and_slippage():
+    made = ServiceMetrics(topics.EXECUTION)
+    refused = a.result(price=None, status=OrderStatus.REJECTED, reason="NOT_APPROVED")
+    made.count([a.result(fees="1.5", slippage_bps=3), refused])
+    assert sample(made, "cdb_order_results_total", status="FILLED", reason="") == 1
+    assert sample(made, "cdb_order_results_total", status="REJECTED", reason="NOT_APPROVED") == 1
+    assert sample(made, "cdb_fees_quote_total") == 1.5
+    assert sample(made, "cdb_fill_slippage_bps_count") == 1
+
+
+def test_what_a_dashboard_asks_for_is_there_before_the_first_event():
+    risk, execution = ServiceMetrics(topics.RISK), ServiceMetrics(topics.EXECUTION)
+    for verdict in Verdict:
+        labels = {"verdict": verdict, "reason": "", "origin": "signal"}
+        assert sample(risk, "cdb_decisions_total", **labels) == 0
+    for status in OrderStatus:
+        assert sample(execution, "cdb_order_results_total", status=status, reason="") == 0
+
+
+def test_a_service_exports_only_what_it_produces():
+    core = ServiceMetrics(topics.CORE)
+    assert sample(core, "cdb_fees_quote_total") is None
+    assert sample(ServiceMetrics(topics.EXECUTION), "cdb_fees_quote_total") == 0
+
+
+def test_figures_are_looked_up_at_each_scrape():
+    made = ServiceMetrics(topics.WS)
+    ages = {"BTC_USDT": 1.5}
+    Figures(
+        made.registry,
+        lambda: [
+            metrics.gauges("cdb_age", "Age.", "symbol", ages),
+            metrics.one_of("cdb_state", "State.", "state", TradingState.HALTED),
+            metrics.total("cdb_taken", "Taken.", 3),
+        ],
+    )
+    ages["BTC_USDT"] = 2.5
+    assert sample(made, "cdb_age", symbol="BTC_USDT") == 2.5
+    assert sample(made, "cdb_state", state="HALTED") == 1
+    assert sample(made, "cdb_state", state="ACTIVE") == 0
+    assert sample(made, "cdb_taken_total") == 3
