@@ -9,40 +9,56 @@ import click
 from services import __version__
 from services.cli.verbs import LazyGroup, Verb
 
-VERBS: Final[Mapping[str, Verb]] = {
-    "init": Verb("run.containers", "Write .env with generated passwords."),
-    "up": Verb("run.containers", "Start the ten containers; writes .env on first use."),
-    "down": Verb("run.containers", "Stop the containers; their data stays."),
-    "run-paper": Verb("run.run_paper", "Trade on paper without Docker."),
-    "status": Verb("look.observation", "Health and state of every service."),
-    "tail": Verb("look.observation", "Show events as they are published."),
-    "halt": Verb("operate.operation", "Stop all entries until `claire reset`; exits still work."),
-    "reset": Verb("operate.operation", "Release a halt."),
-    "pause": Verb("operate.operation", "No entries until `claire resume`: all, or one symbol."),
-    "resume": Verb("operate.operation", "End a pause."),
-    "config": Verb("operate.configuration", "Every setting: value, source, range, meaning."),
-    "doctor": Verb("operate.diagnosis", "What this machine lacks, with the remedy for each."),
-    "db": Verb("operate.database", "The long-term record in PostgreSQL: migrate, rebuild."),
-    "record": Verb("data.record", "Record MEXC's market into Parquet files."),
-    "data": Verb("data.data", "Recorded, imported and fetched market data."),
-    "exchange-sim": Verb(
-        "develop.exchange_sim", "A fake MEXC over a recorded or synthetic market."
-    ),
-    "run-scenarios": Verb("run.scenarios", "Play market situations and check what must hold."),
-    "replay": Verb("prove.replaying", "What other settings or other code would have decided."),
-    "verify": Verb("prove.verification", "Re-execute the record; every decision byte for byte."),
-    "validate": Verb(
-        "prove.verification", "Check that the record can be true: chain, causes, sums."
-    ),
-    "export": Verb("prove.verification", "Write the record to a file that verify reads."),
-    "explain": Verb("look.explanation", "The story of a signal, order, trade or event."),
-    "why": Verb("look.explanation", "Why there are trades or none, and what would change it."),
-    "trace": Verb("look.explanation", "Everything that one signal led to, step by step."),
-    "stats": Verb("look.statistics", "What a run earned and cost."),
-    "bench": Verb("develop.bench", "Measure this machine."),
-    "soak": Verb("develop.soak", "Prove what must hold on bad days, in virtual time."),
+SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
+    "Run": {
+        "init": Verb("run.containers", "Write .env with generated passwords."),
+        "up": Verb("run.containers", "Start the ten containers; writes .env on first use."),
+        "down": Verb("run.containers", "Stop the containers; their data stays."),
+        "run-paper": Verb("run.run_paper", "Trade on paper without Docker."),
+        "run-scenarios": Verb("run.scenarios", "Play market situations and check what must hold."),
+    },
+    "Operate": {
+        "status": Verb("look.observation", "Health and state of every service."),
+        "halt": Verb(
+            "operate.operation", "Stop all entries until `claire reset`; exits still work."
+        ),
+        "reset": Verb("operate.operation", "Release a halt."),
+        "pause": Verb("operate.operation", "No entries until `claire resume`: all, or one symbol."),
+        "resume": Verb("operate.operation", "End a pause."),
+        "doctor": Verb("operate.diagnosis", "What this machine lacks, with the remedy for each."),
+        "config": Verb("operate.configuration", "Every setting: value, source, range, meaning."),
+        "db": Verb("operate.database", "The long-term record in PostgreSQL: migrate, rebuild."),
+    },
+    "Look": {
+        "tail": Verb("look.observation", "Show events as they are published."),
+        "why": Verb("look.explanation", "Why there are trades or none, and what would change it."),
+        "explain": Verb("look.explanation", "The story of a signal, order, trade or event."),
+        "trace": Verb("look.explanation", "Everything that one signal led to, step by step."),
+        "stats": Verb("look.statistics", "What a run earned and cost."),
+    },
+    "Prove": {
+        "verify": Verb(
+            "prove.verification", "Re-execute the record; every decision byte for byte."
+        ),
+        "validate": Verb(
+            "prove.verification", "Check that the record can be true: chain, causes, sums."
+        ),
+        "replay": Verb("prove.replaying", "What other settings or other code would have decided."),
+        "export": Verb("prove.verification", "Write the record to a file that verify reads."),
+    },
+    "Data": {
+        "record": Verb("data.record", "Record MEXC's market into Parquet files."),
+        "data": Verb("data.data", "Recorded, imported and fetched market data."),
+    },
+    "Develop": {
+        "bench": Verb("develop.bench", "Measure this machine."),
+        "soak": Verb("develop.soak", "Prove what must hold on bad days, in virtual time."),
+        "exchange-sim": Verb(
+            "develop.exchange_sim", "A fake MEXC over a recorded or synthetic market."
+        ),
+    },
 }
-"""Every verb, in the order of the help."""
+"""Every command, in the order of the help."""
 
 EPILOG = """\b
 Examples:
@@ -56,7 +72,7 @@ Examples:
 
 @click.group(
     cls=LazyGroup,
-    verbs=VERBS,
+    sections=SECTIONS,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

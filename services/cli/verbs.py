@@ -1,6 +1,8 @@
 """A group of commands whose modules are imported when they are asked for, and not before."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -26,12 +28,45 @@ class LazyGroup(click.Group):
     sooner than the benchmarks would be loaded, and the help needs none of them.
 
     Args:
-        verbs: The commands by name, in the order of the help.
+        sections: Titles of the help, each with its commands by name, in the order of the help.
     """
 
-    def __init__(self, *args: Any, verbs: Mapping[str, Verb], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Mapping[str, Verb]], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._verbs = verbs
+        self._sections = sections
+        self._verbs = {name: verb for verbs in sections.values() for name, verb in verbs.items()}
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; what is wrong with it is printed in one line.
+
+        Raises:
+            SystemExit: 0 when it worked, 1 when not, 2 for wrong input.
+        """
+        call = partial(super().main, args, prog_name, complete_var, False, **extra)
+        if not standalone_mode:
+            return call()
+        try:
+            code: object = call()
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            remedy = _help_of(error) if isinstance(error, click.UsageError) else ""
+            click.echo(f"Error: {error.format_message()}{remedy}", err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("Aborted.", err=True)
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order that was given."""
@@ -56,6 +91,24 @@ class LazyGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002 - as above
         formatter: click.HelpFormatter,
     ) -> None:
-        """The commands and their summaries; none is imported for it."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in self._verbs.items()])
+        """The commands and their summaries, section by section; no command is imported for it."""
+        widest = max(map(len, self._verbs))
+        for title, verbs in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(n.ljust(widest), v.summary) for n, v in verbs.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called; the error for an unknown one suggests the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            raise click.NoSuchCommand(
+                unknown.command_name, possibilities=self._verbs, ctx=ctx
+            ) from None
+
+
+def _help_of(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx is not None else "claire"
+    return f" See '{command} --help'."

@@ -194,3 +194,34 @@ def test_a_question_to_the_record_loads_neither_the_settings_nor_a_bus_client(ve
     loaded = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
     assert "services.explain" in loaded
     assert not loaded & {"pydantic", "pydantic_settings", "redis", "websockets", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [(("stauts",), "status"), (("run-papre",), "run-paper"), (("db", "rebuid"), "rebuild")],
+)
+def test_a_mistyped_command_suggests_the_nearest(line: tuple[str, ...], meant: str) -> None:
+    done = CliRunner().invoke(claire, line)
+
+    assert done.exit_code == 2
+    assert "Did you mean" in done.output
+    assert f"'{meant}'" in done.output
+
+
+@pytest.mark.parametrize(
+    "line", [("nothing-like-it",), ("stats", "--nope"), ("bench", "kernel", "--ticks", "many")]
+)
+def test_wrong_input_is_one_line_and_exit_code_2(line: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(claire, line)
+
+    assert done.exit_code == 2
+    assert done.output.count("\n") == 1
+    assert done.output.startswith("Error: ")
+    assert "--help'" in done.output
+
+
+def test_the_help_has_the_groups_of_the_contract() -> None:
+    done = CliRunner().invoke(claire, ["--help"])
+
+    titles = ["Run:", "Operate:", "Look:", "Prove:", "Data:", "Develop:"]
+    assert [line for line in done.output.splitlines() if line in titles] == titles
