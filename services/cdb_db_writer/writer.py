@@ -222,12 +222,8 @@ class RecordService:
             return
         self._second_at = now
         self.lag = subscription.lag()
-        self.dead_letters.flush()
         projector = self._recorder_now().projector
-        if projector.run_id and projector.clock:
-            alerts = self.dead_letters.alerts(projector.run_id, projector.clock)
-            if alerts:
-                self.bus.publish(alerts)
+        self.dead_letters.report(projector.run_id, projector.clock)
         if not self._events:
             self._notices.record_head(self._recorder_now(), now)
         if now - self._copied_at >= SNAPSHOT_COPY_S:

@@ -169,11 +169,7 @@ class Ear:
         if now < self._housekeep_at:
             return
         self._housekeep_at = now + HOUSEKEEP_EVERY_S
-        self.dead_letters.flush()
-        if self.context.run_id is not None and self.context.clock_ms is not None:
-            alerts = self.dead_letters.alerts(self.context.run_id, self.context.clock_ms)
-            if alerts:
-                self._bus.publish(alerts)
+        self.dead_letters.report(self.context.run_id, self.context.clock_ms)
         if now >= self._keep_at:
             self._keep_at = now + self._keep_every_s
             self.keep()

@@ -61,26 +61,32 @@ class DeadLetters:
                 return
             self._waiting.popleft()
 
-    def alerts(self, run_id: str, now_ms: int) -> list[Alert]:
-        """The alerts that are due: one when it begins, a count each minute, one when it is over.
+    def report(self, run_id: str | None, now_ms: int | None) -> None:
+        """Write what waits; publish one alert when it begins, each minute, and when it is over.
 
         Args:
-            run_id: The current run.
-            now_ms: Event time.
+            run_id: The current run; no alert without one.
+            now_ms: Event time; no alert before the first clock.
+
+        Raises:
+            Unavailable: The bus is away; the alert is due again at the next call.
         """
-        new = self.total - self._alerted_count
+        self.flush()
+        if not run_id or not now_ms:
+            return
+        count = self.total
+        new = count - self._alerted_count
         if self._alerted_at is None:
             if not new:
-                return []
+                return
             phase = AlertPhase.BEGAN
         elif now_ms - self._alerted_at < COUNT_EVERY_MS:
-            return []
+            return
         else:
             phase = AlertPhase.ONGOING if new else AlertPhase.CLEARED
-        alert = self._alert(run_id, now_ms, phase, new)
+        self._bus.publish([self._alert(run_id, now_ms, phase, new)])
         self._alerted_at = None if phase is AlertPhase.CLEARED else now_ms
-        self._alerted_count = self.total
-        return [alert]
+        self._alerted_count = count
 
     def _alert(self, run_id: str, now_ms: int, phase: AlertPhase, new: int) -> Alert:
         reason, topic = self._last

@@ -48,19 +48,23 @@ class Outbox:
         self._asked = 0
         self._last_output = 0
 
-    def begin(self, cursor: int, *, head: int, in_step: bool) -> None:
+    def begin(self, cursor: int, *, handled: int, head: int, in_step: bool) -> None:
         """Begin, or begin again, where the bus says that this service stopped.
 
         Args:
             cursor: Seq of the last input whose outputs exist.
+            handled: Seq of the last input in the stage's state. It may come after the cursor: what
+                causes no output is acknowledged now and then only.
             head: Of the total order. A predecessor's last output may be there that it had no time
                 to tell the source of; so the source shall wait for everything up to here.
             in_step: Whether this is a stage of a lock-step run.
         """
         self.cursor = cursor
         self.in_step = in_step
-        self._done = 0
+        self._done = handled
         self._last_output = head
+        if in_step:
+            self._progress.tell(handled, head)
 
     def publish(self, outputs: Sequence[Event], cursor: int) -> None:
         """Publish outputs, or only acknowledge.

@@ -168,7 +168,9 @@ class StageLoop:
         heads = self.bus.heads()
         self._head_at_start = heads.seq
         in_step = self._waited_for(heads.in_step)
-        self._outbox.begin(claim.cursor, head=heads.seq, in_step=in_step)
+        self._outbox.begin(
+            claim.cursor, handled=self._snapshot_cursor, head=heads.seq, in_step=in_step
+        )
         self._subscribe(self._snapshot_cursor)
         self._settled = True
 
@@ -231,8 +233,8 @@ class StageLoop:
             self.step(RECEIVE_S)
             backoff.reset()
         except Unavailable as reason:
-            # Whatever was received is handled and published: go on from there.
-            self._wait(str(reason), backoff)
+            # Which inputs are settled, the bus knows; which were only received, nobody does.
+            self._begin_again(str(reason), backoff)
         except Rewound as rewound:
             for malformed in rewound.malformed:
                 self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
@@ -333,11 +335,7 @@ class StageLoop:
         self._second_at = now
         assert self._subscription is not None
         self.lag = self._subscription.lag()
-        self.dead_letters.flush()
-        if self.context.run_id is not None and self.context.clock_ms is not None:
-            alerts = self.dead_letters.alerts(self.context.run_id, self.context.clock_ms)
-            if alerts:
-                self.bus.publish(alerts)
+        self.dead_letters.report(self.context.run_id, self.context.clock_ms)
         if now - self._snapshot_at >= self._snapshot_every_s:
             self._snapshot_at = now
             self.save_snapshot()
@@ -359,10 +357,8 @@ class StageLoop:
             self._subscription.confirm()
 
     def _begin_again(self, reason: str, backoff: Backoff) -> None:
+        """The one rule after a failure: back to the snapshot, and the journal after it again."""
         self._close_subscription()
-        self._wait(reason, backoff)
-
-    def _wait(self, reason: str, backoff: Backoff) -> None:
         self._note_wait(reason)
         backoff.wait(self.stopping)
 

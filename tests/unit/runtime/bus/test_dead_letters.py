@@ -1,8 +1,10 @@
 """Dead letters: kept, counted, and told when it begins, every minute, and when it is over."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from services.kernel.events import AlertPhase
+from services.kernel.events import Alert, AlertPhase
 from services.runtime.bus.bus import Claim, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
 
@@ -17,18 +19,26 @@ class FakeBus:
     def __init__(self) -> None:
         self.away = False
         self.written: list[tuple[object, ...]] = []
+        self.published: list[Alert] = []
 
     def execute(self, *arguments: object) -> None:
         if self.away:
             raise Unavailable("away")
         self.written.append(arguments)
 
+    def publish(self, events: Sequence[Alert]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        self.published += events
+
     def own_claim(self) -> Claim:
         return Claim("epoch", 1, 0, None, None)
 
 
-def phases(letters: DeadLetters, now_ms: int) -> list[tuple[AlertPhase, int]]:
-    return [(alert.phase, alert.count) for alert in letters.alerts("run", now_ms)]
+def reported(bus: FakeBus, letters: DeadLetters, now_ms: int) -> list[tuple[AlertPhase, int]]:
+    bus.published = []
+    letters.report("run", now_ms)
+    return [(alert.phase, alert.count) for alert in bus.published]
 
 
 def test_a_letter_is_kept_with_its_reason_and_cut_to_size() -> None:
@@ -54,24 +64,47 @@ def test_letters_wait_while_the_bus_is_away() -> None:
 
 
 def test_alerts_mark_changes() -> None:
-    letters = DeadLetters(FakeBus())
-    assert phases(letters, 0) == []
+    bus = FakeBus()
+    letters = DeadLetters(bus)
+    assert reported(bus, letters, 1) == []
     letters.put("NOT_JSON", "signals", b"x")
-    assert phases(letters, 1_000) == [(AlertPhase.BEGAN, 1)]
+    assert reported(bus, letters, 1_000) == [(AlertPhase.BEGAN, 1)]
     letters.put("NOT_JSON", "signals", b"x")
     letters.put("NOT_JSON", "signals", b"x")
-    assert phases(letters, 60_000) == [], "at most one a minute"
-    assert phases(letters, 61_000) == [(AlertPhase.ONGOING, 2)]
-    assert phases(letters, 121_000) == [(AlertPhase.CLEARED, 1)]
-    assert phases(letters, 200_000) == []
+    assert reported(bus, letters, 60_000) == [], "at most one a minute"
+    assert reported(bus, letters, 61_000) == [(AlertPhase.ONGOING, 2)]
+    assert reported(bus, letters, 121_000) == [(AlertPhase.CLEARED, 1)]
+    assert reported(bus, letters, 200_000) == []
     letters.put("NOT_JSON", "signals", b"x")
-    assert phases(letters, 201_000) == [(AlertPhase.BEGAN, 1)]
+    assert reported(bus, letters, 201_000) == [(AlertPhase.BEGAN, 1)]
+
+
+def test_an_alert_that_the_bus_did_not_take_is_due_again() -> None:
+    bus = FakeBus()
+    letters = DeadLetters(bus)
+    letters.put("NOT_JSON", "signals", b"x")
+    bus.away = True
+    with pytest.raises(Unavailable):
+        letters.report("run", 1_000)
+    bus.away = False
+    assert reported(bus, letters, 2_000) == [(AlertPhase.BEGAN, 1)]
+
+
+def test_nothing_is_alerted_before_a_run_and_its_clock() -> None:
+    bus = FakeBus()
+    letters = DeadLetters(bus)
+    letters.put("NOT_JSON", "signals", b"x")
+    letters.report(None, 1_000)
+    letters.report("run", None)
+    assert not bus.published
 
 
 def test_every_alert_has_its_own_id_and_says_where() -> None:
-    letters = DeadLetters(FakeBus())
+    bus = FakeBus()
+    letters = DeadLetters(bus)
     letters.put("OVERSIZED", "orders", b"x")
-    [first] = letters.alerts("run", 1_000)
-    [second] = letters.alerts("run", 61_000)
+    letters.report("run", 1_000)
+    letters.report("run", 61_000)
+    first, second = bus.published
     assert first.event_id != second.event_id
     assert first.context == {"service": "cdb_core", "reason": "OVERSIZED", "topic": "orders"}
