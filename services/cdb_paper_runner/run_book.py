@@ -68,7 +68,7 @@ class RunBook(Struct, kw_only=True):
             day_start_equity=state.day_start_equity,
             day=state.day,
             positions=tuple(
-                _opening(symbol, position, state.markets.get(symbol) or Market())
+                _opening(portfolio, symbol, position)
                 for symbol, position in sorted(state.positions.items())
             ),
             halted=self.halted,
@@ -104,8 +104,9 @@ class RunBook(Struct, kw_only=True):
             self.quarantined = [name for name in self.quarantined if name != event.symbol]
 
 
-def _opening(symbol: str, position: Position, market: Market) -> OpeningPosition:
+def _opening(portfolio: Portfolio, symbol: str, position: Position) -> OpeningPosition:
     """The position as it is; a settlement that it waits for is neither lost nor paid twice."""
+    market = portfolio.state.markets.get(symbol) or Market()
     return OpeningPosition(
         symbol=symbol,
         quantity=position.quantity,
@@ -118,4 +119,5 @@ def _opening(symbol: str, position: Position, market: Market) -> OpeningPosition
         funding_time=market.funding_time,
         funding_settled_at=market.settled_at,
         costs=position.costs,
+        priced_at=portfolio.priced_at(symbol),
     )

@@ -31,6 +31,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "Look": {
         "tail": Verb("look.observation", "Show events as they are published."),
+        "runs": Verb("look.account", "The recorded runs: begin, end, trades, halts."),
+        "positions": Verb("look.account", "The open positions, and how old their prices are."),
+        "trades": Verb("look.account", "The closed trades: exit reason, gross, each cost, net."),
         "why": Verb("look.explanation", "Why there are trades or none, and what would change it."),
         "explain": Verb("look.explanation", "The story of a signal, order, trade or event."),
         "trace": Verb("look.explanation", "Everything that one signal led to, step by step."),

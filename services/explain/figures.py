@@ -43,6 +43,18 @@ def moment(timestamp: int) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
+def age(seconds: float) -> str:
+    """A time span in its two largest units."""
+    whole = int(seconds)
+    days, hours = whole // 86_400, whole % 86_400 // 3_600
+    minutes, rest = whole % 3_600 // 60, whole % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def measured(value: Decimal | None, unit: str) -> str:
     """A layer's value, limit or headroom with its unit."""
     if value is None:

@@ -127,7 +127,7 @@ def compute(
     """
     recorded, distinct, first, last = _ticks(connection, run_id)
     made = distinct if ticks_made is None else ticks_made
-    changes = _state_changes(connection, run_id)
+    changes = state_changes(connection, run_id)
     signals = _count(connection, "SELECT count(*) FROM signals WHERE run_id = %s", run_id)
     settings = _settings(connection, run_id)
     account = _account(connection, run_id)
@@ -273,7 +273,8 @@ def _account(connection: Connection, run_id: str) -> dict[str, Decimal]:
     }
 
 
-def _state_changes(connection: Connection, run_id: str) -> tuple[StateChange, ...]:
+def state_changes(connection: Connection, run_id: str) -> tuple[StateChange, ...]:
+    """The halts of the account in a run, and their releases, in order."""
     rows = connection.execute(
         """
         SELECT (extract(epoch FROM c."timestamp") * 1000)::bigint, c.previous, c.state, c.reason,

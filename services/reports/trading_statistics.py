@@ -7,6 +7,9 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 from services.explain.figures import number
+from services.reports.fill_drift import ENTRIES, Drift, DriftedFill, by_kind, drifted_fills
+from services.reports.holdings import OpenPosition, open_positions
+from services.reports.run_result import StateChange, state_changes
 from services.runtime.database.connections import Connection
 
 ZERO: Final = Decimal(0)
@@ -56,6 +59,12 @@ class Statistics:
         orders: By status.
         slippage_bps, latency_ms: Median and 95th percentile over all fills.
         account: Equity at the beginning and end, drawdowns, fees, funding.
+        fill_drift: How far the market had moved against entries, exits and stops when they filled.
+        spread, impact: What half the spread and the impact of all fills cost, in quote.
+        exits: The exits and stops that were filled at the market, with their price gaps.
+        halted_before: Why the run began halted; None where it did not.
+        halts: Halts of the account and their releases.
+        open_positions: Where the record ends.
         events: Recorded rows by type; ticks by kind.
     """
 
@@ -66,11 +75,24 @@ class Statistics:
     slippage_bps: tuple[Decimal | None, Decimal | None]
     latency_ms: tuple[Decimal | None, Decimal | None]
     account: Mapping[str, Decimal | None]
+    fill_drift: Mapping[str, Drift]
+    spread: Decimal
+    impact: Decimal
+    exits: tuple[DriftedFill, ...]
+    halted_before: str | None
+    halts: tuple[StateChange, ...]
+    open_positions: tuple[OpenPosition, ...]
     events: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values; decimals as text."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = plain_json(asdict(self))
+        del plain["fill_drift"]
+        for name in ("bp", "money", "fills", "in_our_favour"):
+            figures = {kind: getattr(drift, name) for kind, drift in self.fill_drift.items()}
+            plain[f"fill_drift_{name}"] = plain_json(figures)
+        for found, shown in zip(self.exits, plain["exits"], strict=True):
+            shown["drift_bp"] = number(found.drift_bp)
         return plain
 
 
@@ -86,6 +108,7 @@ def compute(connection: Connection, run_id: str) -> Statistics:
         return connection.execute(statement, {"run": run_id}).fetchall()
 
     trades = [_Trade(*row) for row in rows(_TRADES)]
+    fills = drifted_fills(connection, run_id)
     execution = rows(_EXECUTION)[0]
     account = rows(_ACCOUNT) or [(None,) * len(_ACCOUNT_NAMES)]
     return Statistics(
@@ -103,6 +126,13 @@ def compute(connection: Connection, run_id: str) -> Statistics:
                 _ACCOUNT_NAMES, account[0] if account else [None] * len(_ACCOUNT_NAMES), strict=True
             )
         ),
+        fill_drift=by_kind(fills),
+        spread=sum((fill.spread for fill in fills), ZERO),
+        impact=sum((fill.impact for fill in fills), ZERO),
+        exits=tuple(fill for fill in fills if fill.kind != ENTRIES),
+        halted_before=rows(_HALTED_BEFORE)[0][0],
+        halts=state_changes(connection, run_id),
+        open_positions=open_positions(connection, run_id),
         events={str(kind): int(count) for kind, count in rows(_EVENTS)},
     )
 
@@ -154,13 +184,14 @@ def _quotient(value: Decimal, by: Decimal) -> Decimal:
     return (value / by).quantize(Decimal("0.0001"))
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """A structure of dicts, sequences and decimals as JSON values; decimals as text."""
     if isinstance(value, Decimal):
         return number(value)
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: plain_json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain_json(inner) for inner in value]
     return value
 
 
@@ -169,6 +200,7 @@ _TRADES: Final = """
         spread_cost, impact_cost, extract(epoch FROM closed_at - opened_at)
     FROM trades WHERE run_id = %(run)s ORDER BY seq
 """
+_HALTED_BEFORE: Final = "SELECT account ->> 'halted' FROM runs WHERE run_id = %(run)s"
 _ORDERS: Final = """
     SELECT status, count(*) FROM orders WHERE run_id = %(run)s GROUP BY status ORDER BY status
 """

@@ -11,15 +11,20 @@ from rich.table import Table
 
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
+from services.cli.look.account import show_positions
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
 from services.cli.terminal import wide_console
-from services.explain.figures import number, percent
+from services.explain.figures import counted, moment, number, percent
+from services.kernel.events import TradingState
 from services.record.reading import RecordError
 from services.record.runs import choose_run, runs_of
 from services.reports import trading_statistics
 from services.reports.trading_days import TradingDay, trading_days
 from services.reports.trading_statistics import Statistics, TradeFigures
+
+EXITS_SHOWN = 3
+"""Exits with the largest price gaps; ``--json`` has all."""
 
 
 @click.command(epilog="Example: claire stats --run last --days")
@@ -28,7 +33,11 @@ from services.reports.trading_statistics import Statistics, TradeFigures
 @click.option("--days", "by_day", is_flag=True, help="Its UTC days instead, one row each.")
 @json_option
 def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None:
-    """Show what a run earned and cost: trades by symbol, orders, slippage, drawdown, events."""
+    """Show what a run earned and cost: trades, costs, drift of fills, halts, open positions.
+
+    Drift is how far the market had moved from the price that an order was decided at (a stop: from
+    its stop-loss price) to the fill, before spread and impact; positive is against us.
+    """
     with open_database_record(where) as record:
         try:
             run = choose_run(runs_of(record), run_id)
@@ -46,11 +55,11 @@ def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None
 
 def _show(found: Statistics) -> None:
     console = wide_console()
-    title = f"closed trades of run {found.run_id[:12]}; money in quote, profit after all fees"
+    title = f"closed trades of run {found.run_id[:12]}; money in quote, net of all fees and funding"
     table = Table(title=title, title_justify="left")
-    for heading in ("symbol", "trades", "won", "profit", "fees", "average win", "average loss"):
+    for heading in ("symbol", "trades", "won", "net", "fees", "funding", "average win"):
         table.add_column(heading, justify="left" if heading == "symbol" else "right")
-    for heading in ("profit factor", "expectancy", "largest loss", "held (median)"):
+    for heading in ("average loss", "profit factor", "expectancy", "largest loss", "held (median)"):
         table.add_column(heading, justify="right")
     for row in (*found.symbols, found.total):
         table.add_row(*_cells(row))
@@ -62,7 +71,47 @@ def _show(found: Statistics) -> None:
         f" {number(found.slippage_bps[1])} bp; latency median {number(found.latency_ms[0])} ms,"
         f" 95th percentile {number(found.latency_ms[1])} ms"
     )
+    _show_costs(found)
+    _show_halts(found)
+    if found.open_positions:
+        show_positions(found.run_id, found.open_positions)
     click.echo("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
+
+
+def _show_costs(found: Statistics) -> None:
+    drift = sum((kind.money for kind in found.fill_drift.values()), Decimal(0))
+    click.echo(
+        f"contained in the prices of all fills: spread {_money(found.spread)}, impact"
+        f" {_money(found.impact)}, drift {_money(drift)}"
+    )
+    parts = [
+        f"{kind} {number(one.bp)} bp = {_money(one.money)} ({one.in_our_favour} of"
+        f" {counted(one.fills, 'fill')} in our favour)"
+        for kind, one in found.fill_drift.items()
+        if one.fills
+    ]
+    if parts:
+        click.echo("drift of fills, positive is against us: " + ", ".join(parts))
+    gaps = sorted(found.exits, key=lambda fill: fill.drift, reverse=True)[:EXITS_SHOWN]
+    for fill in (fill for fill in gaps if fill.drift > 0):
+        click.echo(
+            f"  {moment(fill.at)[:19]} {fill.symbol} {fill.reason.replace('_', ' ')}: market"
+            f" {number(fill.market_price)} against {number(fill.reference_price)},"
+            f" {number(fill.drift_bp)} bp = {_money(fill.drift)} (order {fill.order_id[:12]})"
+        )
+
+
+def _show_halts(found: Statistics) -> None:
+    if found.halted_before:
+        click.echo(f"halted when the run began: {found.halted_before}")
+    for change in found.halts:
+        if change.state == TradingState.HALTED:
+            click.echo(f"halted {moment(change.at)[:19]}: {change.reason}: {change.message}")
+        else:
+            reason = change.reset_reason or change.message
+            click.echo(f"released {moment(change.at)[:19]}: {reason}")
+    if not found.halted_before and not found.halts:
+        click.echo("halts: none")
 
 
 def _show_days(run_id: str, days: tuple[TradingDay, ...], *, as_json: bool) -> None:
@@ -115,6 +164,7 @@ def _cells(row: TradeFigures) -> tuple[str, ...]:
     held = f"{number(row.held_seconds)} s" if row.held_seconds is not None else "-"
     return (
         *(row.symbol or "all", f"{row.trades:,}", won, _money(row.profit), _money(row.fees)),
+        _money(row.funding),
         *(_money(row.average_win), _money(row.average_loss), number(row.profit_factor)),
         *(_money(row.expectancy), _money(row.largest_loss), held),
     )

@@ -19,6 +19,7 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
         funding_rate, funding_time: Of the settlement that it waits for, if that is known.
         funding_settled_at: The last settlement that it paid or received; 0 before the first.
         costs: What opening and holding it has cost in the runs before; paid from their cash.
+        priced_at: When ``mark_price`` was made, Unix ms; None where that is not known.
     """
 
     symbol: str
@@ -32,6 +33,7 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
     funding_time: int | None = None
     funding_settled_at: int = 0
     costs: Costs = field(default_factory=Costs)
+    priced_at: int | None = None
 
 
 class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):

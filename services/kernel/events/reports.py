@@ -51,8 +51,8 @@ class PositionView(Struct, frozen=True, kw_only=True, gc=False):
         margin: What the position ties up, in quote.
         maintenance_margin: What must be left of it, liquidation fee included, in quote.
         liquidation_price: Null where no price liquidates it.
-        priced_at: When ``mark_price`` was traded or announced, Unix ms; null where the position
-            came from the run before and no price has come since.
+        priced_at: When ``mark_price`` was traded or announced, Unix ms; null where that is not
+            known.
     """
 
     symbol: str

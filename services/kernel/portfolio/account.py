@@ -37,6 +37,7 @@ class Position(Struct, kw_only=True):
         booked: What this position has brought to cash so far, in quote: parts closed, less fees,
             funding included.
         costs: What opening and holding its open part has cost.
+        priced_at: When the price that it came with from the run before was made, Unix ms.
         maintenance_rate: Maintenance margin of its tier, as a fraction of ``cost``.
         liquidation_fee_rate: Fraction of the notional.
         liquidation_price: Mark price at which an isolated position is liquidated.
@@ -54,6 +55,7 @@ class Position(Struct, kw_only=True):
     inverse: bool = False
     booked: Decimal = ZERO
     costs: Costs = field(default_factory=Costs)
+    priced_at: int | None = None
     maintenance_rate: Decimal = ZERO
     liquidation_fee_rate: Decimal = ZERO
     liquidation_price: Decimal | None = None

@@ -144,10 +144,11 @@ class Portfolio:
     def priced_at(self, symbol: str) -> int | None:
         """Time of the price that positions of this symbol are valued at, Unix milliseconds.
 
-        None where this run has seen no price yet: they have the one that they came with.
+        None where none has come yet.
         """
-        market = self.state.markets.get(symbol)
-        return None if market is None else market.value_time
+        market, position = self.state.markets.get(symbol), self.state.positions.get(symbol)
+        known = None if market is None else market.value_time
+        return position.priced_at if known is None and position is not None else known
 
     def price_source(self, symbol: str) -> PriceSource:
         """Which price positions of this symbol are valued at."""
@@ -221,6 +222,7 @@ class Portfolio:
                 opened_at=event.timestamp,
                 inverse=opening.inverse,
                 costs=opening.costs,
+                priced_at=opening.priced_at,
             )
             position.protect(None)
             self._guard(position)
