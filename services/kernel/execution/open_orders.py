@@ -27,6 +27,7 @@ from services.kernel.matching.fills import (
 )
 from services.kernel.matching.matching import Match, WorkingOrder, match
 from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.portfolio.stops import stop_price
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
@@ -97,8 +98,12 @@ class FillDesk:
         reason: Reason | None,
         fill: Fill | None = None,
         filled: Decimal = ZERO,
+        stop: Decimal | None = None,
     ) -> None:
-        """Publish what became of an order; ``fill`` without ``filled`` is one that was refused."""
+        """Publish what became of an order; ``fill`` without ``filled`` is one that was refused.
+
+        ``stop`` is the stop of what was filled; without one the result repeats the order's.
+        """
         is_filled = fill is not None and filled > 0
         self._emitter.emit(
             OrderResult,
@@ -116,7 +121,7 @@ class FillDesk:
             slippage_bps=fill.slippage_bps if fill is not None else None,
             fees=fill.fees if fill is not None and is_filled else ZERO,
             liquidity=fill.liquidity if fill is not None and is_filled else None,
-            stop_loss_price=order.stop_loss_price,
+            stop_loss_price=order.stop_loss_price if stop is None else stop,
             leverage=order.leverage,
             reason=reason,
             latency_ms=self._emitter.cause.timestamp - order.timestamp if is_filled else None,
@@ -131,6 +136,8 @@ class FillDesk:
         if now - working.active_at < self._settings.sim_latency_ms:
             return
         quantity = working.left
+        if not order.reduce_only and order.symbol in self._state.unconfirmed:
+            return  # its stop depends on what is open, and the fold does not have the last fill yet
         if order.reduce_only:
             quantity = last_guard.reducible(working.left, order.side, self.position(order.symbol))
             if quantity <= 0:
@@ -182,9 +189,10 @@ class FillDesk:
             market: It is taken from there.
         """
         order = working.order
-        refused = self._refused_at_fill(order, fill)
+        stop = self._stop_at(working, fill)
+        refused = self._refused_at_fill(order, fill, stop)
         if refused is not None:
-            untouched = working.left == order.quantity
+            untouched = working.left == order.quantity and refused is not Reason.STOP_PASSED
             status = OrderStatus.REJECTED if untouched else OrderStatus.CANCELLED
             self._end(working, status, refused, fill)
             return False
@@ -195,18 +203,45 @@ class FillDesk:
         if fill.quantity == allowed:
             capped = None if allowed == working.left else Reason.REDUCED_TO_POSITION
             working.left = ZERO
-            self._end(working, OrderStatus.FILLED, capped, fill, fill.quantity)
+            self._end(working, OrderStatus.FILLED, capped, fill, fill.quantity, stop)
         else:
             working.left -= fill.quantity
-            self.report(order, OrderStatus.PARTIALLY_FILLED, None, fill, fill.quantity)
+            self.report(order, OrderStatus.PARTIALLY_FILLED, None, fill, fill.quantity, stop)
         return True
 
-    def _refused_at_fill(self, order: Order, fill: Fill) -> Reason | None:
+    def _stop_at(self, working: WorkingOrder, fill: Fill) -> Decimal | None:
+        """Where the stop of an entry is after this fill; None for an exit."""
+        order = working.order
+        if order.stop_loss_price is None:
+            return None
+        return stop_price(
+            order.side,
+            fill.price,
+            stop_pct=(order.price - order.stop_loss_price) * order.side.sign / order.price,
+            risked=self._settings.risk_per_trade_pct * self._portfolio.equity,
+            ordered=order.quantity,
+            unfilled=working.left,
+            instrument=self._instrument(order.symbol),
+            position=self._portfolio.state.positions.get(order.symbol),
+        )
+
+    def _passes_its_stop(self, order: Order, fill: Fill, stop: Decimal | None) -> bool:
+        """Whether an entry would be stopped at once: by the decision's stop, or by the fill's."""
+        if order.stop_loss_price is None or stop is None:
+            return False
+        mark = self._portfolio.mark_price(order.symbol) or fill.price
+        sign = order.side.sign
+        nearest = max(order.stop_loss_price * sign, stop * sign)
+        return min(fill.price * sign, mark * sign) <= nearest
+
+    def _refused_at_fill(self, order: Order, fill: Fill, stop: Decimal | None) -> Reason | None:
         """What forbids this fill of an entry; an exit is never refused."""
         if self._slips_too_far(order, fill):
             return Reason.SLIPPAGE_EXCEEDED
         if order.reduce_only:
             return None
+        if self._passes_its_stop(order, fill, stop):
+            return Reason.STOP_PASSED
         after = self.position(order.symbol) + fill.quantity * order.side.sign
         unit_value = self._instrument(order.symbol).unit_value(fill.price)
         if last_guard.is_too_large(after, unit_value, self._portfolio.equity, self._settings):
@@ -237,7 +272,8 @@ class FillDesk:
         reason: Reason | None,
         fill: Fill | None = None,
         filled: Decimal = ZERO,
+        stop: Decimal | None = None,
     ) -> None:
         """Give an open order its final result."""
         del self._state.open[working.order.order_id]
-        self.report(working.order, status, reason, fill, filled)
+        self.report(working.order, status, reason, fill, filled, stop)

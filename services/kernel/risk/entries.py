@@ -1,7 +1,7 @@
 """Entries: size the candidate, let all seven layers judge it, decide, and order it."""
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 import msgspec
 
@@ -13,12 +13,11 @@ from services.kernel.events import (
     Order,
     Origin,
     RiskDecision,
-    Side,
     Signal,
     Verdict,
 )
-from services.kernel.instruments.contracts import Instrument
 from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.portfolio.stops import stop_price
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import EntryContext
 from services.kernel.risk.checks.layers import Judgement, judge, not_measured
@@ -29,7 +28,6 @@ from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
-ONE = Decimal(1)
 HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
     exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
@@ -118,7 +116,16 @@ class EntryDesk:
             order_price=signal.price,
             mark_price=mark_price,
             at_market=terms.takes_at_once,
-            stop_loss_price=_stop_price(signal, instrument, stop_pct),
+            stop_loss_price=stop_price(
+                signal.direction,
+                signal.price,
+                stop_pct=stop_pct,
+                risked=settings.risk_per_trade_pct * portfolio.equity,
+                ordered=quantity,
+                unfilled=quantity,
+                instrument=instrument,
+                position=portfolio.state.positions.get(signal.symbol),
+            ),
             leverage=min(settings.max_leverage, tier.max_leverage),
             equity=portfolio.equity,
             daily_drawdown_pct=portfolio.daily_drawdown_pct,
@@ -301,14 +308,6 @@ class EntryDesk:
                 self._alarm.see(level, code, message, symbol=symbol, layer=layer)
             else:
                 self._alarm.clear(code, symbol=symbol, layer=layer)
-
-
-def _stop_price(signal: Signal, instrument: Instrument, stop_pct: Decimal) -> Decimal:
-    """The stop, at most ``stop_pct`` from the signal's price, on a tick."""
-    raw = signal.price * (ONE - stop_pct * signal.direction.sign)
-    rounding = ROUND_CEILING if signal.direction is Side.BUY else ROUND_FLOOR
-    ticks = (raw / instrument.tick_size).to_integral_value(rounding=rounding)
-    return ticks * instrument.tick_size
 
 
 def _problem(signal: Signal) -> str | None:

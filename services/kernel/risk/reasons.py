@@ -45,6 +45,7 @@ class Reason(StrEnum):
     LARGER_THAN_APPROVED = "LARGER_THAN_APPROVED"
     ABOVE_POSITION_GUARD = "ABOVE_POSITION_GUARD"
     SLIPPAGE_EXCEEDED = "SLIPPAGE_EXCEEDED"
+    STOP_PASSED = "STOP_PASSED"
     TRIGGERED = "TRIGGERED"
     WOULD_TAKE = "WOULD_TAKE"
     NOT_FILLED_AT_ONCE = "NOT_FILLED_AT_ONCE"
@@ -204,6 +205,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SLIPPAGE_EXCEEDED: ReasonInfo(
         "execution", "the entry would slip more than allowed", "fraction", AlertLevel.WARNING
+    ),
+    Reason.STOP_PASSED: ReasonInfo(
+        "execution", "the entry's fill or the valuing price is at or beyond its stop"
     ),
     Reason.TRIGGERED: ReasonInfo("execution", "the price reached the trigger: the order works now"),
     Reason.WOULD_TAKE: ReasonInfo("execution", "a post-only order would have taken liquidity"),

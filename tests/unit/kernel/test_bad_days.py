@@ -187,7 +187,7 @@ def test_midnight_with_an_open_position_begins_a_day_at_its_value_then() -> None
     assert desk.position() == 50
     assert desk.portfolio.portfolio.daily_drawdown_pct == 0
     assert desk.portfolio.portfolio.drawdown_pct > 0
-    assert state.positions[BTC].stop_loss_price == 98
+    assert state.positions[BTC].stop_loss_price == Decimal("98.03")
     desk.trade("97.9")
     assert desk.orders[-1].origin is Origin.STOP_LOSS
 

@@ -244,7 +244,7 @@ def test_a_mismatch_says_where_the_folds_differ() -> None:
 
     message = desk.alerts_of("CHECKSUM_MISMATCH")[0].message
     assert f"BTC_USDT fees is {fee + 1} here, {fee} there" in message
-    assert "ETH_USDT stop_loss_price is 50 here, 98.00 there" in message
+    assert "ETH_USDT stop_loss_price is 50 here, 98.04 there" in message
     assert "ETH_USDT fees" not in message
 
 

@@ -39,6 +39,7 @@ from services.kernel.stage import Stage
 from services.kernel.strategies.stage import SignalStage
 from tests.builders import BTC, ETH, SOL, of_type
 from tests.unit.kernel.random_market import LIVELY, RandomMarket
+from tests.unit.kernel.stop_promises import StopPromises
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
@@ -201,6 +202,16 @@ def test_equity_is_start_plus_profits_less_fees_plus_funding_after_every_event(s
         )
         assert state.max_drawdown_pct >= 0
         assert all(position.quantity for position in state.positions.values())
+
+
+@few
+@given(seed=seeds)
+def test_no_entry_loses_more_at_its_stop_than_it_may(seed: int) -> None:
+    assert StopPromises().watch(record(seed)).broken == []
+
+
+def test_the_markets_have_entries_whose_stops_can_be_judged() -> None:
+    assert sum(StopPromises().watch(record(seed)).kept for seed in range(5)) > 20
 
 
 @few

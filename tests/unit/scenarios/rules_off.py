@@ -99,8 +99,18 @@ def _exit_over_hole(patch: Patch) -> None:
     patch.setattr(Momentum, "_exit", unbroken_only)
 
 
+def _stop_at_fill(patch: Patch) -> None:
+    patch.setattr(
+        execution_desk.FillDesk,
+        "_stop_at",
+        lambda _, working, __: working.order.stop_loss_price,
+    )
+
+
 RULES: dict[str, Callable[[Patch], None]] = {
     "stop_loss": _stop_loss,
+    "stop_at_fill": _stop_at_fill,
+    "stop_passed": lambda patch: patch.setattr(execution_desk.FillDesk, "_passes_its_stop", _never),
     "daily_drawdown": _losses,
     "emergency_stop": _losses,
     "loss_cooldown": lambda patch: patch.setattr(LossStreak, "note", _never),

@@ -11,6 +11,8 @@ ZERO = Decimal(0)
 STEP = Decimal("0.00000001")
 MOST_AHEAD_SEC = Decimal(5)
 """As far as a tick may be ahead of the clock."""
+LEAST_STOP_TICKS = 2
+"""A nearer stop is within the noise of the tick size."""
 
 
 def _short(value: Decimal) -> str:
@@ -152,6 +154,10 @@ def stop_loss(context: EntryContext) -> Finding:
     mark = context.mark_price
     detail = f"stop at {stop}, works on the {context.price_source} price {mark or 'to come'}"
     valid = stop > 0 and ZERO < distance <= limit
+    ticks = (context.order_price - stop) * sign / context.instrument.tick_size
+    if ticks < LEAST_STOP_TICKS:
+        short = _short(max(ticks, ZERO))
+        valid, detail = False, f"{detail}: {short} ticks away, at least {LEAST_STOP_TICKS} needed"
     reach = context.liquidation_distance
     if valid and distance >= reach:
         valid, detail = False, f"{detail}: liquidation, {_short(reach)} away, would come before it"

@@ -112,10 +112,10 @@ def test_a_rejected_fill_tells_its_arithmetic_but_costs_nothing() -> None:
 
 
 def test_orders_of_one_symbol_fill_in_the_order_they_came() -> None:
-    broker = Broker()
+    broker = Broker().holds(5)
     broker.trade(100)
     for name in ("first", "second", "third"):
-        broker.submit(builders.order(order_id=name))
+        broker.submit(builders.order(side=Side.SELL, order_id=name, reduce_only=True))
 
     results = broker.trade(100, after_ms=50)
 

@@ -70,8 +70,9 @@ def test_a_market_order_is_partial_by_depth_and_goes_on_with_the_next_book() -> 
 
 def test_two_orders_do_not_take_the_same_level() -> None:
     exchange = Exchange()
-    exchange.order(quantity=1)
-    exchange.order(quantity=1)
+    exchange.holds(-2)
+    exchange.order(quantity=1, reduce_only=True)
+    exchange.order(quantity=1, reduce_only=True)
 
     results = exchange.book([("99.9", 5)], [("100.1", 1), ("100.3", 1)])
 
@@ -183,8 +184,9 @@ def test_a_trade_smaller_than_a_lot_fills_nothing() -> None:
 
 def test_two_limit_orders_share_what_was_traded() -> None:
     exchange = Exchange()
-    exchange.order(BUY, 3, 99, order_type=LIMIT)
-    exchange.order(BUY, 3, 99, order_type=LIMIT)
+    exchange.holds(-6)
+    exchange.order(BUY, 3, 99, order_type=LIMIT, reduce_only=True)
+    exchange.order(BUY, 3, 99, order_type=LIMIT, reduce_only=True)
     exchange.prints(100)
 
     assert [r.filled_quantity for r in exchange.prints(98, 4)] == [3, 1]

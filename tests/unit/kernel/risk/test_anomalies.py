@@ -365,7 +365,7 @@ def test_a_better_price_is_no_slippage() -> None:
     desk.signal(100)
     desk.wait(1)
 
-    desk.trade("96")
+    desk.trade("98.5")
 
     assert desk.results[-1].status is OrderStatus.FILLED
     assert desk.results[-1].slippage_bps < 0

@@ -210,7 +210,7 @@ def test_an_opposite_entry_nets() -> None:
     desk.enter(100, Side.SELL)
 
     assert -60 <= desk.position() < Decimal("-59.9")
-    assert desk.portfolio.portfolio.state.positions[BTC].stop_loss_price == 102
+    assert desk.portfolio.portfolio.state.positions[BTC].stop_loss_price == Decimal("101.96")
 
 
 def test_an_exit_on_its_way_leaves_an_opposite_entry_nothing_to_net_with() -> None:
@@ -221,6 +221,7 @@ def test_an_exit_on_its_way_leaves_an_opposite_entry_nothing_to_net_with() -> No
 
     decision = desk.signal(100, Side.SELL, quantity=200)
     desk.wait(1)
+    desk.trade(100)
     desk.trade(100)
 
     assert decision.quantity <= 100

@@ -35,7 +35,7 @@ def test_a_strategy_s_exit_is_linked_to_its_signal() -> None:
     assert decision.correlation_id == order.correlation_id == wish.correlation_id
     assert decision.signal_id == order.signal_id == wish.signal_id
     assert decision.order_id == order.order_id == order.event_id
-    assert (decision.stop_loss_price, order.stop_loss_price) == (98, None)
+    assert (decision.stop_loss_price, order.stop_loss_price) == (Decimal("98.04"), None)
     assert decision.sizing == {"position": 100, "entry_price": decision.sizing["entry_price"],
                                "mark_price": 100}  # fmt: skip
     assert order.risk_checks == dict.fromkeys(order.risk_checks, LayerVerdict.PASS)
@@ -51,7 +51,7 @@ def test_risk_s_own_exit_is_linked_to_its_decision() -> None:
     assert decision.origin is order.origin is Origin.STOP_LOSS
     assert decision.correlation_id == order.correlation_id == decision.decision_id
     assert decision.signal_id is order.signal_id is None
-    assert (decision.stop_loss_price, decision.price) == (98, Decimal("97.9"))
+    assert (decision.stop_loss_price, decision.price) == (Decimal("98.04"), Decimal("97.9"))
 
 
 def test_an_exit_keeps_its_terms() -> None:
@@ -216,7 +216,7 @@ def test_a_forced_exit_alerts_with_its_origin_its_price_and_where_that_is_from()
     (alert,) = desk.alerts_of("RISK_LIMIT")
 
     assert alert.context == {"origin": "stop_loss"}
-    assert alert.message == f"{BTC}: stop reached at mark price 97.5, stop 98.00"
+    assert alert.message == f"{BTC}: stop reached at mark price 97.5, stop 98.04"
 
 
 def test_silence_begins_after_the_timeout_and_not_at_it() -> None:

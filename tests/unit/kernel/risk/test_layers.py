@@ -314,7 +314,16 @@ def test_5_a_liquidation_distance_at_its_limit_passes() -> None:
 
 @pytest.mark.parametrize(
     ("stop", "verdict"),
-    [(98, PASS), ("99.99", PASS), (100, FAIL), (101, FAIL), ("97.99", FAIL), (0, FAIL), (-1, FAIL)],
+    [
+        (98, PASS),
+        ("99.98", PASS),
+        ("99.99", FAIL),
+        (100, FAIL),
+        (101, FAIL),
+        ("97.99", FAIL),
+        (0, FAIL),
+        (-1, FAIL),
+    ],
 )
 def test_6_a_long_needs_a_stop_below_its_price_and_near_enough(
     stop: str, verdict: LayerVerdict
