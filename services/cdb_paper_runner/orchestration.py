@@ -108,7 +108,7 @@ class Orchestration:
             "equity": _text(equity),
             "cash": _text(portfolio.cash),
             "realised_profit": _text(state.realised_profit),
-            "unrealised_profit": _text(state.unrealised_profit),
+            "unrealised_profit": _text(portfolio.unrealised_profit),
             "fees": _text(state.fees),
             "funding": _text(state.funding),
             "exposure": _text(exposure),

@@ -174,7 +174,7 @@ class Projector:
                 position.entry_price,
                 position.mark_price,
                 position.notional,
-                position.unrealised_profit,
+                self.portfolio.profits[symbol],
                 position.stop_loss_price,
                 position.leverage,
                 time_of(position.opened_at),

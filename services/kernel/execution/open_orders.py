@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
@@ -22,10 +24,12 @@ from services.kernel.matching.fills import (
     Ask,
     Fill,
     MarketState,
+    capped_fill,
     market_fill,
     takeover_fill,
 )
 from services.kernel.matching.matching import Match, WorkingOrder, match
+from services.kernel.portfolio import margin
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
 from services.kernel.risk.reasons import Reason
@@ -151,7 +155,7 @@ class FillDesk:
         unconfirmed = self._portfolio.unconfirmed_jump(order.symbol, now) is not None
         if unconfirmed and market.book.fresh(now) is None:
             return  # the only price is one that nobody believes yet
-        met = self._match(working, quantity, market, tick)
+        met = self._capped(order, self._match(working, quantity, market, tick))
         working.rests = working.rests or met.rests
         if met.fill is not None and not self._book(working, quantity, met.fill, market):
             return
@@ -173,9 +177,29 @@ class FillDesk:
         )
         position = self._portfolio.state.positions.get(order.symbol)
         bankruptcy = position.bankruptcy_price if position is not None else None
-        if bankruptcy is not None and not self._portfolio.state.cross_margin:
+        if bankruptcy is not None:
             return Match(fill=takeover_fill(ask, bankruptcy, instrument))
         return Match(fill=market_fill(ask, market, tick.timestamp, instrument, self._settings))
+
+    def _capped(self, order: Order, met: Match) -> Match:
+        """Margin is a cap: what closes a position never fills beyond what backs that position.
+
+        An entry against the position is filled for that position alone there; its rest ends.
+        """
+        fill, symbol, sign = met.fill, order.symbol, order.side.sign
+        closes = -self.position(symbol) * sign
+        if fill is None or closes <= 0 or symbol not in self._portfolio.state.positions:
+            return met
+        fee_rate = fill.arithmetic["fee_rate"]
+        worst = margin.worst_exit_price(self._portfolio.state, symbol, fee_rate)
+        if worst is None or (fill.price - worst) * sign <= 0:
+            return met
+        ask = Ask(side=order.side, quantity=closes, order_price=order.price, fee_rate=fee_rate)
+        capped = capped_fill(ask, fill, worst, self._instrument(symbol))
+        if capped.quantity == fill.quantity:
+            return replace(met, fill=capped)
+        ends, reason = OrderStatus.CANCELLED, Reason.REDUCED_TO_POSITION
+        return Match(fill=capped, ends=ends, reason=reason)
 
     def _book(
         self, working: WorkingOrder, allowed: Decimal, fill: Fill, market: MarketState

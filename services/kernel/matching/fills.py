@@ -204,9 +204,27 @@ def maker_fill(ask: Ask, market: MarketState, instrument: Instrument) -> Fill | 
 
 def takeover_fill(ask: Ask, bankruptcy_price: Decimal, instrument: Instrument) -> Fill:
     """The venue takes a liquidated position over where its margin is lost, and takes a fee."""
-    price = _on_tick(bankruptcy_price, ask.side, instrument)
+    price = _on_tick(bankruptcy_price, ask.side.opposite, instrument)
     told = {"bankruptcy_price": bankruptcy_price}
     return _fill(ask, ask.quantity, price, LIQUIDATION, instrument, told)
+
+
+def capped_fill(ask: Ask, fill: Fill, worst_price: Decimal, instrument: Instrument) -> Fill:
+    """A closing fill at no worse than a price, on the next tick that is better for the position.
+
+    Args:
+        ask: What was asked for; its quantity is what is closed, at most the open position.
+        fill: What the market gave for it.
+        worst_price: Quote per base.
+        instrument: Tick size and fees.
+    """
+    if (fill.price - worst_price) * ask.side.sign <= 0:
+        return fill
+    price = _on_tick(worst_price, ask.side.opposite, instrument)
+    worst = rounded(worst_price, IMPACT_STEP)
+    arithmetic = fill.arithmetic | {"market_price": fill.price, "worst_price": worst}
+    quantity = min(fill.quantity, ask.quantity)
+    return _fill(ask, quantity, price, fill.liquidity, instrument, arithmetic)
 
 
 def _walked(

@@ -4,7 +4,7 @@ The account is kept in quote currency. What an inverse contract pays or takes in
 the price of the event that books it: profit and fee at the fill's, funding at the mark price.
 """
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from msgspec import Struct, field
 
@@ -41,7 +41,9 @@ class Position(Struct, kw_only=True):
         maintenance_rate: Maintenance margin of its tier, as a fraction of ``cost``.
         liquidation_fee_rate: Fraction of the notional.
         liquidation_price: Mark price at which an isolated position is liquidated.
-        bankruptcy_price: Price at which the venue then takes it over: its margin is lost.
+        bankruptcy_price: Price at which an isolated position's margin is lost. It is closed there
+            at worst.
+        least_profit: The least that an isolated position is valued at, in quote: minus its margin.
         stop_loss_price: Mark price at which it is closed; a trailing stop moves it, one way only.
         take_profit_price: Mark price at which its gain is taken.
     """
@@ -60,6 +62,7 @@ class Position(Struct, kw_only=True):
     liquidation_fee_rate: Decimal = ZERO
     liquidation_price: Decimal | None = None
     bankruptcy_price: Decimal | None = None
+    least_profit: Decimal | None = None
     take_profit_price: Decimal | None = None
 
     @property
@@ -82,17 +85,28 @@ class Position(Struct, kw_only=True):
 
     @property
     def unrealised_profit(self) -> Decimal:
-        """Profit at the mark price, in quote."""
+        """Profit at the mark price, in quote; never below ``least_profit``."""
         quantity = self.quantity
         # Long: coins at the mark price less what was paid for them; short: the other way round.
         if self.inverse:
-            return self.base * self.mark_price - quantity
-        return quantity * self.mark_price + (-self.cost if quantity > 0 else self.cost)
+            profit = self.base * self.mark_price - quantity
+        else:
+            profit = quantity * self.mark_price + (-self.cost if quantity > 0 else self.cost)
+        least = self.least_profit
+        return profit if least is None or profit > least else least
 
     @property
     def notional(self) -> Decimal:
         """Value at the mark price, in quote, never negative."""
         return abs(self.quantity) if self.inverse else abs(self.quantity) * self.mark_price
+
+    @property
+    def valuation_price(self) -> Decimal:
+        """The mark price; the bankruptcy price where the mark price is beyond it."""
+        mark, worst = self.mark_price, self.bankruptcy_price
+        if worst is None:
+            return mark
+        return max(mark, worst) if self.quantity > 0 else min(mark, worst)
 
     @property
     def initial_margin(self) -> Decimal:
@@ -113,19 +127,27 @@ class Position(Struct, kw_only=True):
             return False
         return self.mark_price <= price if self.quantity > 0 else self.mark_price >= price
 
-    def protect(self, instrument: Instrument | None) -> None:
-        """Reckon rates and prices of liquidation anew: quantity, leverage or contract changed."""
+    def protect(self, instrument: Instrument | None, *, isolated: bool) -> None:
+        """Compute rates and prices of liquidation: quantity, leverage or contract changed."""
         tier = None if instrument is None else instrument.tier(self.quantity)
         rate = GENERIC_MAINTENANCE_MARGIN_RATE if tier is None else tier.maintenance_margin_rate
         fee = LIQUIDATION_FEE_RATE if instrument is None else instrument.liquidation_fee_rate
         self.maintenance_rate, self.liquidation_fee_rate = rate, fee
+        if not isolated:
+            return
         entry, margin = self.entry_price, self.cost / self.leverage
         self.liquidation_price = perpetuals.liquidation_price(
             self.quantity, entry, margin, rate, liquidation_fee_rate=fee, inverse=self.inverse
         )
-        self.bankruptcy_price = perpetuals.bankruptcy_price(
-            self.quantity, entry, margin, inverse=self.inverse
-        )
+        bankruptcy = perpetuals.bankruptcy_price(self.quantity, entry, margin, inverse=self.inverse)
+        lost = margin
+        if bankruptcy is not None:
+            bankruptcy = rounded(bankruptcy, perpetuals.COST_STEP)
+            if self.inverse:
+                lost = margin * bankruptcy
+        self.bankruptcy_price = bankruptcy
+        unlimited = self.inverse and bankruptcy is None
+        self.least_profit = None if unlimited else -rounded(lost, perpetuals.COST_STEP, ROUND_DOWN)
 
     def aim(self, take_profit_pct: Decimal) -> None:
         """Set the price at which the gain is taken: a fraction beyond the average entry price."""
@@ -145,7 +167,8 @@ class Position(Struct, kw_only=True):
                 self.stop_loss_price = trailing
 
     def _in_quote(self, amount: Decimal) -> Decimal:
-        return amount * self.mark_price if self.inverse else amount
+        """An amount of settle currency in quote."""
+        return amount * self.valuation_price if self.inverse else amount
 
 
 class SymbolBook(Struct, kw_only=True):
@@ -288,6 +311,8 @@ class PortfolioState(Struct, kw_only=True):
             ``max_drawdown_pct`` and ``worst_day_pct`` are reckoned from.
         low_equity, day_low_equity: Lowest since then; only a lower one can change the figures.
         cash: Equity without unrealised profit.
+        unrealised_profit: Sum over all positions.
+        shortfall: What positions lost beyond what the account can pay: equity is never below zero.
         day: Days since 1970-01-01 (UTC); -1 before the first.
         cross_margin: The whole equity backs every position; else each has its own margin.
         contracts: The details of every contract told so far.
@@ -301,6 +326,7 @@ class PortfolioState(Struct, kw_only=True):
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     unrealised_profit: Decimal = ZERO
+    shortfall: Decimal = ZERO
     equity: Decimal = ZERO
     peak_equity: Decimal = ZERO
     high_water_equity: Decimal = ZERO

@@ -53,6 +53,7 @@ class Fingerprints(Struct, kw_only=True):
         self.checksums[clock.event_id] = portfolio.checksum()
         positions, symbols = views.positions(portfolio), views.symbols(portfolio)
         account = {name: str(getattr(portfolio.state, name)) for name in ACCOUNT_FIGURES}
+        account["unrealised_profit"] = str(portfolio.unrealised_profit)
         self.figures[clock.event_id] = account | _parts(positions, symbols)
         while len(self.checksums) > KEPT:
             del self.checksums[next(iter(self.checksums))]

@@ -89,7 +89,7 @@ def book_fill(state: PortfolioState, event: OrderResult) -> tuple[Effect, ...]:
     if opened:
         _open(state, event, opened, costs)
     if event.symbol in state.positions:
-        state.positions[event.symbol].protect(contract)
+        state.positions[event.symbol].protect(contract, isolated=not state.cross_margin)
     return effects
 
 
@@ -105,6 +105,41 @@ def book_funding(state: PortfolioState, payment: FundingPayment) -> None:
     state.books[payment.symbol].funding += payment.amount
     position.booked += payment.amount
     position.costs += Costs(funding=payment.amount)
+
+
+def settle_funding(state: PortfolioState, now: int) -> tuple[FundingPayment, ...]:
+    """Book the settlements that are due, for what is open at this moment.
+
+    A position is worth no less than nothing: its value is taken at its bankruptcy price where the
+    mark price is beyond that, and an account pays no more than its equity.
+
+    Args:
+        state: Changed in place; its totals are the caller's.
+        now: Stage time, Unix milliseconds.
+    """
+    payments: list[FundingPayment] = []
+    payable = state.equity
+    for symbol, market in state.markets.items():
+        while (due := market.funding_time) is not None and due <= now:
+            rate = market.settle(due)
+            position = state.positions.get(symbol)
+            if position is None or rate is None:
+                continue
+            price = position.valuation_price
+            value = position.quantity * (1 if position.inverse else price)
+            amount = max(perpetuals.funding_payment(value, rate), -payable)
+            payable += amount
+            payment = FundingPayment(
+                symbol=symbol,
+                settlement_time=due,
+                quantity=position.quantity,
+                mark_price=price,
+                rate=rate,
+                amount=amount,
+            )
+            book_funding(state, payment)
+            payments.append(payment)
+    return tuple(payments)
 
 
 def _close(

@@ -5,6 +5,7 @@ is a defect, and `Portfolio.checksum` shows it. Profit is (exit - entry) x coins
 what the coins are in an inverse contract, `services.kernel.instruments.perpetuals` tells.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from hashlib import blake2b
 
@@ -24,6 +25,7 @@ from services.kernel.events import (
 )
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.rounding import rounded
+from services.kernel.portfolio import margin
 from services.kernel.portfolio.account import (
     ClosedTrade,
     Effect,
@@ -33,7 +35,7 @@ from services.kernel.portfolio.account import (
     Position,
     SymbolBook,
 )
-from services.kernel.portfolio.ledger import book_fill, book_funding, cost_of
+from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
 from services.kernel.settings.model import MarginMode, TradingSettings
 
 __all__ = [
@@ -75,6 +77,17 @@ class Portfolio:
     def cash(self) -> Decimal:
         """Equity without unrealised profit, in quote."""
         return self.state.cash
+
+    @property
+    def unrealised_profit(self) -> Decimal:
+        """Profit of all positions as far as the account can pay their losses, in quote."""
+        return self.state.unrealised_profit + self.state.shortfall
+
+    @property
+    def profits(self) -> dict[str, Decimal]:
+        """What each position adds to equity, by symbol, in quote."""
+        profits = {s: position.unrealised_profit for s, position in self.state.positions.items()}
+        return margin.shared(self.state.cash, profits) if self.state.shortfall else profits
 
     @property
     def gross_exposure(self) -> Decimal:
@@ -224,7 +237,7 @@ class Portfolio:
                 costs=opening.costs,
                 priced_at=opening.priced_at,
             )
-            position.protect(None)
+            position.protect(None, isolated=not state.cross_margin)
             self._guard(position)
             profit = position.unrealised_profit
             state.books[opening.symbol] = SymbolBook(
@@ -269,15 +282,15 @@ class Portfolio:
         return market
 
     def _mark(self, symbol: str, position: Position, price: Decimal) -> None:
-        coins = position.base if position.inverse else position.quantity
-        gained = coins * (price - position.mark_price)
-        self.state.unrealised_profit += gained
+        before = position.unrealised_profit
         position.mark_price = price
+        gained = position.unrealised_profit - before
+        self.state.unrealised_profit += gained
         if self.state.trailing_stop_pct:
             position.trail(self.state.trailing_stop_pct)
-        book = self.state.books[symbol]
-        book.become(book.profit + gained)
-        self._reckon()
+        if not self._reckon():
+            book = self.state.books[symbol]
+            book.become(book.profit + gained)
 
     def _on_order_result(self, event: OrderResult) -> tuple[Effect, ...]:
         if event.filled_quantity <= 0 or event.filled_price is None:
@@ -298,7 +311,9 @@ class Portfolio:
 
     def _on_clock(self, event: Clock) -> tuple[Effect, ...]:
         self._mark_by_time(event.timestamp)
-        effects = self._settle_funding(event.timestamp)
+        payments = settle_funding(self.state, event.timestamp)
+        if payments:
+            self._revalue(*(payment.symbol for payment in payments))
         day = event.timestamp // MS_PER_DAY
         state = self.state
         if day > state.day:
@@ -307,7 +322,7 @@ class Portfolio:
             state.day_low_equity = state.equity
             for book in state.books.values():
                 book.day_start_profit = book.profit
-        return effects
+        return payments
 
     def _mark_by_time(self, now: int) -> None:
         """Prices that stood for long enough, and mark prices that are too old now."""
@@ -316,29 +331,6 @@ class Portfolio:
             position = self.state.positions.get(symbol) if value is not None else None
             if position is not None and value is not None and value != position.mark_price:
                 self._mark(symbol, position, value)
-
-    def _settle_funding(self, now: int) -> tuple[Effect, ...]:
-        payments: list[FundingPayment] = []
-        for symbol, market in self.state.markets.items():
-            while (due := market.funding_time) is not None and due <= now:
-                rate = market.settle(due)
-                position = self.state.positions.get(symbol)
-                if position is None or rate is None:
-                    continue
-                value = position.notional * position.side.sign
-                payment = FundingPayment(
-                    symbol=symbol,
-                    settlement_time=due,
-                    quantity=position.quantity,
-                    mark_price=position.mark_price,
-                    rate=rate,
-                    amount=perpetuals.funding_payment(value, rate),
-                )
-                book_funding(self.state, payment)
-                payments.append(payment)
-        if payments:
-            self._revalue(*(payment.symbol for payment in payments))
-        return tuple(payments)
 
     def _on_trading_state(self, event: TradingStateChanged) -> tuple[Effect, ...]:
         released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED
@@ -355,23 +347,28 @@ class Portfolio:
             self.state.contracts[symbol] = instrument
             self._market(symbol).funding_interval_hours = instrument.funding_interval_hours
             if symbol in self.state.positions:
-                self.state.positions[symbol].protect(instrument)
+                isolated = not self.state.cross_margin
+                self.state.positions[symbol].protect(instrument, isolated=isolated)
         return _NO_EFFECTS
 
     def _revalue(self, *symbols: str) -> None:
-        """Cash moved: reckon the account anew, and the books of these symbols."""
+        """Cash moved: compute the account, and the books of these symbols."""
         state = self.state
         state.cash = state.start_equity + state.realised_profit - state.fees + state.funding
         state.unrealised_profit = sum((p.unrealised_profit for p in state.positions.values()), ZERO)
-        for symbol in symbols:
-            book, position = state.books[symbol], state.positions.get(symbol)
-            open_profit = position.unrealised_profit if position is not None else ZERO
-            book.become(book.realised_profit - book.fees + book.funding + open_profit)
-        self._reckon()
+        if not self._reckon():
+            self._rebook(symbols)
 
-    def _reckon(self) -> None:
+    def _reckon(self) -> bool:
+        """Compute equity and its extremes; returns whether the books of all positions are new."""
         state = self.state
-        state.equity = equity = state.cash + state.unrealised_profit
+        equity = state.cash + state.unrealised_profit
+        rebooked = equity < 0 or bool(state.shortfall)
+        if rebooked:
+            state.shortfall = max(-equity, ZERO)
+            equity += state.shortfall
+            self._rebook(state.books)
+        state.equity = equity
         if equity > state.peak_equity:  # noqa: PLR1730  a call of max costs more than the rest
             state.peak_equity = equity
         if equity >= state.high_water_equity:
@@ -383,6 +380,14 @@ class Portfolio:
         if equity < state.day_low_equity:
             state.day_low_equity = equity
             state.worst_day_pct = max(state.worst_day_pct, _loss(state.day_open_equity, equity))
+        return rebooked
+
+    def _rebook(self, symbols: Iterable[str]) -> None:
+        profits = self.profits
+        for symbol in symbols:
+            book = self.state.books[symbol]
+            profit = book.realised_profit - book.fees + book.funding
+            book.become(profit + profits.get(symbol, ZERO))
 
 
 def _loss(base: Decimal, equity: Decimal) -> Decimal:

@@ -88,7 +88,7 @@ class PortfolioStage:
             equity=equity,
             cash=portfolio.cash,
             realised_profit=state.realised_profit,
-            unrealised_profit=state.unrealised_profit,
+            unrealised_profit=portfolio.unrealised_profit,
             fees=state.fees,
             funding=state.funding,
             gross_exposure=exposure,

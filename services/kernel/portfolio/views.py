@@ -10,6 +10,7 @@ ZERO = Decimal(0)
 
 def positions(portfolio: Portfolio) -> tuple[PositionView, ...]:
     """The open positions, by symbol."""
+    profits = portfolio.profits
     return tuple(
         PositionView(
             symbol=symbol,
@@ -17,7 +18,7 @@ def positions(portfolio: Portfolio) -> tuple[PositionView, ...]:
             entry_price=position.entry_price,
             mark_price=position.mark_price,
             notional=position.notional,
-            unrealised_profit=position.unrealised_profit,
+            unrealised_profit=profits[symbol],
             stop_loss_price=position.stop_loss_price,
             take_profit_price=position.take_profit_price,
             leverage=position.leverage,
@@ -33,13 +34,13 @@ def positions(portfolio: Portfolio) -> tuple[PositionView, ...]:
 
 def symbols(portfolio: Portfolio) -> tuple[SymbolView, ...]:
     """What every symbol that was traded in this run has brought, by symbol."""
-    state = portfolio.state
+    state, profits = portfolio.state, portfolio.profits
     return tuple(
         SymbolView(
             symbol=symbol,
             profit=book.profit,
             realised_profit=book.realised_profit,
-            unrealised_profit=position.unrealised_profit if position else ZERO,
+            unrealised_profit=profits.get(symbol, ZERO),
             fees=book.fees,
             funding=book.funding,
             exposure=position.notional if position else ZERO,

@@ -25,6 +25,7 @@ class Rule(StrEnum):
     ONE_END = "ONE_END"
     FILLED_ONCE = "FILLED_ONCE"
     POSITIONS = "POSITIONS"
+    MARGIN = "MARGIN"
     NO_ENTRY_IN_DOUBT = "NO_ENTRY_IN_DOUBT"
 
 
@@ -42,6 +43,7 @@ MEANINGS: Final[dict[Rule, str]] = {
     Rule.ONE_END: "every order has exactly one final result",
     Rule.FILLED_ONCE: "no order is filled for more than its quantity",
     Rule.POSITIONS: "positions are the sum of the fills",
+    Rule.MARGIN: "no isolated position loses more than its margin; equity is never below zero",
     Rule.NO_ENTRY_IN_DOUBT: "no entry was approved while trading was not active",
 }
 

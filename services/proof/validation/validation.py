@@ -13,6 +13,7 @@ from services.proof.validation.chain_check import ChainCheck
 from services.proof.validation.doubt import DoubtCheck
 from services.proof.validation.envelopes import EnvelopeCheck
 from services.proof.validation.findings import Findings, Rule
+from services.proof.validation.margins import MarginCheck
 from services.proof.validation.positions import PositionCheck
 from services.proof.validation.trading import TradingCheck
 from services.record.reading import ChainLink, Record, Span
@@ -101,6 +102,7 @@ class _Validation:
         )
         self._trading = TradingCheck(findings)
         self._positions = PositionCheck(findings)
+        self._margins = MarginCheck(findings)
         self._doubt = DoubtCheck(findings)
 
     def run(self, progress: Progress, head: Head | None) -> Validated:
@@ -161,6 +163,7 @@ class _Validation:
         self._positions.see(event)
         if event.TOPIC not in _TICKS:
             self._trading.see(event)
+            self._margins.see(event)
             self._doubt.see(event)
 
     def _decoded(self, body: bytes, seq: int | None, event_id: str | None) -> AnyEvent | None:

@@ -12,6 +12,8 @@ from services.kernel.execution import open_orders as execution_desk
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.instruments import perpetuals
 from services.kernel.market import prices
+from services.kernel.portfolio import margin
+from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
 from services.kernel.risk.checks import layers
@@ -107,6 +109,17 @@ def _stop_at_fill(patch: Patch) -> None:
     )
 
 
+def _margin_cap(patch: Patch) -> None:
+    protect = Position.protect
+
+    def without_margin(position: Position, *given: Any, **named: Any) -> None:
+        protect(position, *given, **named)
+        position.least_profit = None
+
+    patch.setattr(margin, "worst_exit_price", _nothing)
+    patch.setattr(Position, "protect", without_margin)
+
+
 RULES: dict[str, Callable[[Patch], None]] = {
     "stop_loss": _stop_loss,
     "stop_at_fill": _stop_at_fill,
@@ -120,6 +133,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     "doubt": _doubt,
     "funding": lambda patch: patch.setattr(perpetuals, "funding_payment", lambda *_: Decimal(0)),
     "liquidation": lambda patch: patch.setattr(Portfolio, "liquidates", _never),
+    "margin_cap": _margin_cap,
     "liquidation_distance": lambda patch: _layer_off(5, patch),
     "spread_anomaly": lambda patch: patch.setattr(SymbolMarket, "_observe_quote", _nothing),
     "several_anomalies": lambda patch: patch.setattr(control, "SYMBOLS_THAT_HALT", 99),

@@ -12,6 +12,7 @@ from services.kernel.matching.fills import (
     Ask,
     Fill,
     MarketState,
+    capped_fill,
     impact_pct,
     maker_fill,
     market_fill,
@@ -249,11 +250,63 @@ def test_a_resting_order_of_an_inverse_contract_fills_from_the_traded_coins() ->
     assert market.unclaimed == 0
 
 
-def test_a_takeover_is_at_the_bankruptcy_price_against_the_trader_with_the_venue_s_fee() -> None:
-    ask = inverse_ask(Side.SELL)
-
-    taken = takeover_fill(ask, Decimal("3749.8"), inverse())
+@pytest.mark.parametrize(("side", "price"), [(Side.SELL, "3750"), (Side.BUY, "3749.5")])
+def test_a_takeover_costs_the_margin_and_no_tick_more_and_the_venue_s_fee(
+    side: Side, price: str
+) -> None:
+    taken = takeover_fill(inverse_ask(side), Decimal("3749.8"), inverse())
 
     assert (taken.price, taken.fees, taken.liquidity) == (
-        *(Decimal("3749.5"), Decimal("0.4"), "liquidation"),
+        *(Decimal(price), Decimal("0.4"), "liquidation"),
     )
+
+
+@pytest.mark.parametrize(
+    ("side", "worst", "price"),
+    [
+        (Side.SELL, "3749.8", "3750"),
+        (Side.SELL, "3750", "3750"),
+        (Side.BUY, "3700.8", "3700.5"),
+        (Side.BUY, "3600", "3600"),
+        (Side.BUY, "0", "0.5"),
+    ],
+)
+def test_a_capped_fill_is_at_the_tick_that_is_no_worse_than_the_worst_price(
+    side: Side, worst: str, price: str
+) -> None:
+    ask, filled = inverse_ask(side), at_the_market(side)
+
+    capped = capped_fill(ask, filled, Decimal(worst), inverse())
+
+    assert (capped.price, capped.quantity) == (Decimal(price), 1000)
+    assert (capped.fees, capped.liquidity) == (Decimal("0.8"), "taker")
+    assert capped.slippage_pct == (Decimal(price) - 5000) / 5000 * side.sign
+    assert capped.arithmetic["market_price"] == filled.price
+    assert capped.arithmetic["worst_price"] == Decimal(worst)
+
+
+@pytest.mark.parametrize(
+    ("side", "worst"),
+    [(Side.SELL, "3700"), (Side.SELL, "3700.5"), (Side.BUY, "3701"), (Side.BUY, "3800")],
+)
+def test_a_market_that_is_no_worse_is_left_as_it_is(side: Side, worst: str) -> None:
+    filled = at_the_market(side)
+
+    assert capped_fill(inverse_ask(side), filled, Decimal(worst), inverse()) is filled
+
+
+def test_a_capped_fill_closes_no_more_than_is_asked_for() -> None:
+    ask = inverse_ask(Side.SELL, quantity=300)
+
+    capped = capped_fill(ask, at_the_market(Side.SELL), Decimal(3750), inverse())
+
+    assert (capped.quantity, capped.fees) == (300, Decimal("0.24"))
+
+
+def at_the_market(side: Side) -> Fill:
+    """1,000 dollars, sold at 3700.5 or bought at 3701."""
+    market = MarketState()
+    market.on_trade(NOON, Decimal("3700.5" if side is Side.SELL else "3701"), Decimal(1_000_000))
+    filled = market_fill(inverse_ask(side), market, NOON, inverse(), TradingSettings.parse(FREE)[0])
+    assert filled is not None
+    return filled

@@ -166,8 +166,8 @@ def test_the_venue_takes_a_liquidated_position_over_where_its_margin_is_lost() -
 
     (result,) = exchange.prints(100)
 
-    assert (result.filled_price, result.liquidity) == (Decimal("66.66"), "liquidation")
-    assert result.fees == Decimal("66.66") * 9 * Decimal("0.0004")
+    assert (result.filled_price, result.liquidity) == (Decimal("66.67"), "liquidation")
+    assert result.fees == Decimal("66.67") * 9 * Decimal("0.0004")
     assert exchange.alerts == []
 
 

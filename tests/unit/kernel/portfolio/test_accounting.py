@@ -38,16 +38,21 @@ def steps(quantities: st.SearchStrategy[Decimal]) -> st.SearchStrategy[list[tupl
     return st.lists(st.one_of(fill, fill, mark, settle), min_size=1, max_size=30)
 
 
-class Books:
-    """The kernel's fold and the reference, given the same."""
+RICH = 10**9
+"""Equity that no loss of these tests uses up."""
 
-    def __init__(self, *, inverse: bool) -> None:
+
+class Books:
+    """The kernel's fold and the reference, given the same; the account pays every loss."""
+
+    def __init__(self, *, inverse: bool, margin_mode: str = "cross") -> None:
         self.fold = Portfolio()
-        self.reference = Account(Contract(inverse), Fraction(100_000))
+        self.reference = Account(Contract(inverse), Fraction(RICH))
         self.at = MIDNIGHT
         self.trades: list[ClosedTrade] = []
         contract = builders.instrument(BTC, inverse=inverse, lot_size=Decimal("0.001"))
-        self.fold.apply(builders.run_started(at=MIDNIGHT))
+        settings, opening = {"MARGIN_MODE": margin_mode}, builders.account(RICH)
+        self.fold.apply(builders.run_started(settings, opening=opening, at=MIDNIGHT))
         self.fold.apply(builders.instruments(contract))
         self.mark(Decimal(10_000))
 
@@ -136,7 +141,7 @@ def test_an_inverse_account_agrees_within_the_settle_coin_s_quantum(
 def test_the_margin_is_used_up_at_the_liquidation_price(
     inverse: bool, side: Side, quantity: Decimal, price: Decimal, leverage: str
 ) -> None:
-    books = Books(inverse=inverse)
+    books = Books(inverse=inverse, margin_mode="isolated")
     books.reference.contract.leverage = Fraction(leverage)
     books.fold.apply(builders.result(BTC, side, quantity, price, leverage=leverage))
     books.reference.fill(Fraction(quantity) * side.sign, Fraction(price), Fraction(0))

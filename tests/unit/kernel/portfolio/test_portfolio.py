@@ -18,9 +18,9 @@ from tests.builders import BTC, DAY_MS, ETH, MIDNIGHT, NOON, Number
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
 
-def opened(*events: Event, **fields: Any) -> Portfolio:
+def opened(*events: Event, settings: dict[str, str] | None = None, **fields: Any) -> Portfolio:
     portfolio = Portfolio()
-    portfolio.apply(builders.run_started(opening=builders.account(**fields)))
+    portfolio.apply(builders.run_started(settings, opening=builders.account(**fields)))
     for event in events:
         portfolio.apply(event)
     return portfolio
@@ -224,7 +224,8 @@ def test_the_peak_follows_equity_up_only() -> None:
 
 
 def test_a_release_rebases_but_the_worst_of_the_run_stays_known() -> None:
-    portfolio = opened(builders.clock(), bought(100, 100), builders.mark(price=50))
+    entry = bought(100, 100, leverage=1)
+    portfolio = opened(builders.clock(), entry, builders.mark(price=50))
     worst = (portfolio.state.max_drawdown_pct, portfolio.state.worst_day_pct)
     assert worst == (Decimal("0.05"), Decimal("0.05"))
 
@@ -286,11 +287,15 @@ marks = st.tuples(st.just("mark"), st.sampled_from((BTC, ETH)), prices)
 steps = st.lists(st.one_of(fills, marks), min_size=1, max_size=40)
 
 
+RICH = 10**9
+"""Equity that no loss of these tests uses up."""
+
+
 class Ledger:
     """Cash and coins, in exact fractions; nothing else."""
 
     def __init__(self) -> None:
-        self.cash = Fraction(100_000)
+        self.cash = Fraction(RICH)
         self.coins = {BTC: Fraction(0), ETH: Fraction(0)}
         self.prices: dict[str, Fraction] = {}
 
@@ -310,7 +315,7 @@ class Ledger:
 def test_cash_and_coins_conserve_exactly_through_partial_closes_and_flips(
     steps: list[tuple[Any, ...]],
 ) -> None:
-    portfolio, ledger = opened(), Ledger()
+    portfolio, ledger = opened(cash=RICH, settings={"MARGIN_MODE": "cross"}), Ledger()
     portfolio.apply(builders.trade(BTC, 1))
     portfolio.apply(builders.trade(ETH, 1))
     ledger.prices = {BTC: Fraction(1), ETH: Fraction(1)}
