@@ -133,7 +133,8 @@ class Runs:
 
     def _end(self, run: RunStarted, changed: tuple[str, ...]) -> None:
         reason = f"{SUPERSEDED}: changed {', '.join(changed)}"
-        event_id = make_id(run.run_id, topics.PAPER_RUNNER, "run_ended")
+        # The stage may publish an end of its own meanwhile: these two are two events.
+        event_id = make_id(run.run_id, topics.PAPER_RUNNER, "run_ended", SUPERSEDED)
         event = RunEnded(
             event_id=event_id,
             run_id=run.run_id,

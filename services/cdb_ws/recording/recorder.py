@@ -106,6 +106,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._missing = 0
         self._news: deque[tuple[AlertPhase, str]] = deque(maxlen=100)
+        self._began_ns = time.time_ns()
+        self._told = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._journal: Journal | None = None
@@ -150,7 +152,9 @@ class Recorder:
         told: list[Event] = []
         while self._news:
             phase, message = self._news.popleft()
-            told.append(_alert(run_id, timestamp, phase, message))
+            self._told += 1
+            unique = f"{self._began_ns}:{self._told}"
+            told.append(_alert(run_id, timestamp, phase, message, unique))
         return told
 
     def counts(self) -> dict[str, object]:
@@ -327,7 +331,7 @@ def _stands_at(folder: Path) -> State:
     return state
 
 
-def _alert(run_id: str, timestamp: int, phase: AlertPhase, message: str) -> Alert:
+def _alert(run_id: str, timestamp: int, phase: AlertPhase, message: str, unique: str) -> Alert:
     code = "RECORDER_STOPPED"
-    event_id = make_id(run_id, WS, "alert", code, phase, timestamp)
+    event_id = make_id(run_id, WS, "alert", code, phase, unique)
     return alert(event_id, run_id, timestamp, AlertLevel.WARNING, code, message, phase=phase)

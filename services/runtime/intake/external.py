@@ -58,7 +58,7 @@ def normalise(
         body: The message.
         run_id: The current run; None before the first.
         now_ms: What a message without timestamp gets, Unix milliseconds.
-        unique: Makes the id of what has no id of its own: two messages are two events.
+        unique: What no other message to this producer has; run, producer and this make the id.
         producer: The service that takes it.
 
     Raises:
@@ -72,7 +72,7 @@ def normalise(
         raise Malformed("NO_RUN", "nothing is published before a run has started")
     message = parse(body)
     envelope: dict[str, Any] = {
-        "event_id": make_id(run_id, SOURCE, unique),
+        "event_id": make_id(run_id, producer, SOURCE, unique),
         "run_id": run_id,
         "producer": producer,
         "schema_version": SCHEMA_VERSION,

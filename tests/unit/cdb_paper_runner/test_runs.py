@@ -226,6 +226,20 @@ def test_a_live_market_whose_duration_is_over_begins_anew_with_the_next_start(de
     assert started(desk, asked).source == "external"
 
 
+def test_an_end_of_the_data_while_the_run_is_superseded_is_an_event_of_its_own(desk: Desk):
+    started(desk, wanted())
+    run = desk.stage.book.run
+    assert run is not None
+    before_its_end = Orchestration()
+    before_its_end.restore(desk.stage.snapshot())
+    desk.come(wanted(MAX_LEVERAGE="2")).look()
+    (superseded,) = a.of_type(desk.taken(), RunEnded)
+    over = a.condition(a.ConditionName.SOURCE_ENDED, producer="cdb_ws")
+    (data_over,) = a.of_type(before_its_end.handle(replace(over, run_id=run.run_id)), RunEnded)
+
+    assert superseded.event_id != data_over.event_id
+
+
 def test_a_superseded_run_is_no_end_even_if_the_settings_come_back(desk: Desk):
     started(desk, wanted())
     ended(desk, "SUPERSEDED: changed MAX_LEVERAGE")

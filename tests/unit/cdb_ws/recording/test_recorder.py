@@ -76,6 +76,23 @@ def test_raw_frames_are_kept_as_they_were_received(folder: Path) -> None:
     assert all(store.file_digest(day / part.file) == part.sha256 for part in segment.parts)
 
 
+def test_two_full_disks_at_one_event_time_are_two_alerts(folder: Path) -> None:
+    free = [1 << 40]
+    writer = Recorder(folder, recordings.no_packer, lambda _: free[0])
+    writer.start()
+    writer.events([details(), *second(0)])
+    wait_for(lambda: writer.events_written == 3)
+    for _ in range(2):
+        free[0] = 1 << 20
+        wait_for(lambda: writer.trouble is not None)
+        free[0] = 1 << 40
+        wait_for(lambda: writer.trouble is None)
+    writer.close()
+    told = writer.alerts(RUN, NOON)
+    assert len(told) == 4
+    assert len({event.event_id for event in told}) == 4
+
+
 def test_a_full_disk_is_told_once_and_afterwards_recording_goes_on(folder: Path) -> None:
     free = [1 << 40]
     writer = Recorder(folder, recordings.no_packer, lambda _: free[0])

@@ -238,6 +238,15 @@ def test_an_intake_gives_every_message_its_own_id() -> None:
     assert intake.taken == 3
 
 
+def test_what_two_services_take_first_are_two_events() -> None:
+    # Given services that claimed their places alike: the same epoch, instance and counter
+    halt = msgspec.json.encode({"type": "halt", "reason": "lunch"})
+    signal = msgspec.json.encode({"symbol": "BTC_USDT", "direction": "buy", "price": 100})
+    taken_by_risk = Intake("cdb_risk", "epoch:1").take("control", halt, run_id="run", now_ms=NOW)
+    taken_by_core = Intake("cdb_core", "epoch:1").take("signals", signal, run_id="run", now_ms=NOW)
+    assert taken_by_risk.event_id != taken_by_core.event_id
+
+
 def test_a_signal_by_hand_may_ask_for_an_order_with_its_own_price() -> None:
     message = {
         "symbol": "BTC_USDT", "direction": "buy", "price": 100, "order_type": "stop_limit",
