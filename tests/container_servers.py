@@ -64,6 +64,12 @@ class _Container:
         wrapped.kill()
         wrapped.wait(timeout=20)
 
+    def pause(self) -> None:
+        self._container.get_wrapped_container().pause()
+
+    def unpause(self) -> None:
+        self._container.get_wrapped_container().unpause()
+
     def remove(self) -> None:
         self._container.stop()
 

@@ -1,13 +1,17 @@
 """Real servers for tests: a Redis with the system's access rules, a PostgreSQL with its schema."""
 
+import os
 import secrets
+import signal
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import redis
 from psycopg import sql
 
@@ -20,6 +24,9 @@ from tests.container_servers import ContainerPostgres, ContainerRedis
 
 ADMIN = "test_admin"
 TEMPLATE = "claire_template"
+needs_signals = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="a server is frozen by signals of Linux"
+)
 
 
 class RedisServer:
@@ -143,6 +150,12 @@ class PostgresServer:
         """SIGKILL it."""
         self._cluster.embedded.kill()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """For as long as the context lasts, it runs nothing; its system still takes what comes."""
+        with self._cluster.frozen():
+            yield
+
 
 class PostgresCluster:
     """The session's server: one template with the schema, one copy of it per test."""
@@ -164,6 +177,27 @@ class PostgresCluster:
     def close(self) -> None:
         """Stop it for good."""
         _close(self.embedded)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        if isinstance(self.embedded, ContainerPostgres):
+            self.embedded.pause()
+            try:
+                yield
+            finally:
+                self.embedded.unpause()
+            return
+        assert self.embedded.pid is not None
+        stopped = [self.embedded.pid]
+        os.kill(self.embedded.pid, signal.SIGSTOP)
+        try:
+            stopped += _children(self.embedded.pid)
+            for pid in stopped[1:]:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in reversed(stopped):
+                os.kill(pid, signal.SIGCONT)
 
     def address(self, database: str) -> DatabaseAddress:
         owner = self.embedded.address
@@ -200,6 +234,18 @@ class PostgresCluster:
             self.start()
             with self.connection("postgres") as connection:
                 connection.execute(drop)
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that a process has started, on Linux."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # pid (name) state ppid ...; the name may hold anything.
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+            if int(fields[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _close(server: EmbeddedRedis | EmbeddedPostgres | ContainerRedis | ContainerPostgres) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg.rows import TupleRow
 
 from services.runtime.database.address import (
     DatabaseAddress,
@@ -12,6 +11,7 @@ from services.runtime.database.address import (
     DatabaseRefusedError,
     DataRefusedError,
 )
+from services.runtime.database.watched_connection import WatchedConnection
 
 __all__ = [
     "Connection",
@@ -25,7 +25,7 @@ __all__ = [
     "translated",
 ]
 
-Connection = psycopg.Connection[TupleRow]
+Connection = WatchedConnection
 
 CONNECT_TIMEOUT_SEC = 5
 STATEMENT_TIMEOUT_SEC = 30
@@ -54,7 +54,7 @@ def connect(address: DatabaseAddress, *, application: str, options: str = "") ->
         DatabaseRefusedError: The server answers and refuses.
     """
     with translated(address):
-        return psycopg.connect(
+        return Connection.connect(
             host=address.host,
             port=address.port,
             dbname=address.database,
@@ -62,7 +62,7 @@ def connect(address: DatabaseAddress, *, application: str, options: str = "") ->
             password=address.password,
             application_name=application,
             connect_timeout=CONNECT_TIMEOUT_SEC,
-            # A peer that vanished without a goodbye must not hang us.
+            # A machine that vanished must not hang us; a frozen server is seen by the connection.
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,

@@ -10,7 +10,7 @@ from services.runtime.bus import journal
 from tests.bus_builders import RUN, START_MS, clock, run_ended, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.record_builders import alert, decision, funding, order, result, signal
-from tests.servers import PostgresServer, RedisServer
+from tests.servers import PostgresServer, RedisServer, needs_signals
 
 pytestmark = pytest.mark.integration
 
@@ -105,6 +105,26 @@ def test_postgres_away_is_waited_for_and_nothing_is_lost(
         "SELECT count(*), count(DISTINCT event_id) FROM market_data WHERE kind = 'trade'"
     ) == [(499, 499)]
     assert postgres_server.query("SELECT count(*) FROM events WHERE type = 'condition'") == [(0,)]
+    assert running.crashed is None
+
+
+@needs_signals
+def test_a_frozen_postgres_is_noticed_and_nothing_is_lost(
+    start_writer: StartWriter, play: Play, postgres_server: PostgresServer
+) -> None:
+    running = start_writer()
+    running.wait_working()
+    running.wait_committed(play.publish(run_started(), clock(0), tick(1)))
+
+    with postgres_server.frozen():
+        last = play.publish_all([tick(n) for n in range(2, 500)])
+        wait_until(lambda: bool(running.errors), "the writer notices")
+        assert "does not answer" in running.errors[0]
+
+    running.wait_committed(last)
+    assert postgres_server.query(
+        "SELECT count(*), count(DISTINCT event_id) FROM market_data WHERE kind = 'trade'"
+    ) == [(499, 499)]
     assert running.crashed is None
 
 

@@ -25,7 +25,7 @@ from tests import builders as a
 from tests.bus_builders import RUN, clock, run_started, tick
 from tests.integration.services.conftest import StartService, open_bus
 from tests.integration.services.service_process import wait_for
-from tests.servers import PostgresServer, RedisServer
+from tests.servers import PostgresServer, RedisServer, needs_signals
 
 pytestmark = pytest.mark.integration
 
@@ -307,14 +307,47 @@ def test_a_record_that_nobody_writes_forbids_entries_until_it_has_caught_up(
     market.publish([tick(1)])
 
     execution.wait_health(503, "is cdb_db_writer running?")
-    assert conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)]
+    wait_for(
+        lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
+        "the condition",
+    )
     market.publish([clock(1000)])
     postgres_server.record_upto(EVERYTHING)
     execution.wait_health(200)
-    assert conditions(market) == [
-        (ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN),
-        (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
-    ]
+    wait_for(
+        lambda: (
+            conditions(market)
+            == [
+                (ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN),
+                (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
+            ]
+        ),
+        "the end of the condition",
+    )
+    assert execution.terminate() == 0
+
+
+@needs_signals
+@pytest.mark.chaos
+@pytest.mark.risk
+def test_a_frozen_database_forbids_entries_and_clears(
+    start_service: StartService, market: Bus, postgres_server: PostgresServer
+):
+    execution = start_service(topics.EXECUTION, postgres_server)
+    execution.wait_health(200)
+
+    with postgres_server.frozen():
+        market.publish([tick(1)])
+        execution.wait_health(503, "does not answer")
+        wait_for(
+            lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
+            "the condition",
+        )
+
+    wait_for(
+        lambda: conditions(market)[-1] == (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
+        "the end of the condition",
+    )
     assert execution.terminate() == 0
 
 
