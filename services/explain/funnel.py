@@ -12,6 +12,7 @@ import msgspec
 from services.explain.answered import Answered
 from services.explain.limits import LIMITS
 from services.kernel.events import LayerVerdict
+from services.kernel.risk.reasons import Reason
 from services.persistence.tables import time_of
 from services.runtime.database.connections import Connection
 
@@ -65,6 +66,7 @@ class Funnel:
         own_exits: Orders that risk made itself, by origin.
         outside: Orders posted by hand.
         results: Orders by their status and reason; ``PENDING`` ones have not ended.
+        unfilled: Entries whose order ended without a fill, by reason.
         nearest: The rejected entries that came nearest to passing a limit.
     """
 
@@ -81,12 +83,18 @@ class Funnel:
     outside: int
     orders: int
     results: Mapping[str, int]
+    unfilled: Mapping[str, int]
     nearest: tuple[Miss, ...]
 
     @property
     def rejected(self) -> Counter[str]:
         """All signals that were rejected, by reason."""
         return self.on_entries.rejected + self.on_exits.rejected
+
+    @property
+    def nothing_to_reduce(self) -> int:
+        """Exits of the strategy that met no open position; they are part of ``rejected``."""
+        return self.on_exits.rejected[Reason.NOTHING_TO_REDUCE]
 
     @property
     def adds_up(self) -> bool:
@@ -115,10 +123,12 @@ class Funnel:
             "rejected": dict(self.rejected.most_common()),
             "entries": msgspec.to_builtins(self.on_entries),
             "exits": msgspec.to_builtins(self.on_exits),
+            "nothing_to_reduce": self.nothing_to_reduce,
             "own_exits": dict(self.own_exits),
             "orders_by_hand": self.outside,
             "orders": self.orders,
             "results": dict(self.results),
+            "entries_not_filled": dict(self.unfilled),
             "adds_up": self.adds_up,
             "nearest_misses": [
                 {
@@ -159,6 +169,7 @@ def funnel(connection: Connection, part: Part) -> Funnel:
         outside=ask.row(_OUTSIDE)[0],
         orders=ask.row(_ORDERS)[0],
         results=ask.counts(_RESULTS),
+        unfilled=ask.counts(_UNFILLED),
         nearest=tuple(_miss(row) for row in ask.rows(_NEAREST)),
     )
 
@@ -223,6 +234,12 @@ _OUTSIDE: Final = f"SELECT count(*) FROM orders WHERE {_SUBMITTED} AND external"
 _ORDERS: Final = f"SELECT count(*) FROM orders WHERE {_SUBMITTED}"  # noqa: S608
 _RESULTS: Final = f"""
     SELECT status || coalesce(' ' || reason, ''), count(*) FROM orders WHERE {_SUBMITTED}
+    GROUP BY 1 ORDER BY count(*) DESC, 1
+"""  # noqa: S608
+_UNFILLED: Final = f"""
+    SELECT coalesce(reason, status), count(*) FROM orders
+    WHERE {_SUBMITTED} AND NOT external AND NOT reduce_only AND filled_quantity = 0
+        AND status NOT IN ('PENDING', 'PARTIALLY_FILLED')
     GROUP BY 1 ORDER BY count(*) DESC, 1
 """  # noqa: S608
 _NEAREST: Final = f"""

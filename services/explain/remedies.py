@@ -20,14 +20,19 @@ OTHERWISE: Final[Mapping[str, str]] = {
     Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
     Reason.LOSS_COOLDOWN: "the rest ends by itself; MAX_CONSECUTIVE_LOSSES begins it, and"
     " LOSS_COOLDOWN_SEC is its length",
+    Reason.EXPIRED: "a longer ORDER_EXPIRY_SEC, or a market whose ticks are closer together",
+    Reason.SLIPPAGE_EXCEEDED: "a higher MAX_SLIPPAGE_PCT, or smaller orders",
+    Reason.NOT_FILLED_AT_ONCE: "time in force GTC instead of IOC or FOK, or smaller orders",
+    Reason.WOULD_TAKE: "a limit price on the own side of the spread, or no post-only",
     Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",
 }
 
 
 def remedies(found: Funnel) -> list[str]:
-    """One sentence for each thing that keeps signals from becoming trades, the weightiest first.
+    """One sentence for each loss between signals and trades, the largest first.
 
-    An exit for which no position was open is none: it would have been no trade.
+    Signals that risk rejected and entries that ended without a fill are losses. An exit for which
+    no position was open is none: it would have been no trade.
     """
     if not found.trades_seen:
         return ["no live trade reached the strategy: look at the feed with `claire status`"]
@@ -36,9 +41,12 @@ def remedies(found: Funnel) -> list[str]:
             "no signal: the price has not moved by SIGNAL_THRESHOLD_PCT within LOOKBACK_MINUTES, or"
             " there is less data than that"
         ]
-    reasons = found.rejected
-    del reasons[Reason.NOTHING_TO_REDUCE]
-    lines = [_remedy(reason, number, found) for reason, number in reasons.most_common()]
+    rejected = found.rejected
+    del rejected[Reason.NOTHING_TO_REDUCE]
+    losses = [(count, reason, "") for reason, count in rejected.items()]
+    losses += [(count, reason, " after approval") for reason, count in found.unfilled.items()]
+    losses.sort(key=lambda loss: -loss[0])
+    lines = [_remedy(reason, count, when, found) for count, reason, when in losses]
     return lines or ["nothing: every signal that could became an order"]
 
 
@@ -54,9 +62,9 @@ def _enough(name: str, miss: Miss) -> str:
     return f"{name}={number(miss.value)} or more would have let it pass"
 
 
-def _remedy(reason: str, count: int, found: Funnel) -> str:
+def _remedy(reason: str, count: int, when: str, found: Funnel) -> str:
     meaning = REASONS[Reason(reason)].meaning if reason in Reason.__members__ else "not known here"
-    told = f"{reason}, {times(count)} ({meaning})"
+    told = f"{reason}{when}, {times(count)} ({meaning})"
     if reason in OTHERWISE:
         return f"{told}: {OTHERWISE[reason]}"
     name = LIMITS.get(reason)

@@ -1,6 +1,7 @@
 """Questions to the record: explain, trace, why."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 
 import click
@@ -20,6 +21,7 @@ from services.explain.figures import moment
 from services.explain.funnel import Funnel, Part, funnel
 from services.explain.remedies import miss_line, remedies
 from services.explain.story import Node, tell
+from services.kernel.risk.reasons import Reason
 from services.record.reading import RecordError
 from services.record.runs import choose_run, runs_of
 
@@ -115,7 +117,7 @@ def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(found.to_json() | {"what_would_change_it": remedies(found)}))
         return
-    _show_funnel(found)
+    show_funnel(found)
     click.echo("what would have to change for more trades:")
     for line in remedies(found):
         click.echo(f"  {line}")
@@ -124,7 +126,8 @@ def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> N
         click.echo(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")
 
 
-def _show_funnel(found: Funnel) -> None:
+def show_funnel(found: Funnel) -> None:
+    """Print the funnel, one line for each step."""
     if found.began is not None and found.ended is not None:
         click.echo(f"the market of {moment(found.began)} to {moment(found.ended)}")
     entries = found.signals - found.exits
@@ -133,7 +136,12 @@ def _show_funnel(found: Funnel) -> None:
         ("ticks", found.ticks, f"of which trades the strategy acts on {found.trades_seen:,}"),
         ("signals", found.signals, f"entries {entries:,}, exits {found.exits:,}"),
         ("on entries", found.on_entries.total, _answers(found.on_entries)),
-        ("on exits", found.on_exits.total, _answers(found.on_exits)),
+        ("on exits", found.on_exits.total - found.nothing_to_reduce, _answers(_met(found))),
+        (
+            "no position",
+            found.nothing_to_reduce,
+            "exits of the strategy with nothing to reduce; rejected, and no trade was lost",
+        ),
         ("undecided", found.undecided, "signals without a decision"),
         (
             "orders",
@@ -144,8 +152,8 @@ def _show_funnel(found: Funnel) -> None:
         ("results", sum(found.results.values()), _listed(found.results) or "none"),
     ]
     for name, count, told in rows:
-        if name != "undecided" or count:
-            click.echo(f"{name:<10} {count:>10,}  {told}")
+        if name not in ("undecided", "no position") or count:
+            click.echo(f"{name:<11} {count:>10,}  {told}")
     click.echo(
         "the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`"
     )
@@ -154,6 +162,14 @@ def _show_funnel(found: Funnel) -> None:
 def _answers(answered: Answered) -> str:
     rejected = f"rejected {answered.rejected.total():,}{_by_name(answered.rejected)}"
     return f"approved {answered.approved:,}, trimmed {answered.trimmed:,}, {rejected}"
+
+
+def _met(found: Funnel) -> Answered:
+    """How the exits that met an open position were decided."""
+    answered = found.on_exits
+    rejected = Counter(answered.rejected)
+    del rejected[Reason.NOTHING_TO_REDUCE]
+    return Answered(answered.approved, answered.trimmed, rejected)
 
 
 def _by_name(counts: Mapping[str, int]) -> str:

@@ -21,6 +21,7 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
+from services.kernel.risk.reasons import Reason
 from services.record.database import DatabaseRecord
 from services.reports import trading_statistics
 
@@ -168,6 +169,13 @@ def test_the_funnel_adds_up_and_is_what_the_events_say(
         assert answered.passed == sum(e.verdict is not Verdict.REJECTED for e in alike)
     assert sum(found.results.values()) == found.orders
     assert found.orders == sum(isinstance(e, Order) for e in recorded_events)
+    entries = {e.order_id for e in recorded_events if isinstance(e, Order) and not e.reduce_only}
+    results = [e for e in recorded_events if isinstance(e, OrderResult)]
+    filled = {e.order_id for e in results if e.filled_quantity > 0}
+    assert sum(found.unfilled.values()) == len(entries - filled)
+    assert found.nothing_to_reduce == sum(
+        e.reason == Reason.NOTHING_TO_REDUCE and e.reduce_only for e in rejected
+    )
 
 
 def test_the_nearest_misses_come_first_and_name_what_would_have_let_them_pass(

@@ -18,7 +18,7 @@ def funnel(**fields: object) -> Funnel:
     empty: dict[str, object] = {
         "began": 0, "ended": 1, "ticks": 10, "trades_seen": 10, "signals": 1, "exits": 0,
         "undecided": 0, "on_entries": Answered(), "on_exits": Answered(), "own_exits": {},
-        "outside": 0, "orders": 0, "results": {}, "nearest": (),
+        "outside": 0, "orders": 0, "results": {}, "unfilled": {}, "nearest": (),
     }  # fmt: skip
     return Funnel(**(empty | fields))  # type: ignore[arg-type]
 
@@ -58,6 +58,35 @@ def test_what_only_a_person_can_end_is_said_so() -> None:
 def test_when_every_signal_became_an_order_there_is_nothing_to_change() -> None:
     told = remedies(funnel(on_entries=Answered(approved=1), orders=1))
     assert told == ["nothing: every signal that could became an order"]
+
+
+def test_the_largest_loss_comes_first_also_where_orders_were_lost_after_their_approval() -> None:
+    found = funnel(
+        on_entries=Answered(approved=80, rejected=Counter(TRADE_FREQUENCY=5, HALTED=100)),
+        orders=80,
+        unfilled={"EXPIRED": 79, "CANCELLED": 1},
+    )
+
+    told = remedies(found)
+
+    assert [line.split(",")[0] for line in told] == [
+        "HALTED", "EXPIRED after approval", "TRADE_FREQUENCY", "CANCELLED after approval",
+    ]  # fmt: skip
+    assert "ORDER_EXPIRY_SEC" in told[1]
+
+
+def test_exits_with_nothing_to_reduce_are_counted_by_themselves_and_stay_in_the_sum() -> None:
+    found = funnel(
+        on_entries=Answered(approved=2, trimmed=1, rejected=Counter(HALTED=3)),
+        on_exits=Answered(approved=1, rejected=Counter(NOTHING_TO_REDUCE=5)),
+        signals=12, exits=6, orders=4, results={"FILLED": 4},
+    )  # fmt: skip
+
+    told = found.to_json()
+
+    assert told["nothing_to_reduce"] == 5
+    assert told["signals"] == (told["approved"] + told["trimmed"] + sum(told["rejected"].values()))
+    assert told["adds_up"] is True
 
 
 def test_an_exit_without_a_position_is_no_missed_trade() -> None:
