@@ -24,20 +24,35 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
+class NewerSchemaError(msgspec.ValidationError):
+    """An event of a newer schema: what this program does not know of it would be passed over."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"event schema {version} is newer than {SCHEMA_VERSION}, the newest that this program"
+            " knows: update the program"
+        )
+
+
 def decode(body: bytes) -> AnyEvent:
     """The event that a JSON object holds; one of an older schema as it would be today.
 
     Raises:
+        NewerSchemaError: It is of a schema that comes after this program's.
         msgspec.DecodeError: Not JSON, or no event of this schema or of one that leads to it.
     """
     try:
         event = _decoder.decode(body)
+        version = event.schema_version
     except msgspec.ValidationError:
-        if not is_older(body):
+        version = version_of(body)
+        if version == SCHEMA_VERSION:
             raise
     else:
-        if event.schema_version >= SCHEMA_VERSION:
+        if version == SCHEMA_VERSION:
             return event
+    if version > SCHEMA_VERSION:
+        raise NewerSchemaError(version)
     try:
         document = upcast(msgspec.json.decode(body))
     except LookupError as error:
@@ -45,12 +60,12 @@ def decode(body: bytes) -> AnyEvent:
     return _decoder.decode(_encoder.encode(document))
 
 
-def is_older(body: bytes) -> bool:
-    """Whether a JSON object is an event of an older schema than this program's."""
+def version_of(body: bytes) -> int:
+    """The schema that a JSON object says it is of; this program's where it says none."""
     try:
-        return _version.decode(body).schema_version < SCHEMA_VERSION
+        return _version.decode(body).schema_version
     except msgspec.DecodeError:
-        return False
+        return SCHEMA_VERSION
 
 
 def json_schema() -> dict[str, Any]:

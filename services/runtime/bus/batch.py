@@ -19,8 +19,9 @@ class Malformed:
     """A message with a seq that is no event.
 
     Attributes:
-        reason: ``NOT_IN_JOURNAL`` (nobody published it), ``REPLAYED`` (published before) or
-            ``UNREADABLE`` (in the journal, but of no known type).
+        reason: ``NOT_IN_JOURNAL`` (nobody published it), ``REPLAYED`` (published before),
+            ``UNREADABLE`` (in the journal, but of no known type) or ``NEWER_SCHEMA`` (in the
+            journal, published by a newer program).
     """
 
     topic: str

@@ -226,8 +226,10 @@ class Subscription:
     def _append(self, batch: Batch, entry: Entry) -> None:
         try:
             event = journal.open_entry(entry)
-        except (msgspec.DecodeError, journal.Foreign):
-            batch.malformed.append(Malformed("journal", entry.body, "UNREADABLE"))
+        except (msgspec.DecodeError, journal.Foreign) as error:
+            newer = isinstance(error, codec.NewerSchemaError)
+            reason = "NEWER_SCHEMA" if newer else "UNREADABLE"
+            batch.malformed.append(Malformed("journal", entry.body, reason))
             return
         if event.TOPIC in self._topics:
             batch.events.append(event)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.kernel.events import MarketData, codec, topics
+from services.kernel.events import SCHEMA_VERSION, MarketData, codec, topics
 from services.runtime.bus import journal, recovery
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.journal import JournalTrimmed
@@ -224,12 +224,21 @@ def test_an_event_that_is_sent_again_is_set_apart(bus_of: BusOf) -> None:
     subscription.close()
 
 
-def test_a_real_event_that_does_not_parse_is_set_apart_and_passed(bus_of: BusOf) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b'"market_data"', b'"market_data_2"', "UNREADABLE"),
+        (b'"schema_version":%d' % SCHEMA_VERSION, b'"schema_version":99', "NEWER_SCHEMA"),
+    ],
+)
+def test_a_real_event_that_does_not_parse_is_set_apart_and_passed(
+    bus_of: BusOf, old: bytes, new: bytes, reason: str
+) -> None:
     ws, core = bus_of("cdb_ws"), bus_of("cdb_core")
     subscription = Subscription(core, [topics.MARKET_DATA], 0)
     subscription.receive(0)
     # Given a producer of another version
-    version_2 = codec.encode(tick(0))[:-1].replace(b'"market_data"', b'"market_data_2"')
+    version_2 = codec.encode(tick(0))[:-1].replace(old, new)
     publication = ws._prepare([tick(0)], (), None, None, None)
     code, arguments = publication.commands[0]
     publication.commands[0] = (code, [*arguments[:-1], version_2])
@@ -237,7 +246,7 @@ def test_a_real_event_that_does_not_parse_is_set_apart_and_passed(bus_of: BusOf)
     ws.publish([tick(1)])
     received = receive_until(subscription, lambda total: len(total.events) >= 1)
     assert numbers(received) == [1]
-    assert [m.reason for m in received.malformed] == ["UNREADABLE"]
+    assert [m.reason for m in received.malformed] == [reason]
     subscription.close()
 
 

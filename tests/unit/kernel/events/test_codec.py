@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.kernel.events import EVENT_TYPES, Event, MarketData, Side, codec, topics
+from services.kernel.events import EVENT_TYPES, SCHEMA_VERSION, Event, MarketData, Side, codec, topics
 from services.kernel.events.ids import make_id
 from tests import builders
 from tests.unit.kernel.desk import Desk
@@ -80,6 +80,33 @@ def test_a_published_event_has_its_sequence_numbers_at_the_end() -> None:
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         codec.decode(body)
+
+
+def of_version(body: bytes, version: int) -> bytes:
+    return body.replace(b'"schema_version":%d' % SCHEMA_VERSION, b'"schema_version":%d' % version)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        codec.encode(builders.clock()),
+        codec.encode(builders.clock()).replace(b'"clock"', b'"of_tomorrow"'),
+        codec.encode(builders.signal()).replace(b'"BUY"', b'"HOLD"'),
+    ],
+    ids=["readable", "another type", "another value"],
+)
+def test_an_event_of_a_newer_schema_is_refused_by_name(body: bytes) -> None:
+    with pytest.raises(codec.NewerSchemaError) as refused:
+        codec.decode(of_version(body, SCHEMA_VERSION + 1))
+    assert str(refused.value) == (
+        f"event schema {SCHEMA_VERSION + 1} is newer than {SCHEMA_VERSION}, the newest that this"
+        " program knows: update the program"
+    )
+
+
+def test_an_event_of_a_schema_before_the_first_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="no step leads on from schema 0"):
+        codec.decode(of_version(codec.encode(builders.clock()), 0))
 
 
 def test_the_schema_describes_every_event_by_its_type() -> None:
