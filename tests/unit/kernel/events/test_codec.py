@@ -5,7 +5,15 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from services.kernel.events import EVENT_TYPES, SCHEMA_VERSION, Event, MarketData, Side, codec, topics
+from services.kernel.events import (
+    EVENT_TYPES,
+    SCHEMA_VERSION,
+    Event,
+    MarketData,
+    Side,
+    codec,
+    topics,
+)
 from services.kernel.events.ids import make_id
 from tests import builders
 from tests.unit.kernel.desk import Desk
