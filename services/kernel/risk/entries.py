@@ -21,7 +21,7 @@ from services.kernel.portfolio.stops import stop_price
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import EntryContext
 from services.kernel.risk.checks.layers import Judgement, judge, not_measured
-from services.kernel.risk.order_terms import problem_of, terms_of
+from services.kernel.risk.order_terms import LIMITED, problem_of, terms_of
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.sizing import SizedEntry, Stake, size_entry, stake
 from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
@@ -33,12 +33,14 @@ HEADROOM_REASONS = {
     exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
     exposure.POSITION_LAYER: Reason.POSITION_LIMIT,
 }
+COST_LAYER = 2
 BLOCK_ALERTS = {
+    COST_LAYER: (AlertLevel.INFO, str(Reason.COST_TOO_HIGH)),
     4: (AlertLevel.INFO, "RISK_LIMIT"),
     5: (AlertLevel.WARNING, "RISK_LIMIT"),
     7: (AlertLevel.INFO, "RISK_LIMIT"),
 }
-"""Layers that alert when they bind; layers 1 to 3 alert when their state changes."""
+"""Layers that alert when they bind; layers 1 to 3 alert when their state changes, but for cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class EntryDesk:
             order_price=signal.price,
             mark_price=mark_price,
             at_market=terms.takes_at_once,
+            limited=terms.order_type in LIMITED,
             stop_loss_price=stop_price(
                 signal.direction,
                 signal.price,
@@ -298,11 +301,13 @@ class EntryDesk:
         )
 
     def _tell_limits(self, symbol: str, judgement: Judgement, sized: SizedEntry) -> None:
-        """Alert when layers 4, 5 and 7 begin to bind, and when they no longer do."""
+        """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do."""
         binding = {layer: str(reason) for layer, reason in judgement.failures}
         if sized.binding_limit == exposure.POSITION_LAYER:
             binding.setdefault(5, "trimmed")
         for layer, (level, code) in BLOCK_ALERTS.items():
+            if layer == COST_LAYER and binding.get(layer, code) != code:
+                continue  # a market that pauses: what an entry costs there was not asked
             if layer in binding:
                 message = f"{symbol}: layer {layer} binds ({binding[layer]})"
                 self._alarm.see(level, code, message, symbol=symbol, layer=layer)

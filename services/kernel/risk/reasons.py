@@ -18,6 +18,7 @@ class Reason(StrEnum):
     PRICE_UNCONFIRMED = "PRICE_UNCONFIRMED"
     SLIPPAGE_SEEN = "SLIPPAGE_SEEN"
     SLIPPAGE_EXPECTED = "SLIPPAGE_EXPECTED"
+    COST_TOO_HIGH = "COST_TOO_HIGH"
     QUARANTINED = "QUARANTINED"
     ANOMALIES_IN_SEVERAL_SYMBOLS = "ANOMALIES_IN_SEVERAL_SYMBOLS"
     NOT_IN_UNIVERSE = "NOT_IN_UNIVERSE"
@@ -116,6 +117,12 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SLIPPAGE_SEEN: ReasonInfo(
         "layer 2", "a fill slipped more than allowed", "fraction", AlertLevel.WARNING
+    ),
+    Reason.COST_TOO_HIGH: ReasonInfo(
+        "layer 2",
+        "fees, spread and impact of entry and exit are too large a share of the stop's distance",
+        "fraction",
+        AlertLevel.INFO,
     ),
     Reason.QUARANTINED: ReasonInfo(
         "layer 2", "ten retries failed; a person must release it", "times", AlertLevel.WARNING

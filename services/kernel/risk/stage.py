@@ -145,6 +145,8 @@ class RiskStage:
         equity = self.portfolio.equity
         self.portfolio.apply(tick)
         market = self.state.market(symbol)
+        if tick.kind is MarketDataKind.TRADE and tick.volume is not None:
+            market.traded.add(tick.timestamp, tick.volume, self.settings.lookback_minutes)
         if tick.backfill:
             market.catch_up(tick)
             return

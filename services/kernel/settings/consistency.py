@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from services.kernel.instruments.contracts import GENERIC_MAINTENANCE_MARGIN_RATE
+from services.kernel.instruments.contracts import (
+    GENERIC_MAINTENANCE_MARGIN_RATE,
+    TAKER_FEE_RATE,
+)
 from services.kernel.instruments.perpetuals import liquidation_distance
 from services.kernel.settings.model import TradingSettings
 
@@ -121,6 +124,22 @@ def _slippage_model_against_its_limit(settings: TradingSettings) -> Contradictio
     )
 
 
+def _cost_against_the_stop(settings: TradingSettings) -> Contradiction | None:
+    cost = 2 * (TAKER_FEE_RATE + settings.sim_half_spread_pct)
+    stop, limit = settings.stop_loss_pct, settings.max_cost_share
+    if cost <= limit * stop:
+        return None
+    return Contradiction(
+        ("MAX_COST_SHARE", "STOP_LOSS_PCT", "SIM_HALF_SPREAD_PCT"),
+        True,
+        f"fees of {_pct(TAKER_FEE_RATE)} and SIM_HALF_SPREAD_PCT={settings.sim_half_spread_pct}"
+        f" cost {_pct(cost)} for entry and exit, {_down(cost / stop)} of the distance to a stop at"
+        f" STOP_LOSS_PCT={stop}; MAX_COST_SHARE={limit} blocks what costs more: no entry could ever"
+        f" pass. Set STOP_LOSS_PCT above {_up(cost / limit)} or MAX_COST_SHARE above"
+        f" {_up(cost / stop)}",
+    )
+
+
 def _expiry_before_latency(settings: TradingSettings) -> Contradiction | None:
     if settings.sim_latency_ms <= settings.order_expiry_sec * 1000:
         return None
@@ -171,6 +190,7 @@ RULES: tuple[Callable[[TradingSettings], Contradiction | None], ...] = (
     _stop_behind_liquidation,
     _entry_below_minimum,
     _slippage_model_against_its_limit,
+    _cost_against_the_stop,
     _expiry_before_latency,
     _risk_against_limits,
     _one_stop_ends_the_day,
@@ -181,7 +201,12 @@ def _pct(fraction: Decimal) -> str:
     return f"{_down(fraction * 100)} %"
 
 
-def _down(value: Decimal) -> str:
+def _down(value: Decimal, rounding: str = ROUND_FLOOR) -> str:
     """At most four decimals, rounded down, without trailing zeros."""
-    text = f"{value.quantize(Decimal('0.0001'), rounding='ROUND_FLOOR'):f}"
+    text = f"{value.quantize(Decimal('0.0001'), rounding):f}"
     return text.rstrip("0").rstrip(".")
+
+
+def _up(value: Decimal) -> str:
+    """At most four decimals, rounded up, without trailing zeros."""
+    return _down(value, ROUND_CEILING)

@@ -164,6 +164,10 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Adverse difference of fill and order price that rejects an entry.", "lower", 2,
     ),
     _spec(
+        "MAX_COST_SHARE", "0.25", "0.05", "1", "fraction",
+        "Expected cost of an entry and its exit over the distance to its stop.", "lower", 2,
+    ),
+    _spec(
         "DATA_STALE_TIMEOUT_SEC", "60", "10", "120", "seconds",
         "Silence after which a symbol's entries pause.", "lower", 3, integer=True,
     ),
@@ -285,6 +289,7 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
     max_spread_multiplier: Decimal
     max_price_jump_pct: Decimal
     max_slippage_pct: Decimal
+    max_cost_share: Decimal
     data_stale_timeout_sec: int
     max_signal_age_sec: Decimal
     max_total_exposure_pct: Decimal

@@ -16,7 +16,7 @@ from services.kernel.portfolio import margin
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.checks import layers
+from services.kernel.risk.checks import layers, measures
 from services.kernel.risk.checks.candidate import Finding
 from services.kernel.risk.exits import ExitDesk
 from services.kernel.risk.state import RiskState
@@ -144,6 +144,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     ),
     "halt": lambda patch: patch.setattr(TradingControl, "on_halt", _nothing),
     "last_guard": _last_guard,
+    "cost": lambda patch: patch.setattr(measures, "_worst_cost", lambda _, found: found),
     "universe": lambda patch: patch.setattr(RiskState, "may_enter", _always),
     "signal_age": lambda patch: _layer_off(3, patch),
     "exit_over_hole": _exit_over_hole,

@@ -6,6 +6,7 @@ from decimal import Decimal
 from services.kernel.events import PriceSource, Side, TradingState
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.risk.checks.cost import RoundTripCost, round_trip_cost
 from services.kernel.risk.exposure import Elsewhere
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.trading_state.cooldown import LossStreak
@@ -34,6 +35,7 @@ class EntryContext:
         doubts: Conditions that forbid entries.
         signal_age_ms: Stage time less the signal's time; negative when it is ahead of it.
         at_market: It would take what the market holds now; else it has its own price.
+        limited: It is filled at its limit or better.
         unconfirmed_jump: How far the newest trade jumped, while nothing has confirmed it.
         price_source: What ``mark_price`` is.
         in_universe: Whether the run may enter this symbol at all.
@@ -63,6 +65,7 @@ class EntryContext:
     signal_age_ms: int
     unconfirmed_jump: Decimal | None = None
     at_market: bool = True
+    limited: bool = False
     price_source: PriceSource = PriceSource.LAST
     in_universe: bool = True
 
@@ -74,6 +77,32 @@ class EntryContext:
         return self.market.expected_slippage(
             self.side, self.quantity, self.order_price, self.now, inverse=self.instrument.inverse
         )
+
+    @property
+    def opens(self) -> bool:
+        """Whether anything is opened, and not only a position of the other side closed."""
+        return self.position_after * self.side.sign > max(self.position * self.side.sign, ZERO)
+
+    @property
+    def cost(self) -> RoundTripCost:
+        """What the candidate is expected to cost until it is closed, as fractions of notional."""
+        minutes = self.settings.lookback_minutes
+        return round_trip_cost(
+            self.settings,
+            self.instrument,
+            self.market.book,
+            side=self.side,
+            quantity=self.quantity,
+            limited=self.limited,
+            base=self.instrument.base_quantity(self.quantity, self.price),
+            minute_volume=self.market.traded.within(self.now, minutes) / minutes,
+            now=self.now,
+        )
+
+    @property
+    def stop_distance(self) -> Decimal:
+        """From the order's price to its stop, as a fraction; not above 0 where there is none."""
+        return (self.order_price - self.stop_loss_price) * self.side.sign / self.order_price
 
     @property
     def position_after(self) -> Decimal:

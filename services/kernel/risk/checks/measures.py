@@ -1,5 +1,6 @@
 """What each of the seven layers measures on the state after the trade, and its limit."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from services.kernel.events import TradingState
@@ -53,7 +54,7 @@ def anomaly(context: EntryContext) -> Finding:
         return Finding(context.unconfirmed_jump, jump_limit, reason, detail, unit="fraction")
     if market.anomaly is not None:
         return _pausing(context, market.anomaly)
-    return _cost_of_trading(context, multiple, limit)
+    return _worst_cost(context, _present_market(context, multiple, limit))
 
 
 def _pausing(context: EntryContext, anomaly: Reason) -> Finding:
@@ -67,7 +68,24 @@ def _pausing(context: EntryContext, anomaly: Reason) -> Finding:
     return Finding(market.spread_multiple, settings.max_spread_multiplier, anomaly, detail)
 
 
-def _cost_of_trading(context: EntryContext, multiple: Decimal | None, limit: Decimal) -> Finding:
+def _worst_cost(context: EntryContext, found: Finding) -> Finding:
+    """What the present market shows; or that the entry costs too much of its stop's distance."""
+    distance = context.stop_distance
+    known = context.contract_known and context.market.seen_at is not None
+    if found.reason is not None or not known or distance <= 0 or not context.opens:
+        return found
+    cost, limit = context.cost, context.settings.max_cost_share
+    share = cost.total / distance
+    detail = (
+        f"fees {_short(cost.fees)}, spread {_short(cost.spread)} and impact"
+        f" {_short(cost.impact)} of entry and exit over {_short(distance)} to the stop"
+    )
+    if share > limit:
+        return Finding(share, limit, Reason.COST_TOO_HIGH, detail, unit="fraction")
+    return replace(found, detail=f"{found.detail}; {detail}: {_short(share)}, at most {limit}")
+
+
+def _present_market(context: EntryContext, multiple: Decimal | None, limit: Decimal) -> Finding:
     """Spread over its normal (``multiple``, at most ``limit``), and what the book would cost."""
     if multiple is not None and multiple > limit:
         return Finding(multiple, limit, Reason.SPREAD_ANOMALY, "spread over its normal")
@@ -149,7 +167,7 @@ def position(context: EntryContext) -> Finding:
 def stop_loss(context: EntryContext) -> Finding:
     """Layer 6: where the stop would be."""
     stop, sign = context.stop_loss_price, context.side.sign
-    distance = (context.order_price - stop) * sign / context.order_price
+    distance = context.stop_distance
     limit = context.settings.stop_loss_pct
     mark = context.mark_price
     detail = f"stop at {stop}, works on the {context.price_source} price {mark or 'to come'}"

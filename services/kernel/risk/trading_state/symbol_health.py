@@ -8,6 +8,7 @@ from services.kernel.events import MarketData, MarketDataKind, Side, TradingStat
 from services.kernel.market.order_book import Book
 from services.kernel.risk.correlation import MinuteCloses
 from services.kernel.risk.reasons import Reason
+from services.kernel.risk.traded_volume import TradedVolume
 from services.kernel.risk.trading_state.transitions import symbol_state
 from services.kernel.settings.model import TradingSettings
 
@@ -39,6 +40,7 @@ class SymbolMarket(Struct, kw_only=True):
         in_doubt: A condition of this symbol is open, such as a hole in its data.
         jump, slipped: How far the price jumped, or a fill slipped, when that was last too far.
         failed_retries: Retries in a row that found the anomaly again.
+        traded: What was traded of it in the look-back window.
     """
 
     last_trade: Decimal | None = None
@@ -61,6 +63,7 @@ class SymbolMarket(Struct, kw_only=True):
     operator_paused: bool = False
     published: TradingState = TradingState.ACTIVE
     book: Book = field(default_factory=Book)
+    traded: TradedVolume = field(default_factory=TradedVolume)
 
     @property
     def state(self) -> TradingState:

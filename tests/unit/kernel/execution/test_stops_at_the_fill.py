@@ -309,7 +309,7 @@ def test_a_stop_entry_is_not_cancelled_while_it_waits_below_its_own_stop() -> No
 )
 def test_a_stop_nearer_than_two_ticks_is_refused(price: str, verdict: LayerVerdict) -> None:
     desk = Desk()
-    desk.trade(price)
+    desk.trade(price, volume=10**9)
 
     decision = desk.signal(price)
 

@@ -182,9 +182,9 @@ def test_an_entry_that_would_slip_too_far_is_refused_before_it_is_ordered() -> N
 def test_without_depth_the_best_price_tells_the_slippage() -> None:
     desk = Desk()
     desk.trade(100)
-    desk.quote(99, "100.5")
+    desk.quote("99.9", "100.1")
 
-    assert desk.signal(100).layers[1].value == Decimal("0.005")
+    assert desk.signal(100).layers[1].value == Decimal("0.001")
 
 
 def test_once_the_normal_spread_is_known_the_layer_shows_the_spread_and_tells_the_slippage() -> (

@@ -265,7 +265,7 @@ def test_after_an_outage_the_next_trade_is_compared_with_what_was_backfilled(uni
     desk.ticks(backfilled(104 * unit, 1000), backfilled(109 * unit, 2000))
     desk.wait(3)
 
-    desk.trade(110 * unit)
+    desk.trade(110 * unit, volume=100_000 / unit)
 
     assert desk.states == []
     assert desk.portfolio.portfolio.unconfirmed_jump(BTC, desk.now) is None

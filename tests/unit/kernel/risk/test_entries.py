@@ -42,7 +42,7 @@ def test_the_defaults_trade(side: Side) -> None:
 def test_the_defaults_trade_at_any_price_and_lot(price: str, lot: str) -> None:
     contract = builders.instrument(tick_size=Decimal("0.00000001"), lot_size=Decimal(lot))
     desk = Desk(contracts=[contract])
-    desk.trade(price)
+    desk.trade(price, volume=1_000_000 / Decimal(price))
 
     decision = desk.signal(price)
 
@@ -50,7 +50,8 @@ def test_the_defaults_trade_at_any_price_and_lot(price: str, lot: str) -> None:
         assert decision.verdict is Verdict.APPROVED
         assert 0 < decision.quantity * Decimal(price) <= 10_000
     else:
-        assert decision.reason == Reason.EXPOSURE_LIMIT  # one lot is more than all limits
+        assert decision.verdict is Verdict.REJECTED  # one lot is more than all limits
+        assert decision.layers[3].verdict is LayerVerdict.FAIL
 
 
 def test_a_decision_can_be_checked_with_a_pocket_calculator() -> None:

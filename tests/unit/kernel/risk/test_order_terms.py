@@ -80,7 +80,7 @@ def test_the_size_of_a_limit_entry_is_reckoned_with_the_worse_of_limit_and_mark_
 
 def test_what_the_book_would_cost_is_no_matter_of_an_order_with_a_limit() -> None:
     desk = at_100()
-    desk.feed(builders.depth(BTC, [("99.99", 1)], [("110", 1000)], desk.now))
+    desk.feed(builders.depth(BTC, [("99.99", 1)], [("100.01", 1), ("110", 1000)], desk.now))
 
     assert desk.signal(100).reason == Reason.SLIPPAGE_EXPECTED
     assert desk.signal(100, order_type=LIMIT, limit_price=100).verdict is Verdict.APPROVED

@@ -39,9 +39,24 @@ FATAL = {
         {"MIN_NOTIONAL": "499"},
     ),
     "half-spread above the limit": (
-        {"SIM_HALF_SPREAD_PCT": "0.01", "MAX_SLIPPAGE_PCT": "0.005"},
+        {
+            "SIM_HALF_SPREAD_PCT": "0.01",
+            "MAX_SLIPPAGE_PCT": "0.005",
+            "MAX_COST_SHARE": "1",
+            "STOP_LOSS_PCT": "0.05",
+        },
         "SIM_HALF_SPREAD_PCT=0.01 makes every fill without a quote slip 1 %",
         {"MAX_SLIPPAGE_PCT": "0.02"},
+    ),
+    "cost against the stop": (
+        {"STOP_LOSS_PCT": "0.005"},
+        "0.4 of the distance to a stop at STOP_LOSS_PCT=0.005; MAX_COST_SHARE=0.25 blocks",
+        {"STOP_LOSS_PCT": "0.0081"},
+    ),
+    "half-spread against the stop": (
+        {"SIM_HALF_SPREAD_PCT": "0.005"},
+        "fees of 0.08 % and SIM_HALF_SPREAD_PCT=0.005 cost 1.16 % for entry and exit",
+        {"MAX_COST_SHARE": "0.581"},
     ),
     "expiry before latency": (
         {"ORDER_EXPIRY_SEC": "1", "SIM_LATENCY_MS": "2500"},
@@ -62,12 +77,12 @@ def opened(values: dict[str, str]) -> bool:
     """Whether the stages let a plain entry through to a fill."""
     opening = builders.account(values.get("ACCOUNT_EQUITY", "100000"))
     desk = Desk(values, opening=opening)
-    desk.trade(100)
+    desk.trade(100, volume=10**9)
     if desk.signal(100).verdict is Verdict.REJECTED:
         return False
     for _ in range(3):
         desk.wait(1)
-        desk.trade(100)
+        desk.trade(100, volume=10**9)
     return desk.results[-1].status is OrderStatus.FILLED
 
 

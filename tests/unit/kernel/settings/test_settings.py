@@ -22,6 +22,7 @@ DOCUMENTED = {
     "MAX_SPREAD_MULTIPLIER": ("5.0", "2", "10"),
     "MAX_PRICE_JUMP_PCT": ("0.05", "0.01", "0.30"),
     "MAX_SLIPPAGE_PCT": ("0.02", "0.001", "0.05"),
+    "MAX_COST_SHARE": ("0.25", "0.05", "1"),
     "DATA_STALE_TIMEOUT_SEC": ("60", "10", "120"),
     "MAX_SIGNAL_AGE_SEC": ("5", "1", "60"),
     "MAX_TOTAL_EXPOSURE_PCT": ("0.30", "0.10", "0.80"),

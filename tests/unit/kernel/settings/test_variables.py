@@ -147,7 +147,7 @@ def tick_after_an_order(settings: Settings) -> object:
 
 
 def price_of_a_fill(settings: Settings) -> object:
-    return Desk(settings).enter(100).filled_price
+    return Desk({"MAX_COST_SHARE": "1", "STOP_LOSS_PCT": "0.05"} | settings).enter(100).filled_price
 
 
 def exits_of_a_rise_and_a_fall(settings: Settings) -> object:
@@ -237,6 +237,7 @@ CASES: dict[str, tuple[Story, str]] = {
     "MAX_SPREAD_MULTIPLIER": (entry_after_wide_spread, "2"),
     "MAX_PRICE_JUMP_PCT": (entry_after_jump, "0.03"),
     "MAX_SLIPPAGE_PCT": (entry_that_slips, "0.005"),
+    "MAX_COST_SHARE": (one_entry, "0.10"),
     "DATA_STALE_TIMEOUT_SEC": (entry_after_silence, "30"),
     "MAX_SIGNAL_AGE_SEC": (entry_of_an_old_signal, "2"),
     "MAX_TOTAL_EXPOSURE_PCT": (fourth_position, "0.40"),
@@ -245,7 +246,7 @@ CASES: dict[str, tuple[Story, str]] = {
     "MAX_POSITION_PCT": (one_entry, "0.05"),
     "MAX_LEVERAGE": (one_entry, "10"),
     "MIN_LIQUIDATION_DISTANCE": (one_entry, "0.50"),
-    "STOP_LOSS_PCT": (stop_of_an_entry, "0.01"),
+    "STOP_LOSS_PCT": (stop_of_an_entry, "0.015"),
     "TAKE_PROFIT_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
     "TRAILING_STOP_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
     "MAX_TRADES_PER_HOUR": (third_entry, "2"),
