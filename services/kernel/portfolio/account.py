@@ -205,7 +205,7 @@ class Market(Prices, kw_only=True):
     """What the fold knows of one symbol's prices and funding.
 
     Attributes:
-        funding_rate, funding_time: Of the next settlement.
+        funding_rate, funding_time: Of the next settlement; the rate is None until it is announced.
         announced_rate, announced_time: Of the one after it, told while the next one was due and
             waited for its clock; without them that settlement would be booked at the wrong rate,
             or never.
@@ -226,22 +226,32 @@ class Market(Prices, kw_only=True):
             return
         if due is not None and due <= event.timestamp and time != due:
             self.announced_rate, self.announced_time = rate, time
-            return
-        self.funding_rate = rate
-        if time is not None and time > event.timestamp:
-            self.funding_time = time
+        elif time is None or time == due or time > event.timestamp:
+            self.funding_rate, self.funding_time = rate, time or due
 
-    def settle(self, due: int) -> Decimal | None:
-        """The settlement at ``due`` happens: its rate, None if unknown; the next one is set."""
-        rate = self.funding_rate
+    def settle(self, due: int, now: int) -> Decimal | None:
+        """The settlement at ``due`` happens: its rate, None if unknown; the next one is set.
+
+        A rate is for one settlement. What lies between ``due`` and ``now`` without a rate of its
+        own is passed over.
+        """
+        rate, following = self.funding_rate, self.announced_time
         self.settled_at = due
-        self.funding_time = due + max(self.funding_interval_hours, 1) * MS_PER_HOUR
-        if self.announced_rate is not None:
-            self.funding_rate = self.announced_rate
-            if self.announced_time is not None and self.announced_time > due:
-                self.funding_time = self.announced_time
-            self.announced_rate = self.announced_time = None
+        self.funding_rate = self.announced_rate
+        self.announced_rate = self.announced_time = None
+        interval = max(self.funding_interval_hours, 1) * MS_PER_HOUR
+        if following is None or following <= due:
+            following = due + interval
+        if self.funding_rate is None and following <= now:
+            following = due + ((now - due) // interval + 1) * interval
+        self.funding_time = following
         return rate
+
+    def forget_funding(self) -> None:
+        """Time went back: what was announced and settled belongs to another time."""
+        self.funding_rate = self.funding_time = None
+        self.announced_rate = self.announced_time = None
+        self.settled_at = 0
 
 
 class ClosedTrade(Struct, frozen=True, kw_only=True, gc=False):

@@ -108,7 +108,7 @@ def book_funding(state: PortfolioState, payment: FundingPayment) -> None:
 
 
 def settle_funding(state: PortfolioState, now: int) -> tuple[FundingPayment, ...]:
-    """Book the settlements that are due, for what is open at this moment.
+    """Book the settlements that are due and whose rate is known, for what is open at this moment.
 
     A position is worth no less than nothing: its value is taken at its bankruptcy price where the
     mark price is beyond that, and an account pays no more than its equity.
@@ -120,8 +120,10 @@ def settle_funding(state: PortfolioState, now: int) -> tuple[FundingPayment, ...
     payments: list[FundingPayment] = []
     payable = state.equity
     for symbol, market in state.markets.items():
+        if market.settled_at > now:
+            market.forget_funding()
         while (due := market.funding_time) is not None and due <= now:
-            rate = market.settle(due)
+            rate = market.settle(due, now)
             position = state.positions.get(symbol)
             if position is None or rate is None:
                 continue

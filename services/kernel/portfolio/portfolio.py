@@ -218,11 +218,10 @@ class Portfolio:
             cross_margin=settings.margin_mode is MarginMode.CROSS,
         )
         for opening in account.positions:
-            if opening.funding_settled_at <= event.timestamp:  # else it was another market's time
-                market = self._market(opening.symbol)
-                market.funding_rate = opening.funding_rate
-                market.funding_time = opening.funding_time
-                market.settled_at = opening.funding_settled_at
+            market = self._market(opening.symbol)
+            market.funding_rate = opening.funding_rate
+            market.funding_time = opening.funding_time
+            market.settled_at = opening.funding_settled_at
             state.positions[opening.symbol] = position = Position(
                 quantity=opening.quantity,
                 cost=rounded(
@@ -316,7 +315,7 @@ class Portfolio:
             self._revalue(*(payment.symbol for payment in payments))
         day = event.timestamp // MS_PER_DAY
         state = self.state
-        if day > state.day:
+        if day != state.day:  # an earlier one where a new run plays an earlier time
             state.day = day
             state.day_start_equity = state.day_open_equity = state.equity
             state.day_low_equity = state.equity

@@ -63,3 +63,14 @@ def test_the_worst_of_a_run_counts_from_the_peak_and_the_day_s_start_it_was_give
 
     assert (state.max_drawdown_pct, state.worst_day_pct) == (Decimal("0.375"), Decimal("0.2"))
     assert portfolio.equity == 110_000
+
+
+@pytest.mark.parametrize("days", [-30, 1])
+def test_a_run_whose_time_is_another_day_begins_that_day(days: int) -> None:
+    portfolio = opened(day=NOON // DAY_MS, day_start=110_000, peak=120_000)
+
+    portfolio.apply(builders.clock(NOON + days * DAY_MS))
+
+    assert portfolio.state.day == NOON // DAY_MS + days
+    assert portfolio.state.day_start_equity == 100_000
+    assert portfolio.drawdown_pct == Decimal(1) / 6

@@ -144,12 +144,47 @@ def test_the_last_rate_before_the_settlement_counts() -> None:
     assert account.settled == [(EIGHT, Decimal("-0.21"))]
 
 
-def test_settlements_during_an_outage_are_made_up_for_each_once() -> None:
+def test_only_the_settlement_whose_rate_is_known_is_made_up_for_after_an_outage() -> None:
     account = Account().apply(announce(), builders.clock(MIDNIGHT + 25 * HOUR_MS))
 
-    assert [payment.settlement_time for payment in account.paid] == [
-        MIDNIGHT + hours * HOUR_MS for hours in (8, 16, 24)
-    ]
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
+
+
+def test_both_settlements_are_made_up_for_where_both_rates_are_known() -> None:
+    account = Account().apply(
+        announce("0.0001", EIGHT),
+        announce("0.0002", SIXTEEN, at=EIGHT + 300),
+        builders.clock(MIDNIGHT + 25 * HOUR_MS),
+    )
+
+    assert account.settled == [(EIGHT, Decimal("-0.1")), (SIXTEEN, Decimal("-0.2"))]
+
+
+def test_one_clock_years_later_settles_no_thousand_times() -> None:
+    account = Account().apply(announce(), builders.clock(MIDNIGHT + 3 * 365 * 24 * HOUR_MS))
+
+    assert len(account.paid) == 1
+
+
+def test_a_rate_is_for_one_settlement() -> None:
+    account = Account().apply(announce(), builders.clock(EIGHT), builders.clock(SIXTEEN))
+
+    assert account.settled == [(EIGHT, Decimal("-0.1"))]
+
+
+@pytest.mark.parametrize("outage_hours", [8, 9, 15, 16])
+def test_after_an_outage_a_rate_without_a_time_is_for_the_next_settlement(
+    outage_hours: int,
+) -> None:
+    back = EIGHT + outage_hours * HOUR_MS
+    following = EIGHT + (outage_hours // 8 + 1) * 8 * HOUR_MS
+    account = Account().apply(announce(), builders.clock(back), announce("0.0003", None, at=back))
+
+    account.apply(builders.clock(following - 1))
+    assert len(account.paid) == 1
+    account.apply(builders.clock(following))
+
+    assert account.settled[1:] == [(following, Decimal("-0.3"))]
 
 
 def test_settlements_made_up_for_while_flat_are_over_for_what_is_opened_later() -> None:
@@ -169,6 +204,7 @@ def test_the_interval_is_the_contract_s(hours: int) -> None:
         builders.instruments(builders.instrument(BTC, funding_interval_hours=hours)),
         announce(),
         builders.clock(EIGHT),
+        announce(next_time=None, at=EIGHT),
         builders.clock(EIGHT + hours * HOUR_MS - 1),
     )
     assert len(account.paid) == 1
@@ -291,7 +327,9 @@ def test_what_was_settled_as_the_next_run_began_is_over() -> None:
 def test_a_replay_of_older_data_settles_by_its_own_times() -> None:
     account = Account().apply(announce("0.0001", SIXTEEN), builders.clock(SIXTEEN))
 
-    next_run(account, MIDNIGHT).apply(announce("0.0002", EIGHT), builders.clock(EIGHT))
+    next_run(account, SIXTEEN + HOUR_MS).apply(
+        builders.clock(MIDNIGHT), announce("0.0002", EIGHT), builders.clock(EIGHT)
+    )
 
     assert account.settled == [(SIXTEEN, Decimal("-0.1")), (EIGHT, Decimal("-0.2"))]
 

@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-from msgspec.structs import replace
 
 from services.cdb_paper_runner.run_book import RunBook
 from services.kernel.events import LayerVerdict, Origin, Side, Verdict
@@ -167,4 +166,4 @@ def test_the_next_run_goes_on_with_the_same_equity() -> None:
     assert opening.positions[0].inverse
     for stage in (desk.risk, desk.execution, desk.portfolio):
         assert stage.portfolio.equity == before
-        assert views.positions(stage.portfolio) == (replace(held, priced_at=None),)
+        assert views.positions(stage.portfolio) == (held,)
