@@ -21,7 +21,7 @@ from services.runtime.bus.bus import Bus
 from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch, Outside, Subscription
-from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.intake.external import Malformed
 
 HOUSEKEEP_EVERY_S: Final = 1.0
@@ -148,7 +148,7 @@ class Ear:
                     self._clocks.popleft()
                 continue
             if isinstance(event, RunStarted):
-                self.context = LoopContext(run_id=event.run_id)
+                self.context = LoopContext.of(event)
             elif isinstance(event, RunEnded):
                 self.context.run_ended = True
             self._watch.handle(event)

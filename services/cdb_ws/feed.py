@@ -16,6 +16,7 @@ from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.replay import past
 from services.cdb_ws.replay.holds import Holds
 from services.cdb_ws.replay.listener import Listener
+from services.cdb_ws.replay.past import Past
 from services.cdb_ws.replay.runner import PlaceMissing, Player, pace_of
 from services.cdb_ws.run_watch import RunPlan, RunWatch
 from services.cdb_ws.sources.external import ExternalMarket
@@ -24,12 +25,14 @@ from services.cdb_ws.sources.live import LiveSource
 from services.cdb_ws.sources.markets import open_market
 from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.synthetic import Synthetic
-from services.kernel.events import RunStarted
+from services.kernel.events import MarketData, RunStarted, codec
+from services.kernel.events.topics import MARKET_DATA
 from services.kernel.settings.model import SettingError
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.lockstep import LockStep
 from services.runtime.bus.subscription import Outside, Rewound
-from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.consumer.loop_context import LoopContext
+from services.runtime.intake.event_time import Verdict
 from services.runtime.service import logging
 from services.runtime.service.health import Health
 from services.runtime.service.shell import Shell
@@ -173,22 +176,31 @@ class Feed:
 
     def _recorded(self, plan: RunPlan) -> RecordedSource:
         if plan.source == "replay":
-            return open_market(self._config.data, plan.run_id, self._config.instruments)
+            return open_market(
+                self._config.data,
+                plan.run_id,
+                self._config.instruments,
+                behind_ms=plan.behind_ms,
+                refuse=self._refuse_tick,
+            )
         return Synthetic(plan.run_id, plan.seed, plan.symbols, plan.lookback_minutes)
 
     def _listen(self, plan: RunPlan, *, forgotten: bool) -> None:
         assert self.publisher is not None
         # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
         by_hand = plan.source == "external"
-        earlier = past.read(self.bus, plan.run_id, self.watch.gaps, ticks=not by_hand)
-        source = self._live(plan, earlier.in_doubt)
+        earlier = past.read(self.bus, plan.run_id, self.watch.open, ticks=not by_hand)
+        source = self._live(plan, earlier)
         # Messages by hand are heard; everything else comes by itself.
         breathe = self._breathe if by_hand else self._pause
         self.listener = Listener(source, plan, self.publisher, self.pressure, breathe)
         lost = by_hand and (forgotten or earlier.cut_off)
         self.listener.listen(earlier.ticks, earlier.clock_ms if lost else 0)
 
-    def _live(self, plan: RunPlan, in_doubt: tuple[str, ...]) -> LiveSource:
+    def _refuse_tick(self, tick: MarketData) -> None:
+        self.ear.dead_letters.put(Verdict.BEHIND.value, MARKET_DATA, codec.encode(tick))
+
+    def _live(self, plan: RunPlan, earlier: Past) -> LiveSource:
         if plan.source == "external":
             assert self._external is not None
             return self._external
@@ -199,7 +211,9 @@ class Feed:
             symbols=plan.symbols,
             top_n=plan.top_n,
             lookback_minutes=plan.lookback_minutes,
-            in_doubt=in_doubt,
+            in_doubt=earlier.in_doubt,
+            clock_offsets=tuple(one or None for one in sorted(earlier.open.clock_offsets)),
+            behind_ms=plan.behind_ms,
             cache=self._config.cache_dir,
         )
         on_frame = self.recorder.frame if self.recorder is not None else None

@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from services.cdb_ws.replay.past import OpenGaps
+from services.cdb_ws.replay.past import OpenConditions
 from services.cdb_ws.sources.files.file_names import split_symbol
 from services.kernel.events import (
     Condition,
@@ -22,6 +22,7 @@ from services.kernel.events import (
     Side,
 )
 from services.kernel.events.topics import CONTROL, ORDER_RESULTS, WS
+from services.runtime.intake import event_time
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
         speed: ``max``, ``flood``, or a factor of event time over wall time.
         symbols: What to trade; empty lets the source choose.
         duration_ms: Event time after which the market ends; 0 for never.
+        behind_ms: The stale timeout: how old a tick may be.
     """
 
     run_id: str
@@ -41,6 +43,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     top_n: int
     lookback_minutes: int
     duration_ms: int
+    behind_ms: int = event_time.STALE_MS
 
     @classmethod
     def of(cls, run: RunStarted) -> "RunPlan":
@@ -56,6 +59,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
             top_n=int(settings.get("TOP_N") or 10),
             lookback_minutes=int(settings.get("LOOKBACK_MINUTES") or 15),
             duration_ms=int(settings.get("CDB_DURATION") or 0) * 1000,
+            behind_ms=event_time.stale_ms(settings),
         )
 
 
@@ -65,18 +69,23 @@ class _State(Struct, kw_only=True):
     recovered_ms: int = 0
     commands: int = 0
     gaps: list[str] = []
+    clock_offsets: list[str] = []
     quantities: dict[str, Decimal] = {}
 
 
 class RunWatch:
-    """A stage without outputs: it only remembers the run."""
+    """A stage without outputs: it only remembers the run.
+
+    Attributes:
+        open: Conditions of this run, of this service's making, that are not over.
+    """
 
     name: ClassVar[str] = WS
     topics: ClassVar[frozenset[str]] = frozenset({CONTROL, ORDER_RESULTS})
 
     def __init__(self) -> None:
         self._state = _State()
-        self._gaps = OpenGaps()
+        self.open = OpenConditions()
         self._held: frozenset[str] = frozenset()
 
     @property
@@ -100,11 +109,6 @@ class RunWatch:
         return self._state.commands
 
     @property
-    def gaps(self) -> tuple[str, ...]:
-        """Symbols of this run whose ``DATA_GAP`` has not cleared."""
-        return tuple(sorted(self._gaps.symbols))
-
-    @property
     def quantities(self) -> dict[str, Decimal]:
         """Open positions by symbol, in base units; negative when short."""
         return dict(self._state.quantities)
@@ -119,7 +123,7 @@ class RunWatch:
             self._filled(event)
         elif isinstance(event, RunStarted):
             self._state = _State(run=event, quantities=_opening(event))
-            self._gaps = OpenGaps()
+            self.open = OpenConditions()
             self._held = frozenset(self._state.quantities)
         elif isinstance(event, RunEnded) and self._state.run is not None:
             self._state.ended = self._state.ended or event.run_id == self._state.run.run_id
@@ -128,18 +132,19 @@ class RunWatch:
         elif isinstance(event, Halt | Reset | Pause | Resume):
             self._state.commands += 1
         elif isinstance(event, Condition):
-            self._gaps.note(event)
+            self.open.note(event)
         return []
 
     def snapshot(self) -> bytes:
         """The state as JSON."""
-        self._state.gaps = sorted(self._gaps.symbols)
+        self._state.gaps = sorted(self.open.gaps)
+        self._state.clock_offsets = sorted(self.open.clock_offsets)
         return msgspec.json.encode(self._state)
 
     def restore(self, state: bytes) -> None:
         """The state that ``snapshot`` gave."""
         self._state = msgspec.json.decode(state, type=_State)
-        self._gaps = OpenGaps(self._state.gaps)
+        self.open = OpenConditions(self._state.gaps, self._state.clock_offsets)
         self._held = frozenset(self._state.quantities)
 
     def status(self) -> dict[str, object]:

@@ -84,6 +84,12 @@ def _check_rows(rows: CsvRows) -> Report:
     try:
         for timestamp, line, values in rows:
             found.rows += 1
+            if timestamp < before:
+                found.wrong.append(
+                    f"line {line}: its time {timestamp} is {before - timestamp} ms before a row far"
+                    " above it; sort the file by ts_ms"
+                )
+                continue
             if before and timestamp - before > longest and file.kind is not FileKind.FUNDING:
                 found.holes.append(
                     Hole(symbol=file.symbol, from_ms=before, to_ms=timestamp, why="no rows")

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -37,15 +37,12 @@ GIVEN_UP: Final = "REST did not tell what was missed in time"
 
 Bars = Sequence[tuple[int, Bar]]
 Missed = Callable[[SymbolFeed], None]
+Publish = Callable[[SymbolFeed, Recovery, Bars], None]
+"""Publishes the minute bars within the lost spans and the deals, in order."""
+Acceptable = Callable[[str, Sequence[Deal]], Sequence[Deal]]
+"""Leaves out the deals of a symbol whose times are too far ahead."""
 
 _log = logging.get(__name__)
-
-
-class Publish(Protocol):
-    """Who makes events of what was recovered."""
-
-    def __call__(self, feed: SymbolFeed, recovery: Recovery, bars: Bars) -> None:
-        """Publish the minute bars within the lost spans and the deals, in order."""
 
 
 class Recoveries:
@@ -57,6 +54,7 @@ class Recoveries:
         publish: Takes what was recovered.
         now_ms: Wall time.
         lookback_ms: Bars older than this are of no use to anybody.
+        acceptable: Checks the times of every answer of REST.
 
     Attributes:
         tasks: Runs the recoveries; set before the first symbol is resumed.
@@ -73,6 +71,7 @@ class Recoveries:
         publish: Publish,
         now_ms: Callable[[], int],
         lookback_ms: int,
+        acceptable: Acceptable,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._rest = rest
@@ -80,6 +79,7 @@ class Recoveries:
         self._publish = publish
         self._now_ms = now_ms
         self._lookback_ms = lookback_ms
+        self._acceptable = acceptable
         self.doubts = StreamDoubts()
         self._untold: dict[str, tuple[float, str]] = {}
         self._early: dict[str, Sequence[Deal]] = {}
@@ -228,7 +228,7 @@ class Recoveries:
 
     async def _rows(self, feed: SymbolFeed) -> Sequence[Deal] | None:
         try:
-            return await self._rest.deals(feed.symbol)
+            return self._acceptable(feed.symbol, await self._rest.deals(feed.symbol))
         except (VenueAwayError, RestError) as away:
             self.counts["unanswered"] += 1
             count = self.counts["unanswered"]

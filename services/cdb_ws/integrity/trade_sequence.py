@@ -28,9 +28,6 @@ OVERTAKING_MS: Final = 15_000
 OVERTAKEN_MS: Final = 1_500
 """A frame may be overtaken by others that are so much younger."""
 
-MOST_AHEAD_MS: Final = 60_000
-"""A deal from further in the future is refused: all later ones would seem late."""
-
 
 class Origin(Enum):
     """How a deal came: by the socket in order, by the socket too late, or by REST."""
@@ -141,10 +138,6 @@ class Tape:
             deals: Sorted by time and id.
             now_ms: Wall time.
         """
-        latest = now_ms + MOST_AHEAD_MS
-        if deals and deals[-1].timestamp > latest:
-            self.counts["from_the_future"] += sum(deal.timestamp > latest for deal in deals)
-            deals = [deal for deal in deals if deal.timestamp <= latest]
         if self.state is not State.LIVE:
             self.resume()
             self.counts["duplicate"] += self.held.hold(deals, now_ms, self._memory.ids)

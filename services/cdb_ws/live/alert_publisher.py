@@ -1,13 +1,14 @@
 """What the feed says about itself: holes per symbol, and alerts that mark changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from services.cdb_ws.conditions import alert, data_gap
+from services.cdb_ws.conditions import alert, condition, data_gap
 from services.kernel.alerts import AlertBook
 from services.kernel.events import (
     AlertLevel,
     AlertPhase,
+    ConditionName,
     ConditionPhase,
     Event,
 )
@@ -15,6 +16,7 @@ from services.kernel.events.ids import make_id
 from services.kernel.events.topics import WS
 
 DATA_GAP: Final = "DATA_GAP"
+CLOCK_OFFSET: Final = "CLOCK_OFFSET"
 
 
 class Notices:
@@ -28,6 +30,7 @@ class Notices:
 
     Attributes:
         gaps: Symbols in doubt, with the reason.
+        clock_offsets: Why the times of a symbol, or of all (None), cannot be used.
         gaps_begun: How often a symbol came into doubt.
         lost_spans: How often deals were lost for good.
     """
@@ -40,6 +43,7 @@ class Notices:
         now_ms: Callable[[], int],
     ) -> None:
         self.gaps: dict[str, str] = {}
+        self.clock_offsets: dict[str | None, str] = {}
         self.gaps_begun = 0
         self.lost_spans = 0
         self._run_id = run_id
@@ -81,6 +85,32 @@ class Notices:
         self._emit([self._gap(symbol, ConditionPhase.CLEARED, detail, lost)])
         self.clear(DATA_GAP, symbol)
 
+    def clock_offset(self, symbol: str | None, why: str | None) -> None:
+        """Whether the times of a symbol's ticks, or of all (None), can be used.
+
+        Args:
+            symbol: Which one.
+            why: What is wrong with them; None when nothing is.
+        """
+        was = symbol in self.clock_offsets
+        if why is not None:
+            self.clock_offsets[symbol] = why
+            if symbol is not None:
+                self.see(AlertLevel.WARNING, CLOCK_OFFSET, why, symbol)
+        elif was:
+            del self.clock_offsets[symbol]
+            if symbol is not None:
+                self.clear(CLOCK_OFFSET, symbol)
+        if was is not (why is not None):
+            phase = ConditionPhase.CLEARED if why is None else ConditionPhase.BEGAN
+            self._emit([self._offset(symbol, phase, why or "times can be used again")])
+
+    def clear_clock_offsets(self, symbols: Iterable[str | None]) -> None:
+        """What an earlier process reported is measured again from the beginning."""
+        for symbol in symbols:
+            self.clock_offsets[symbol] = ""
+            self.clock_offset(symbol, None)
+
     def see(
         self,
         level: AlertLevel,
@@ -102,6 +132,17 @@ class Notices:
             self._alert(
                 AlertLevel.INFO, code, message, symbol, AlertPhase.CLEARED, cleared.count, {}
             )
+
+    def _offset(self, symbol: str | None, phase: ConditionPhase, detail: str) -> Event:
+        return condition(
+            self._run_id,
+            self._now_ms(),
+            ConditionName.CLOCK_OFFSET,
+            phase,
+            detail=detail,
+            unique=f"{self._session}:{symbol}:{self._next()}",
+            symbol=symbol,
+        )
 
     def _gap(
         self, symbol: str, phase: ConditionPhase, detail: str, lost: tuple[int, int] | None

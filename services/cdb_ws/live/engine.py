@@ -6,18 +6,21 @@ jitter comes from the given ``Random``. So a simulation runs the same program.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Final
+
+from msgspec.structs import replace
 
 from services.cdb_ws.connections.loop_uptime import BEAT_S, Attention
 from services.cdb_ws.connections.polling import Polling
 from services.cdb_ws.connections.pool import Pool
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
+from services.cdb_ws.connections.venue_clock import Handling, VenueClock
 from services.cdb_ws.integrity.gap_recovery import MINUTE_MS, Bars, Recoveries
 from services.cdb_ws.integrity.minute_comparison import MinuteComparison
 from services.cdb_ws.integrity.restart_state import Remembered
-from services.cdb_ws.integrity.trade_sequence import Recovery
+from services.cdb_ws.integrity.trade_sequence import Origin, Recovery
 from services.cdb_ws.live.alert_publisher import Notices
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.instrument_provider import Listing
@@ -34,6 +37,7 @@ from services.venues.mexc.field_watch import FieldWatch
 from services.venues.mexc.messages import (
     Book,
     Contract,
+    Deal,
     Deals,
     FairPrice,
     Frame,
@@ -64,6 +68,10 @@ MOST_CHANNELS: Final = 50
 CROSSED_BOOK: Final = "crossed_book"
 MAY_BE_DEALS: Final = frozenset({"not_json", "malformed_push.deal"})
 SYMBOL_SILENT: Final = "SYMBOL_SILENT"
+AHEAD: Final = "ahead_of_time"
+
+Timed = Book | FairPrice | FundingRate | IndexPrice
+"""Frames beside the deals that say when they were true."""
 
 _log = logging.get(__name__)
 
@@ -126,10 +134,13 @@ class Engine:
         )
         self.polling = Polling(self.rest, self._ticks.__getitem__, emit, now_ms)
         lookback_ms = config.lookback_minutes * MINUTE_MS
-        self.recoveries = Recoveries(self.rest, self.notices, self._publish, now_ms, lookback_ms)
+        self.clock = VenueClock(self.notices, now_ms, config.behind_ms)
+        self.recoveries = Recoveries(
+            self.rest, self.notices, self._publish, now_ms, lookback_ms, self.clock.acceptable
+        )
         self.minutes = MinuteComparison(self.rest, self.recoveries.fell_short, now_ms)
         self.pool = Pool(network, config.ws_url, random, self)
-        self.supervision = Supervision(self.listing, self.pool, self.notices)
+        self.supervision = Supervision(self.listing, self.pool, self.notices, self.clock)
 
     def time(self) -> float:
         """The loop's clock, also from another thread; 0 before it runs."""
@@ -143,6 +154,7 @@ class Engine:
         """Listen until cancelled."""
         self._loop = asyncio.get_running_loop()
         self._attention = Attention(self._loop.time())
+        self.notices.clear_clock_offsets(self._config.clock_offsets)
         self.remembered.begin(self.notices)
         async with asyncio.TaskGroup() as tasks:
             self.pool.tasks = self.recoveries.tasks = tasks
@@ -172,6 +184,7 @@ class Engine:
             self.pool.remove(symbol)
             self.recoveries.forget(feed)
             self.notices.clear(SYMBOL_SILENT, symbol)
+            self.clock.forget(symbol)
 
     def _all(self) -> list[SymbolFeed]:
         return list(self.feeds.values())
@@ -203,16 +216,13 @@ class Engine:
             return False
         self._speaks(feed, channel)
         if channel is DEAL:
-            entries = feed.tape.live(frame.deals, now_ms)  # type: ignore[union-attr]
-            if entries:
-                feed.published(entries)
-                self._emit(self._ticks[symbol].trades(entries))
-        elif channel is DEPTH:
-            self._take_book(feed, frame)  # type: ignore[arg-type]
-        else:
-            event = self._ticks[symbol].observed(frame, now_ms)  # type: ignore[arg-type]
+            self._take_deals(feed, frame.deals, now_ms)  # type: ignore[union-attr]
+        elif isinstance(frame, Ticker):  # its time is that of its receipt
+            event = self._ticks[symbol].observed(frame, now_ms)
             if event is not None:
                 self._emit([event])
+        else:
+            self._take_timed(feed, channel, frame, now_ms)  # type: ignore[arg-type]
         return True
 
     def _speaks(self, feed: SymbolFeed, channel: str) -> None:
@@ -229,13 +239,50 @@ class Engine:
         feed.silent = False
         self.recoveries.resumed(feed)
 
-    def _take_book(self, feed: SymbolFeed, book: Book) -> None:
-        if book.version <= feed.book_version:
-            self.refused["old_book"] += 1
+    def _take_deals(self, feed: SymbolFeed, deals: Sequence[Deal], now_ms: int) -> None:
+        handling, judge, symbol = Handling.AS_IS, self.clock.judge, feed.symbol
+        for deal in deals:
+            found = judge(symbol, DEAL, deal.timestamp, now_ms)
+            if found is not Handling.AS_IS:
+                handling = found
+        if handling is not Handling.AS_IS:
+            acceptable = self.clock.acceptable(symbol, deals)
+            self.refused[AHEAD] += len(deals) - len(acceptable)
+            deals = acceptable
+        entries = feed.tape.live(deals, now_ms)
+        if not entries:
             return
-        feed.book_version = book.version
-        feed.crossed = 0
-        self._emit([self._ticks[feed.symbol].book(book)])
+        feed.published(entries)
+        late = any(entry.origin is Origin.LATE for entry in entries)
+        if late and self.clock.is_ahead(feed.tape.newest_ms, now_ms):
+            # Late only beside trades whose times were wrong.
+            entries = [replace(entry, origin=Origin.LIVE) for entry in entries]
+            handling = Handling.CORRECTED
+        events = self._ticks[symbol].trades(entries)
+        if handling is not Handling.AS_IS:
+            events = self.clock.corrected(symbol, DEAL, events, now_ms)
+        self._emit(events)
+
+    def _take_timed(self, feed: SymbolFeed, channel: str, frame: Timed, now_ms: int) -> None:
+        handling = self.clock.judge(feed.symbol, channel, frame.timestamp, now_ms)
+        if handling is Handling.REFUSED:
+            self.refused[AHEAD] += 1
+            return
+        event: Event | None
+        if isinstance(frame, Book):
+            if frame.version <= feed.book_version:
+                self.refused["old_book"] += 1
+                return
+            feed.book_version = frame.version
+            feed.crossed = 0
+            event = self._ticks[feed.symbol].book(frame)
+        else:
+            event = self._ticks[feed.symbol].observed(frame, now_ms)
+        if event is None:
+            return
+        if handling is Handling.CORRECTED:
+            [event] = self.clock.corrected(feed.symbol, channel, [event], now_ms)
+        self._emit([event])
 
     def _told(self, socket: Socket, frame: Frame, now_ms: int) -> None:
         """A frame of no symbol."""
@@ -285,6 +332,7 @@ class Engine:
 
     def _publish(self, feed: SymbolFeed, recovery: Recovery, bars: Bars) -> None:
         events = self._ticks[feed.symbol].trades(recovery.entries)
+        events = self.clock.corrected(feed.symbol, DEAL, events, self._network.now_ms())
         feed.published(recovery.entries)
         past: list[Event] = []
         for span in recovery.lost if bars else ():

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from services.kernel.events import MarketData
+from services.runtime.intake.event_time import STALE_MS
 
 
 class EngineConfig(Struct, frozen=True, kw_only=True):
@@ -20,6 +21,8 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
         lookback_minutes: History that is published first; 0 for none.
         past: What this run's journal still holds of earlier market data, oldest first.
         last_clock_ms: The last clock that was published in this run; 0 at its beginning.
+        clock_offsets: Symbols, or None for all, whose ``CLOCK_OFFSET`` is open on the record.
+        behind_ms: The stale timeout: older ticks are backfill.
         in_doubt: Symbols whose ``DATA_GAP`` is open on the record.
         cache: Folder in which contract details are kept for a start without REST; None keeps none.
     """
@@ -33,4 +36,6 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     past: Sequence[MarketData] = ()
     last_clock_ms: int = 0
     in_doubt: tuple[str, ...] = ()
+    clock_offsets: tuple[str | None, ...] = ()
+    behind_ms: int = STALE_MS
     cache: Path | None = None

@@ -50,7 +50,7 @@ def counts(engine: Engine) -> dict[str, object]:
         "rest_failed": dict(engine.rest.failures),
         "rest_complaints": engine.rest.limits.complaints,
         "rest_polls": engine.polling.polls,
-        "clock_offset_ms": engine.supervision.clock_offset_ms,
+        "clock_offset_ms": engine.clock.offset_ms,
         "venue_says": engine.venue_says,
         "age_s": {
             feed.symbol: {name: round(age, 1) for name, age in feed.ages(now).items()}
@@ -82,8 +82,8 @@ def metrics(engine: Engine) -> Iterable[Metric]:
     )
     yield totals("cdb_mexc_rest_failures", "Unanswered.", "endpoint", dict(engine.rest.failures))
     yield total("cdb_mexc_rest_limited", "Asked too often.", engine.rest.limits.complaints)
-    if engine.supervision.clock_offset_ms is not None:
-        offset = engine.supervision.clock_offset_ms / 1000
+    if engine.clock.offset_ms is not None:
+        offset = engine.clock.offset_ms / 1000
         yield gauge("cdb_mexc_clock_offset_seconds", "The venue's clock ahead of ours.", offset)
     yield _ages(feeds, engine.time())
 

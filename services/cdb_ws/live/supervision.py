@@ -6,16 +6,14 @@ from typing import Final
 from services.cdb_ws.connections.attempts import BUDGET, BUDGET_S
 from services.cdb_ws.connections.pool import Pool
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
-from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.connections.venue_clock import VenueClock
+from services.cdb_ws.live.alert_publisher import CLOCK_OFFSET, Notices
 from services.cdb_ws.live.instrument_provider import Listing
 from services.kernel.events import AlertLevel
 
 AWAY_AFTER_S: Final = 5.0
-MOST_CLOCK_OFFSET_MS: Final = 2_000
-"""Ticks more than 5 s ahead of this machine's clock are refused by every stage."""
 
 VENUE_AWAY: Final = "VENUE_AWAY"
-CLOCK_OFFSET: Final = "CLOCK_OFFSET"
 RECONNECTS_SPENT: Final = "RECONNECTS_SPENT"
 
 
@@ -26,14 +24,11 @@ class Supervision:
         listing: Knows whether the venue was reached at all.
         pool: The sockets.
         notices: Takes the alerts.
-
-    Attributes:
-        clock_offset_ms: How far the venue's clock is ahead of this machine's; None before the
-            first pong.
+        clock: Of the venue.
     """
 
-    def __init__(self, listing: Listing, pool: Pool, notices: Notices) -> None:
-        self.clock_offset_ms: int | None = None
+    def __init__(self, listing: Listing, pool: Pool, notices: Notices, clock: VenueClock) -> None:
+        self._clock = clock
         self._listing = listing
         self._pool = pool
         self._notices = notices
@@ -41,7 +36,7 @@ class Supervision:
     def pong(self, socket: Socket, server_ms: int, now_ms: int) -> None:
         """A pong came: the venue said its time in the middle between ping and now."""
         sent_ms = now_ms if socket.pinged_ms is None else socket.pinged_ms
-        self.clock_offset_ms = server_ms - (sent_ms + now_ms) // 2
+        self._clock.pong(sent_ms, server_ms, now_ms)
         socket.pong()
 
     def away(self) -> str | None:
@@ -63,7 +58,8 @@ class Supervision:
         silent = [feed.symbol for feed in list(self._pool.feeds.values()) if feed.silent]
         if silent:
             found.append(f"no data although subscribed: {', '.join(silent)}")
-        return found + unlisted + ([offset] if (offset := self._clock_trouble()) else [])
+        wrong = [why for symbol, why in list(self._notices.clock_offsets.items()) if symbol]
+        return found + unlisted + wrong + ([offset] if (offset := self._clock.trouble()) else [])
 
     async def watch(self) -> None:
         """Tell what begins and what is over, for ever."""
@@ -80,21 +76,12 @@ class Supervision:
             self._look_at_clock()
             self._look_at_budget()
 
-    def _clock_trouble(self) -> str | None:
-        offset = self.clock_offset_ms
-        if offset is None or abs(offset) <= MOST_CLOCK_OFFSET_MS:
-            return None
-        return (
-            f"MEXC's clock is {offset} ms ahead of this machine's"
-            f" (limit {MOST_CLOCK_OFFSET_MS} ms): set this machine's time"
-        )
-
     def _look_at_clock(self) -> None:
-        trouble = self._clock_trouble()
+        trouble = self._clock.trouble()
         if trouble is None:
             self._notices.clear(CLOCK_OFFSET)
         else:
-            offset = self.clock_offset_ms
+            offset = self._clock.offset_ms
             self._notices.see(AlertLevel.WARNING, CLOCK_OFFSET, trouble, offset_ms=offset)
 
     def _look_at_budget(self) -> None:

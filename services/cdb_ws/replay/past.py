@@ -22,20 +22,34 @@ KEEP_MS: Final = 45_000
 """The journal of one's own ticks is kept for so long: REST's windows are compared with it."""
 
 
-class OpenGaps:
-    """Symbols whose ``DATA_GAP`` is on the record and not over."""
+class OpenConditions:
+    """Conditions of this service that are on the record and not over.
 
-    def __init__(self, symbols: Iterable[str] = ()) -> None:
-        self.symbols = set(symbols)
+    Args:
+        gaps: Symbols with a ``DATA_GAP``.
+        clock_offsets: Symbols with a ``CLOCK_OFFSET``; "" for one of the whole market.
+    """
+
+    def __init__(self, gaps: Iterable[str] = (), clock_offsets: Iterable[str] = ()) -> None:
+        self.gaps = set(gaps)
+        self.clock_offsets = set(clock_offsets)
+
+    def copy(self) -> "OpenConditions":
+        """The same ones, to go on from."""
+        return OpenConditions(self.gaps, self.clock_offsets)
 
     def note(self, event: Condition) -> None:
         """A condition was published."""
-        if event.name is not ConditionName.DATA_GAP or event.symbol is None:
+        if event.name is ConditionName.CLOCK_OFFSET:
+            symbols = self.clock_offsets
+        elif event.name is ConditionName.DATA_GAP and event.symbol is not None:
+            symbols = self.gaps
+        else:
             return
         if event.phase is ConditionPhase.BEGAN:
-            self.symbols.add(event.symbol)
+            symbols.add(event.symbol or "")
         else:
-            self.symbols.discard(event.symbol)
+            symbols.discard(event.symbol or "")
 
 
 class Past:
@@ -43,23 +57,23 @@ class Past:
 
     Attributes:
         ticks: Its trades, and of each symbol the first tick of any kind; oldest first.
-        in_doubt: Symbols with an open gap.
+        open: Conditions that are not over.
         clock_ms: The last clock; 0 without one.
         cut_off: The bus lost what came behind it, and ``recovered`` says so.
     """
 
-    def __init__(self, run_id: str, gaps: Iterable[str] = ()) -> None:
+    def __init__(self, run_id: str, known: OpenConditions) -> None:
         self.ticks: list[MarketData] = []
         self.clock_ms = 0
         self.cut_off = False
         self._run_id = run_id
-        self._gaps = OpenGaps(gaps)
+        self.open = known.copy()
         self._seen: set[str] = set()
 
     @property
     def in_doubt(self) -> tuple[str, ...]:
         """Symbols with an open gap."""
-        return tuple(sorted(self._gaps.symbols))
+        return tuple(sorted(self.open.gaps))
 
     def add(self, event: AnyEvent) -> None:
         """The next event of the journal."""
@@ -71,7 +85,7 @@ class Past:
             return
         self.cut_off = False
         if isinstance(event, Condition):
-            self._gaps.note(event)
+            self.open.note(event)
         elif isinstance(event, Clock):
             self.clock_ms = event.timestamp
         elif isinstance(event, MarketData) and (
@@ -81,13 +95,13 @@ class Past:
             self.ticks.append(event)
 
 
-def read(bus: Bus, run_id: str, gaps: Iterable[str], *, ticks: bool = True) -> Past:
+def read(bus: Bus, run_id: str, known: OpenConditions, *, ticks: bool = True) -> Past:
     """The past of a run, as far back as the journal is kept.
 
     Args:
         bus: Where the journal is.
         run_id: Events of other runs are left out.
-        gaps: Symbols in doubt as far as heard before.
+        known: Open conditions as far as received before.
         ticks: Whether they are wanted; else the last clock and what follows it is read, which is
             little, however many ticks there were.
 
@@ -100,7 +114,7 @@ def read(bus: Bus, run_id: str, gaps: Iterable[str], *, ticks: bool = True) -> P
     if not ticks:
         after = max(after, heads.topic_heads[CLOCK] - 1)
     while True:
-        past = Past(run_id, gaps)
+        past = Past(run_id, known)
         try:
             for event in journal.read(bus, {MARKET_DATA, CLOCK, CONTROL}, after, head):
                 past.add(event)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -12,8 +13,11 @@ from services.kernel.events.topics import MARKET_DATA, WS
 from services.kernel.instruments.contracts import Instrument, generic_instrument
 from services.runtime.bus.encoded import Outgoing
 from services.runtime.bus.subscription import Outside
-from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.intake.external import Intake, Malformed
+
+MOST_TRADES: Final = 100_000
+"""Trade ids that are kept to recognise a repeated message."""
 
 
 def fine_tick(price: Decimal) -> Decimal:
@@ -56,6 +60,7 @@ class ExternalMarket:
         self._intake = Intake(WS, unique)
         self._announced: set[tuple[str, str]] = set()
         self._waiting: list[Outgoing] = []
+        self._trades: dict[tuple[str, str, str, str], None] = {}
 
     def put(self, message: Outside, context: LoopContext) -> None:
         """Take one message.
@@ -68,8 +73,13 @@ class ExternalMarket:
         if message.topic == MARKET_DATA and context.run_id is not None and not self._open:
             raise Malformed("NOT_TAKEN", "this run's market is not external")
         event = self._intake.take(
-            message.topic, message.body, run_id=context.run_id, now_ms=self._now_ms()
+            message.topic,
+            message.body,
+            run_id=context.run_id,
+            now_ms=self._now_ms(),
+            behind_ms=context.behind_ms,
         )
+        self._refuse_repeated(event)
         self.taken += 1
         self._waiting += [*self._announce(event), event]
 
@@ -101,6 +111,16 @@ class ExternalMarket:
     def close(self) -> None:
         """Be no run's source any more."""
         self._open = False
+
+    def _refuse_repeated(self, event: Event) -> None:
+        if not isinstance(event, MarketData) or event.trade_id is None:
+            return
+        trade = (event.run_id, event.source, event.symbol, event.trade_id)
+        if trade in self._trades:
+            raise Malformed("DUPLICATE_TRADE", f"trade {event.trade_id} was accepted before")
+        self._trades[trade] = None
+        if len(self._trades) > MOST_TRADES:
+            del self._trades[next(iter(self._trades))]
 
     def _announce(self, event: Event) -> list[Event]:
         if not isinstance(event, MarketData):

@@ -1,7 +1,7 @@
 """The source ``replay``: recorded files, merged by time, with the clocks between them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from heapq import merge
 from pathlib import Path
@@ -16,7 +16,12 @@ from services.cdb_ws.sources.files.instrument_file import FALLBACK_TICK, Contrac
 from services.cdb_ws.sources.files.tick_files import Observation, open_rows, open_tick_file
 from services.cdb_ws.sources.files.venue_units import VenueUnits, require_units, units_of
 from services.cdb_ws.sources.recorded import Step
+from services.kernel.events import MarketData
 from services.kernel.instruments.contracts import Instrument, generic_instrument
+from services.runtime.intake.event_time import STALE_MS
+
+Refuse = Callable[[MarketData], None]
+"""Takes a tick that is too old to be published."""
 
 
 class Replay:
@@ -29,13 +34,26 @@ class Replay:
         paths: The files, their names as ``file_names`` describes.
         run_id: The run that the events belong to.
         instruments: A file with contract details, if there is one.
+        behind_ms: A row so much older than the newest before it is left out.
+        refuse: Called with each tick that is left out.
 
     Raises:
         DataError: A file is missing, given twice, or unusable.
     """
 
-    def __init__(self, paths: Sequence[Path], run_id: str, instruments: Path | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        run_id: str,
+        instruments: Path | None = None,
+        *,
+        behind_ms: int = STALE_MS,
+        refuse: Refuse = lambda _: None,
+    ) -> None:
         self._run_id = run_id
+        self._behind_ms = behind_ms
+        self._refuse = refuse
+        self._read_before = False
         files = _in_fixed_order(paths)
         self.contracts, self.first_timestamp = survey(files, instruments)
         by_symbol = {contract.symbol: contract for contract in self.contracts}
@@ -54,9 +72,11 @@ class Replay:
         if after < 1:
             yield 1, ticks.instruments(self._run_id, self.first_timestamp, self.contracts)
         cursor = 1
+        self._read_before = cursor < after
         for timestamp, observation in self._clock_rule.insert(self._timed()):
             cursor += 1
             if cursor <= after:
+                self._read_before = cursor < after
                 continue
             if observation is None:
                 yield cursor, ticks.clock(self._run_id, timestamp)
@@ -78,8 +98,23 @@ class Replay:
     def _timed(self) -> Iterator[tuple[int, Observation]]:
         streams = [file.observations() for file in self._files]
         merged = streams[0] if len(streams) == 1 else merge(*streams)
+        newest = 0
         for observation in merged:
-            yield observation[0], observation
+            timestamp = observation[0]
+            if timestamp >= newest:
+                newest = timestamp
+            elif timestamp < newest - self._behind_ms:
+                self._leave_out(observation)
+                continue
+            yield timestamp, observation
+
+    def _leave_out(self, observation: Observation) -> None:
+        """A row's time is too far behind event time."""
+        file = self._files[observation[1]]
+        file.rows.skipped["time_behind"] += 1
+        file.rows.accepted -= 1
+        if not self._read_before:
+            self._refuse(file.tick(observation))
 
 
 def _in_fixed_order(paths: Sequence[Path]) -> list[DataFile]:

@@ -15,6 +15,7 @@ from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.lockstep import is_lockstep
 from services.runtime.bus.subscription import Batch, Outside, Rewound, Subscription
 from services.runtime.consumer.backoff import Backoff
+from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.outbox import Outbox
 from services.runtime.intake import external
 
@@ -23,14 +24,6 @@ OUTPUTS_WAIT_S = 0.005
 ACKNOWLEDGE_S = 0.2
 """Between two acknowledgements without outputs: each is a write to the server's disk."""
 RECEIVE_S = 0.2
-
-
-class LoopContext(msgspec.Struct):
-    """What the loop itself knows from the events; saved beside the stage's state."""
-
-    run_id: str | None = None
-    run_ended: bool = False
-    clock_ms: int | None = None
 
 
 TakeOutside = Callable[[Outside, LoopContext], Sequence[Event]]
@@ -294,7 +287,7 @@ class StageLoop:
             self.context.clock_ms = self.last_clock_ms = event.timestamp
             self.last_clock_monotonic = time.monotonic()
         elif isinstance(event, RunStarted):
-            self.context = LoopContext(run_id=event.run_id)
+            self.context = LoopContext.of(event)
             self._outbox.in_step = self._waited_for(is_lockstep(event))
         elif isinstance(event, RunEnded):
             self.context.run_ended = True
@@ -322,7 +315,11 @@ class StageLoop:
         assert self._intake is not None
         return [
             self._intake.take(
-                message.topic, message.body, run_id=context.run_id, now_ms=context.clock_ms
+                message.topic,
+                message.body,
+                run_id=context.run_id,
+                now_ms=context.clock_ms,
+                behind_ms=context.behind_ms,
             )
         ]
 

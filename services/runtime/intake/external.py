@@ -26,6 +26,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.ids import make_id
+from services.runtime.intake import event_time
 from services.runtime.intake.external_fields import Fields, Malformed, parse, to_number
 
 __all__ = ["MAX_BYTES", "OWNERS", "Intake", "Malformed", "normalise"]
@@ -45,7 +46,14 @@ OWNERS: Final[dict[str, str]] = {
 
 
 def normalise(
-    topic: str, body: bytes, *, run_id: str | None, now_ms: int, unique: str, producer: str
+    topic: str,
+    body: bytes,
+    *,
+    run_id: str | None,
+    now_ms: int,
+    unique: str,
+    producer: str,
+    behind_ms: int = event_time.STALE_MS,
 ) -> Event:
     """The event that a message from outside stands for.
 
@@ -60,6 +68,7 @@ def normalise(
         now_ms: What a message without timestamp gets, Unix milliseconds.
         unique: What no other message to this producer has; run, producer and this make the id.
         producer: The service that takes it.
+        behind_ms: How far behind ``now_ms`` its time may be: the run's stale timeout.
 
     Raises:
         Malformed: It cannot be used; with the reason.
@@ -81,7 +90,26 @@ def normalise(
         "correlation_id": None,
         "external": True,
     }
-    return _BUILDERS[topic](message, envelope)
+    event = _BUILDERS[topic](message, envelope)
+    _check_time(event, now_ms, behind_ms)
+    return event
+
+
+def _check_time(event: Event, now_ms: int, behind_ms: int) -> None:
+    """Only what says that it is backfilled may be older than the stale timeout.
+
+    Raises:
+        Malformed: Its time is too far from the present.
+    """
+    if isinstance(event, MarketData) and event.backfill:
+        behind_ms = event_time.OLDEST_BACKFILL_MS
+    verdict = event_time.judge(event.timestamp, now_ms, behind_ms)
+    if verdict is not event_time.Verdict.IN_TIME:
+        raise Malformed(
+            verdict.value,
+            f"timestamp is {event.timestamp}, {event.timestamp - now_ms} ms from the present;"
+            f" from {-behind_ms} to {event_time.MOST_AHEAD_MS} ms are accepted",
+        )
 
 
 class Intake:
@@ -97,7 +125,15 @@ class Intake:
         self._producer = producer
         self._unique = unique
 
-    def take(self, topic: str, body: bytes, *, run_id: str | None, now_ms: int | None) -> Event:
+    def take(
+        self,
+        topic: str,
+        body: bytes,
+        *,
+        run_id: str | None,
+        now_ms: int | None,
+        behind_ms: int = event_time.STALE_MS,
+    ) -> Event:
         """The event to publish for a message from outside.
 
         Args:
@@ -105,6 +141,7 @@ class Intake:
             body: The message.
             run_id: The current run; None before the first.
             now_ms: Event time; None means the wall clock.
+            behind_ms: The run's stale timeout.
 
         Raises:
             Malformed: It belongs into a dead letter.
@@ -117,6 +154,7 @@ class Intake:
             now_ms=int(time.time() * 1000) if now_ms is None else now_ms,
             unique=f"{self._unique}:{self.taken}",
             producer=self._producer,
+            behind_ms=behind_ms,
         )
 
 
@@ -127,17 +165,12 @@ def _market_data(message: Fields, envelope: dict[str, Any]) -> Event:
         kind = MarketDataKind(kind_given)
     except ValueError:
         raise Malformed("MALFORMED", f"kind is {kind_given!r}, which is none") from None
-    symbol = message.symbol()
-    source = message.text("source", default=SOURCE)
-    trade_id = message.text("trade_id", default="") or None
-    if trade_id is not None:
-        envelope["event_id"] = make_id(envelope["run_id"], source, symbol, trade_id)
     trade = kind is MarketDataKind.TRADE
     return MarketData(
         **envelope,
         kind=kind,
-        symbol=symbol or "",
-        source=source,
+        symbol=message.symbol() or "",
+        source=message.text("source", default=SOURCE),
         price=message.required("price", above=zero)
         if trade
         else message.number("price", above=zero),
@@ -145,7 +178,7 @@ def _market_data(message: Fields, envelope: dict[str, Any]) -> Event:
         if trade
         else message.number("volume", low=zero),
         side=message.side("side") if message.fields.get("side") is not None else None,
-        trade_id=trade_id,
+        trade_id=message.text("trade_id", default="") or None,
         bid=message.number("bid", above=zero),
         ask=message.number("ask", above=zero),
         bid_size=message.number("bid_size", low=zero),

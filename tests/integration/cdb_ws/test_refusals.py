@@ -1,10 +1,12 @@
 """What the service refuses: at its start with one line, later on the record."""
 
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from services.cdb_ws.sources.files.csv_files import SORT_WINDOW_ROWS
 from services.kernel.events import Alert, Condition, MarketData, topics
 from services.runtime.bus import recovery
 from tests.integration.cdb_ws.conftest import WsOnBus
@@ -34,10 +36,11 @@ def test_wrong_columns_are_told_with_file_and_line(ws: WsOnBus, tmp_path: Path) 
 
 
 def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_path: Path) -> None:
-    # Given a file that is in order for 3000 rows
+    # Given a file that is in order for 3000 rows, and in disorder after them
     path = tmp_path / "x-spot_BTCUSDT_trades.csv"
     rows = [f"{T + number},1.5,1,buy" for number in range(3000)]
-    path.write_text("\n".join((HEADER, *rows, f"{T},1.5,1,buy", "")))
+    rows += [f"{T},1.5,1,buy"] * (SORT_WINDOW_ROWS + 1)
+    path.write_text("\n".join((HEADER, *rows, "")))
     # When it is replayed
     ws.start(CDB_SOURCE="replay", CDB_DATA=str(path))
     ws.begin_run("replay")
@@ -47,6 +50,27 @@ def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_pa
     assert alert.code == "SOURCE_FAILED"
     assert f"{path} line 3002: its time" in alert.message
     assert sum(isinstance(event, MarketData) for event in events) > 2000
+
+
+def test_a_row_older_than_the_stale_timeout_is_a_dead_letter_and_the_market_goes_on(
+    ws: WsOnBus, tmp_path: Path
+) -> None:
+    # Given one row that is a minute too old, beyond the sort window
+    path = tmp_path / "x-spot_BTCUSDT_trades.csv"
+    rows = [f"{T + number * 100},1.5,1,buy" for number in range(3000)]
+    rows.insert(2000, f"{T},2.5,1,buy")
+    path.write_text("\n".join((HEADER, *rows, "")))
+    # When
+    ws.start(CDB_SOURCE="replay", CDB_DATA=str(path))
+    ws.begin_run("replay")
+    # Then
+    events = ws.wait_for(lambda events: any(isinstance(e, Condition) for e in events))
+    ticks = [event for event in events if isinstance(event, MarketData)]
+    assert [tick.price for tick in ticks] == [Decimal("1.5")] * 3000
+    with ws.server.admin() as admin:
+        [(_, letter)] = admin.xrange(f"cdb:dead:{topics.WS}")
+    assert (letter[b"reason"], letter[b"topic"]) == (b"TIME_BEHIND", b"market_data")
+    assert b'"price":"2.5"' in letter[b"body"]
 
 
 @pytest.mark.chaos

@@ -18,6 +18,7 @@ from typing import Final, TextIO, cast
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind
 from services.kernel.events import Side
+from services.runtime.intake.event_time import MOST_AHEAD_MS
 
 COLUMNS: Final[dict[FileKind, tuple[str, ...]]] = {
     FileKind.TRADES: ("ts_ms", "price", "qty", "side"),
@@ -26,7 +27,11 @@ COLUMNS: Final[dict[FileKind, tuple[str, ...]]] = {
     FileKind.FUNDING: ("ts_ms", "rate"),
 }
 SORT_WINDOW_ROWS: Final = 512
-"""Rows that stand at most this many rows from their place are put there; further is an error."""
+"""Rows that stand at most this many rows from their place are put there.
+
+One that is further ahead and whose time is more than 5 s ahead is skipped; those further behind are
+handed out late. More late rows than this are an error.
+"""
 
 SIGNIFICANT_DIGITS: Final = 12
 """No venue's price has more; what is behind them was added by binary floating point."""
@@ -126,6 +131,8 @@ class CsvRows:
         self.accepted = 0
         self.skipped: Counter[str] = Counter()
         self.reordered = 0
+        self._late = 0
+        self._first_late = (0, 0, 0)
 
     def __iter__(self) -> Iterator[Row]:
         """Read the file from its beginning.
@@ -135,35 +142,57 @@ class CsvRows:
         """
         self.accepted, self.reordered = 0, 0
         self.skipped.clear()
+        self._late = 0
         released = 0
         held: list[Row] = []
         rows = self._parsed()
+        older = old = 0  # the first lines of the last two chunks
         while chunk := list(islice(rows, SORT_WINDOW_ROWS)):
+            first = chunk[0][1]
             held += chunk
             held.sort()
             ready = len(held) - SORT_WINDOW_ROWS
             if ready > 0:
-                released = self._check_order(held[0], released, held[ready - 1])
+                self._count_late(held[:ready], released)
+                released = max(released, held[ready - 1][0])
                 yield from held[:ready]
-                del held[:ready]
-        if held:
-            self._check_order(held[0], released, held[-1])
-            yield from held
+                held = self._in_time(held[ready:], older, released + MOST_AHEAD_MS)
+            older, old = old, first
+        self._count_late(held, released)
+        yield from held
         if not self.accepted:
             raise DataError(
                 self.file.path, None, f"no usable row ({self._why()})", "check the file's content"
             )
 
-    def _check_order(self, first: Row, released: int, last: Row) -> int:
-        if first[0] < released:
+    def _count_late(self, rows: list[Row], released: int) -> None:
+        """Count the rows that are older than one that was handed out before.
+
+        Raises:
+            DataError: There are too many: the file is not in the order of time.
+        """
+        late = next((place for place, row in enumerate(rows) if row[0] >= released), len(rows))
+        if late and not self._late:
+            self._first_late = (*rows[0][:2], released)
+        self._late += late
+        if self._late > SORT_WINDOW_ROWS:
+            timestamp, line, released = self._first_late
             raise DataError(
                 self.file.path,
-                first[1],
-                f"its time {first[0]} is {released - first[0]} ms before a row more than "
-                f"{SORT_WINDOW_ROWS} lines above it",
+                line,
+                f"its time {timestamp} is {released - timestamp} ms before a row more than "
+                f"{SORT_WINDOW_ROWS} lines above it, and {self._late - 1} others are as late",
                 "sort the file by ts_ms",
             )
-        return last[0]
+
+    def _in_time(self, rows: list[Row], before_line: int, latest: int) -> list[Row]:
+        """Leave out rows that the file has overtaken by more than the window and that are ahead."""
+        kept = [row for row in rows if row[1] >= before_line or row[0] <= latest]
+        ahead = len(rows) - len(kept)
+        if ahead:
+            self.skipped["time_ahead"] += ahead
+            self.accepted -= ahead
+        return kept
 
     def _why(self) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
@@ -187,7 +216,10 @@ class CsvRows:
                 self.skipped["not_a_number"] += 1
                 continue
             if not _EARLIEST_MS < timestamp < _LATEST_MS:
-                raise _not_milliseconds(path, line, timestamp)
+                if not self.accepted:
+                    raise _not_milliseconds(path, line, timestamp)
+                self.skipped["time_ahead" if timestamp > latest else "time_behind"] += 1
+                continue
             if timestamp < latest:
                 self.reordered += 1
             else:

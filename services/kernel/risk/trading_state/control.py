@@ -34,6 +34,7 @@ FORBIDDING_CONDITIONS = frozenset(
         ConditionName.LAG,
         ConditionName.DATA_GAP,
         ConditionName.CHECKSUM_MISMATCH,
+        ConditionName.CLOCK_OFFSET,
     }
 )
 

@@ -53,15 +53,6 @@ def test_identical_deals_without_ids_are_as_many_as_their_fullest_frame() -> Non
     assert [entry.copy for entry in market.out] == [0, 1, 2]
 
 
-def test_a_deal_from_far_in_the_future_does_not_make_all_others_late() -> None:
-    market = Market()
-    market.push(market.make(1))
-    assert market.tape.live([deal(99, 3_600_000)], BEGINNING) == []
-    market.push(market.make(2))
-    assert origins(market) == [LIVE, LIVE]
-    assert market.tape.counts["from_the_future"] == 1
-
-
 def test_a_deal_older_than_memory_is_not_published_but_told() -> None:
     market = Market()
     stray = market.make(1)

@@ -342,8 +342,8 @@ def test_a_clock_that_is_off_is_measured_and_told() -> None:
         await until_subscribed(scene.venue)
         scene.venue.mark("BTC_USDT")
         await asyncio.sleep(2)
-        assert scene.engine.supervision.clock_offset_ms is not None
-        assert abs(scene.engine.supervision.clock_offset_ms + 7_000) < 50
+        assert scene.engine.clock.offset_ms is not None
+        assert abs(scene.engine.clock.offset_ms + 7_000) < 50
         assert "clock" in scene.engine.troubles()[0]
 
     heard = play(program, FakeVenue())

@@ -6,12 +6,13 @@ from msgspec.structs import replace
 from services.cdb_ws.conditions import data_gap
 from services.cdb_ws.publishing import ticks
 from services.cdb_ws.publishing.ticks import TickMaker
-from services.cdb_ws.replay.past import Past
+from services.cdb_ws.replay.past import OpenConditions, Past
 from services.cdb_ws.run_watch import RunWatch
 from services.kernel.events import (
     SCHEMA_VERSION,
     Clock,
     Condition,
+    ConditionName,
     ConditionPhase,
     MarketData,
     MarketDataKind,
@@ -47,14 +48,14 @@ def gap(phase: ConditionPhase, symbol: str | None) -> Condition:
 
 
 def test_trades_and_the_first_sign_of_each_symbol_are_kept() -> None:
-    past = Past("run")
+    past = Past("run", OpenConditions())
     for event in (tick(1, MARK), tick(2, MARK), tick(3), tick(4, MARK, "ETH_USDT"), tick(5)):
         past.add(event)
     assert [event.timestamp - T for event in past.ticks] == [1, 3, 4, 5]
 
 
 def test_other_runs_and_other_producers_are_left_out() -> None:
-    past = Past("run")
+    past = Past("run", OpenConditions())
     past.add(replace(tick(1), run_id="other"))
     past.add(replace(tick(2), producer="cdb_risk"))
     past.add(replace(gap(BEGAN, "X_USDT"), run_id="other"))
@@ -62,14 +63,14 @@ def test_other_runs_and_other_producers_are_left_out() -> None:
 
 
 def test_gaps_that_have_not_cleared_are_open() -> None:
-    past = Past("run", ["OLD_USDT", "DONE_USDT"])
+    past = Past("run", OpenConditions(["OLD_USDT", "DONE_USDT"]))
     for event in (gap(BEGAN, "A_USDT"), gap(CLEARED, "DONE_USDT"), gap(BEGAN, None)):
         past.add(event)
     assert past.in_doubt == ("A_USDT", "OLD_USDT")
 
 
 def test_it_is_cut_off_where_recovered_follows_its_last_event() -> None:
-    past = Past("run")
+    past = Past("run", OpenConditions())
     past.add(clock(1))
     assert not past.cut_off
     past.add(recovered(2))
@@ -86,10 +87,13 @@ def test_the_run_watch_keeps_the_open_gaps_across_a_snapshot_and_forgets_them_wi
     watch.handle(run_started())
     for event in (gap(BEGAN, "A_USDT"), gap(BEGAN, "B_USDT"), gap(CLEARED, "A_USDT")):
         watch.handle(event)
+        watch.handle(replace(event, name=ConditionName.CLOCK_OFFSET))
+    watch.handle(replace(gap(BEGAN, None), name=ConditionName.CLOCK_OFFSET))
     # When
     again = RunWatch()
     again.restore(watch.snapshot())
     # Then
-    assert again.gaps == ("B_USDT",)
+    assert again.open.gaps == {"B_USDT"}
+    assert again.open.clock_offsets == {"", "B_USDT"}
     again.handle(replace(run_started(), run_id="next"))
-    assert len(again.gaps) == 0
+    assert len(again.open.gaps | again.open.clock_offsets) == 0

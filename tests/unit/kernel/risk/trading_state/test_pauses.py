@@ -97,7 +97,13 @@ def test_a_pause_stays_in_the_next_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [ConditionName.DATABASE_AWAY, ConditionName.LAG, ConditionName.DATA_GAP]
+    "name",
+    [
+        ConditionName.DATABASE_AWAY,
+        ConditionName.LAG,
+        ConditionName.DATA_GAP,
+        ConditionName.CLOCK_OFFSET,
+    ],
 )
 def test_while_a_condition_holds_nothing_enters(name: ConditionName) -> None:
     desk = Desk()

@@ -1,0 +1,137 @@
+"""The venue's clock beside this machine's, and what a live tick's time is worth."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final
+
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.stream_times import StreamTimes
+from services.cdb_ws.live.symbol_feed import DEAL
+from services.kernel.events import Event, MarketData
+from services.runtime.intake.event_time import MOST_AHEAD_MS, Verdict
+from services.venues.mexc.messages import Deal
+
+MOST_OFFSET_MS: Final = 2_000
+"""A larger difference of the clocks is reported."""
+
+
+class Handling(Enum):
+    """What is done with a live tick."""
+
+    AS_IS = "published with the venue's time"
+    CORRECTED = "published as backfill, or with its time of receipt"
+    REFUSED = "too far ahead"
+
+
+class VenueClock:
+    """Measures the venue's clock by its pongs, and judges every live tick by it.
+
+    While the clocks differ by more than a tick may be ahead, or most ticks of a symbol fail,
+    ``CLOCK_OFFSET`` forbids entries and ticks take their time of receipt: stops go on working.
+
+    Args:
+        notices: Publishes ``CLOCK_OFFSET``.
+        now_ms: Wall time.
+        behind_ms: The stale timeout: older ticks are backfill.
+
+    Attributes:
+        offset_ms: How far the venue's clock is ahead of this machine's; None before the first
+            pong.
+        off: Whether the difference is too large for the venue's times to be published.
+    """
+
+    def __init__(self, notices: Notices, now_ms: Callable[[], int], behind_ms: int) -> None:
+        self.offset_ms: int | None = None
+        self.off = False
+        self._notices = notices
+        self._now_ms = now_ms
+        self._behind_ms = behind_ms
+        self._correction_ms = 0
+        self._streams: dict[str, dict[str, StreamTimes]] = {}
+
+    def pong(self, sent_ms: int, server_ms: int, now_ms: int) -> None:
+        """The venue said its time somewhere between a ping and its pong.
+
+        A slow answer does not move a measured offset that it does not contradict.
+        """
+        least, most = server_ms - now_ms, server_ms - sent_ms
+        known = (least + most) // 2 if self.offset_ms is None else self.offset_ms
+        self.offset_ms = self._correction_ms = min(max(known, least), most)
+        self.off = abs(self.offset_ms) > MOST_AHEAD_MS
+        self._notices.clock_offset(None, self.trouble() if self.off else None)
+
+    def trouble(self) -> str | None:
+        """What is wrong with this machine's clock; None when nothing is."""
+        offset = self.offset_ms
+        if offset is None or abs(offset) <= MOST_OFFSET_MS:
+            return None
+        return (
+            f"MEXC's clock is {offset} ms ahead of this machine's"
+            f" (limit {MOST_OFFSET_MS} ms): set this machine's time"
+        )
+
+    def judge(self, symbol: str, channel: str, timestamp: int, now_ms: int) -> Handling:
+        """Take the time of a tick that has just come.
+
+        Args:
+            symbol: Whose.
+            channel: Each channel of a symbol is judged by itself.
+            timestamp: The tick's, Unix milliseconds.
+            now_ms: Wall time.
+        """
+        times = self._times(symbol, channel)
+        wrong = times.wrong
+        verdict = times.judge(timestamp, now_ms + self._correction_ms)
+        if times.wrong is not wrong:
+            self._report(symbol)
+        if verdict is Verdict.AHEAD:
+            return Handling.REFUSED
+        plain = verdict is Verdict.IN_TIME and not (self.off or times.wrong)
+        return Handling.AS_IS if plain else Handling.CORRECTED
+
+    def corrected(
+        self, symbol: str, channel: str, events: Sequence[Event], now_ms: int
+    ) -> list[Event]:
+        """Events as they are published; arguments as for ``judge``."""
+        times = self._times(symbol, channel)
+        venue_ms = now_ms + self._correction_ms
+        return [
+            times.published(event, now_ms, venue_ms, clock_off=self.off)
+            if isinstance(event, MarketData)
+            else event
+            for event in events
+        ]
+
+    def acceptable(self, symbol: str, deals: Sequence[Deal]) -> Sequence[Deal]:
+        """The deals of a REST answer that are not too far ahead; oldest first, as given."""
+        venue_ms = self._now_ms() + self._correction_ms
+        latest = self._times(symbol, DEAL).latest(venue_ms)
+        if not deals or deals[-1].timestamp <= latest:
+            return deals
+        return [deal for deal in deals if deal.timestamp <= latest]
+
+    def is_ahead(self, timestamp: int, now_ms: int) -> bool:
+        """Whether a time is further ahead of the venue's than any right one."""
+        return timestamp > now_ms + self._correction_ms + MOST_AHEAD_MS
+
+    def forget(self, symbol: str) -> None:
+        """A symbol is no longer listened to."""
+        self._streams.pop(symbol, None)
+        self._notices.clock_offset(symbol, None)
+
+    def _times(self, symbol: str, channel: str) -> StreamTimes:
+        streams = self._streams.get(symbol)
+        if streams is None:
+            streams = self._streams[symbol] = {}
+        times = streams.get(channel)
+        if times is None:
+            times = streams[channel] = StreamTimes(self._behind_ms)
+        return times
+
+    def _report(self, symbol: str) -> None:
+        wrong = {name: one for name, one in self._streams[symbol].items() if one.wrong}
+        why = None
+        if wrong:
+            shifts = ", ".join(f"{name} {one.shift_ms} ms" for name, one in wrong.items())
+            why = f"most ticks of {symbol} have times far from the venue's clock: {shifts}"
+        self._notices.clock_offset(symbol, why)

@@ -1,0 +1,204 @@
+"""What the engine makes of the times that the venue sends."""
+
+import asyncio
+
+import pytest
+
+from services.kernel.events import ConditionName, ConditionPhase, MarketDataKind
+from tests.unit.cdb_ws.live.fake_venue import (
+    NOW,
+    FakeVenue,
+    Heard,
+    Scene,
+    keep_speaking,
+    play,
+    until_subscribed,
+)
+
+pytestmark = pytest.mark.unit
+BTC = "BTC_USDT"
+TRADE, MARK = MarketDataKind.TRADE, MarketDataKind.MARK
+
+
+def offsets(heard: Heard, symbol: str | None = BTC) -> list[str]:
+    return [
+        gap.phase.value
+        for gap in heard.gaps(symbol)
+        if gap.name is ConditionName.CLOCK_OFFSET and gap.symbol == symbol
+    ]
+
+
+def push(scene: Scene, shift_ms: int = 0) -> int:
+    """A trade whose time is wrong by so much."""
+    venue = scene.venue
+    venue._ids += 1
+    deal = {"p": 10 + venue._ids, "v": 1, "T": 1, "O": 1, "M": 1, "t": venue.now_ms() + shift_ms}
+    venue.deals.setdefault(BTC, []).append(deal)
+    venue.connection_of(BTC).push("deal", BTC, [deal | {"i": str(venue._ids)}])
+    return venue._ids
+
+
+def fair_price(scene: Scene, shift_ms: int) -> None:
+    scene.venue.connection_of(BTC).push_frame(
+        symbol=BTC, data={"symbol": BTC, "price": 10}, channel="push.fair.price",
+        ts=scene.venue.now_ms() + shift_ms,
+    )  # fmt: skip
+
+
+async def spoken(scene: Scene, shift_ms: int = 0) -> None:
+    await until_subscribed(scene.venue)
+    push(scene, shift_ms)
+    await keep_speaking(scene.venue, BTC, seconds=5)
+
+
+def test_one_trade_50_s_ahead_is_refused_and_all_that_follow_are_live() -> None:
+    """F1: it passed, and 39 of the next 40 became backfill."""
+
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        push(scene, 50_000)
+        for _ in range(40):
+            push(scene)
+            await asyncio.sleep(0.1)
+        assert scene.engine.refused["ahead_of_time"] == 1
+
+    heard = play(program, FakeVenue())
+    trades = heard.ticks(TRADE)[1:]
+    assert [int(one.price or 0) - 10 for one in trades] == list(range(3, 43))
+    assert not any(one.backfill for one in trades)
+    assert offsets(heard) == []
+
+
+def test_a_trade_older_than_the_stale_timeout_is_backfill() -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        await keep_speaking(scene.venue, BTC, seconds=70)
+        push(scene, -60_500)
+        await asyncio.sleep(0.1)
+        push(scene)
+        await asyncio.sleep(0.1)
+
+    trades = play(program, FakeVenue()).ticks(TRADE)
+    assert [one.backfill for one in trades[-2:]] == [True, False]
+
+
+def test_rest_trades_that_are_ahead_are_refused_too() -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        scene.venue.deals[BTC].append(
+            {"p": 99, "v": 1, "T": 1, "O": 1, "M": 1, "t": scene.venue.now_ms() + 60_000}
+        )
+        for _ in range(30):
+            scene.venue.trade(BTC)
+            await asyncio.sleep(1)
+
+    trades = play(program, FakeVenue()).ticks(TRADE)
+    assert len(trades) == 31
+    assert not any(one.price == 99 or one.backfill for one in trades)
+
+
+@pytest.mark.parametrize("shift_ms", [50_000, -100_000])
+def test_trades_whose_times_are_all_wrong_take_their_time_of_receipt(shift_ms: int) -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        for _ in range(30):
+            push(scene, shift_ms)
+            await asyncio.sleep(0.1)
+        assert any("far from the venue's clock" in why for why in scene.engine.troubles())
+        # When the times are right again
+        for _ in range(20):
+            push(scene)
+            await asyncio.sleep(0.1)
+        assert scene.engine.troubles() == []
+
+    heard = play(program, FakeVenue())
+    # Then entries waited in between
+    assert offsets(heard) == ["BEGAN", "CLEARED"]
+    assert heard.alerts("CLOCK_OFFSET") == ["BEGAN", "CLEARED"]
+    # And after the first few nothing was backfill, so stops went on working
+    trades = heard.ticks(TRADE)
+    assert not any(one.backfill for one in trades[4:])
+    assert all(abs(one.timestamp - NOW - 10_000) < 10_000 for one in trades if not one.backfill)
+
+
+@pytest.mark.parametrize(
+    ("shift_ms", "expected"), [(5_001, []), (5_000, [False]), (-60_001, [True])]
+)
+def test_prices_beside_the_trades_are_judged_by_the_same_rule(
+    shift_ms: int, expected: list[bool]
+) -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        await keep_speaking(scene.venue, BTC, seconds=3)
+        before = len(scene.heard.ticks(MARK))
+        fair_price(scene, shift_ms)
+        await asyncio.sleep(0.1)
+        assert [one.backfill for one in scene.heard.ticks(MARK)[before:]] == expected
+
+    play(program, FakeVenue())
+
+
+class WrongClock(FakeVenue):
+    """Beside a machine whose clock is ahead of the true time."""
+
+    def __init__(self, error_ms: int) -> None:
+        super().__init__()
+        self.error_ms, self.ahead_ms = error_ms, -error_ms
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.error_ms
+
+    def set_clock(self) -> None:
+        self.error_ms = self.ahead_ms = 0
+
+
+@pytest.mark.parametrize("error_ms", [30_000, -30_000, 86_400_000, -86_400_000])
+def test_where_this_machines_clock_is_wrong_entries_wait_and_ticks_take_their_receipt(
+    error_ms: int,
+) -> None:
+    venue = WrongClock(error_ms)
+
+    async def program(scene: Scene) -> None:
+        await spoken(scene, -error_ms)
+        for _ in range(20):
+            push(scene, -error_ms)
+            await asyncio.sleep(0.1)
+        wrong = scene.heard.ticks(TRADE)
+        assert all(0 <= one.timestamp - error_ms - NOW < 60_000 for one in wrong)
+        venue.set_clock()
+        await keep_speaking(venue, BTC, seconds=20)
+        for _ in range(20):
+            push(scene)
+            await asyncio.sleep(0.1)
+
+    heard = play(program, venue)
+    assert offsets(heard, None) == ["BEGAN", "CLEARED"]
+    trades = heard.ticks(TRADE)
+    assert len(trades) == 41
+    assert not any(one.backfill for one in trades)
+    assert all(0 <= one.timestamp - NOW < 60_000 for one in trades[21:])
+
+
+def test_a_slow_pong_is_no_clock_offset() -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        now = scene.venue.now_ms()
+        scene.engine.clock.pong(now - 40_000, now - 40_000, now)
+        assert abs(scene.engine.clock.offset_ms or 0) < 50
+        # But one that cannot be explained by its way is
+        scene.engine.clock.pong(now - 40_000, now - 70_000, now)
+        assert scene.engine.clock.offset_ms == -30_000
+
+    play(program, FakeVenue())
+
+
+def test_what_an_earlier_process_reported_is_cleared_at_the_start() -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+
+    heard = play(program, FakeVenue(), clock_offsets=(None, BTC))
+    cleared = [gap for gap in heard.gaps() if gap.name is ConditionName.CLOCK_OFFSET]
+    assert [(gap.symbol, gap.phase) for gap in cleared] == [
+        (None, ConditionPhase.CLEARED),
+        (BTC, ConditionPhase.CLEARED),
+    ]
