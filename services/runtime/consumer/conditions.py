@@ -1,6 +1,8 @@
 """Conditions that a shell sees and that forbid entries: published when they begin and clear."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from services.kernel.events import SCHEMA_VERSION, Condition, ConditionName, ConditionPhase
 from services.kernel.events.ids import make_id
@@ -9,22 +11,54 @@ from services.runtime.consumer.stage_loop import StageLoop
 LAG_BEGINS = 5_000
 LAG_CLEARS = 100
 LAG_FOR_S = 3.0
+CALM_FIRST_S = 1.0
+CALM_LONGEST_S = 30.0
+CALM_FORGOTTEN_S = 60.0
+"""A condition that begins again within this time after its end is one that flaps."""
+
+
+@dataclass(slots=True)
+class _Published:
+    """What is known to be published about one condition; ``holds`` is None when it is uncertain."""
+
+    run_id: str | None = None
+    holds: bool | None = None
+    cleared_at: float = float("-inf")
+    flaps: int = 0
+    calm_since: float | None = None
+
+    def is_calm(self, now: float) -> bool:
+        """Whether the condition has not held for long enough to be over; a flapping one longer."""
+        if not self.flaps:
+            return True
+        if self.calm_since is None:
+            self.calm_since = now
+        return now - self.calm_since >= min(CALM_LONGEST_S, CALM_FIRST_S * 2 ** (self.flaps - 1))
 
 
 class OwnConditions:
     """The conditions of one service; use it in the loop's thread only.
 
     A predecessor may have died while a condition was open, and a new run begins without any: so a
-    condition that does not hold is cleared once after a restart, and one that holds is told again
-    to a new run.
+    condition that does not hold is cleared once after a restart, and one that holds is published
+    again in a new run.
+
+    A condition begins at once. One that flaps ends only after it has not held for a while, which
+    doubles each time: entries stay forbidden, and the record is not filled with it.
+
+    Args:
+        loop: Publishes, and knows the run.
+        now: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, loop: StageLoop) -> None:
+    def __init__(self, loop: StageLoop, now: Callable[[], float] = time.monotonic) -> None:
         self._loop = loop
-        self._told: dict[ConditionName, tuple[str, bool]] = {}
+        self._now = now
+        self._published: dict[ConditionName, _Published] = {}
+        self._count = 0
 
     def report(self, name: ConditionName, holds: bool, detail: str) -> None:
-        """Say whether a condition holds now; published only where that is news.
+        """Report whether a condition holds now; published only where that is news.
 
         Args:
             name: The condition.
@@ -37,24 +71,39 @@ class OwnConditions:
         context = self._loop.context
         if context.run_id is None or context.run_ended or self._loop.last_clock_ms is None:
             return
-        told = self._told.get(name)
-        if told is not None and told[0] == context.run_id:
-            news = told[1] != holds
-        elif told is not None:
+        published, now = self._published.setdefault(name, _Published()), self._now()
+        if holds:
+            published.calm_since = None
+        if published.run_id == context.run_id:
+            news = published.holds is not holds
+        elif published.run_id is not None:
             news = holds  # of another run: this one knows nothing yet
         else:
             news = holds or self._loop.bus.own_claim().cursor > 0
+        if news and not holds and not published.is_calm(now):
+            return
         if news:
+            published.run_id, published.holds = context.run_id, None
             self._publish(name, holds, detail, context.run_id, self._loop.last_clock_ms)
-        self._told[name] = (context.run_id, holds)
+            self._count_flap(published, holds, now)
+        published.run_id, published.holds = context.run_id, holds
+
+    @staticmethod
+    def _count_flap(published: _Published, holds: bool, now: float) -> None:
+        if not holds:
+            published.cleared_at = now
+        elif now - published.cleared_at < CALM_FORGOTTEN_S:
+            published.flaps += 1
+        else:
+            published.flaps = 0
 
     def _publish(
         self, name: ConditionName, holds: bool, detail: str, run_id: str, clock_ms: int
     ) -> None:
-        service = self._loop.bus.service
-        instance = self._loop.bus.own_claim().instance
+        service, claim = self._loop.bus.service, self._loop.bus.own_claim()
         phase = ConditionPhase.BEGAN if holds else ConditionPhase.CLEARED
-        event_id = make_id(run_id, service, name, instance, self._loop.cursor, phase)
+        self._count += 1  # an id of its own: the cursor may stand still from one to the next
+        event_id = make_id(run_id, service, name, claim.epoch, claim.instance, self._count, phase)
         condition = Condition(
             event_id=event_id,
             run_id=run_id,

@@ -1,11 +1,18 @@
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
 from services.kernel.events import Condition, ConditionName, ConditionPhase, Event, topics
-from services.runtime.bus.bus import Claim
-from services.runtime.consumer.conditions import LAG_BEGINS, LagWatch, OwnConditions
+from services.runtime.bus.bus import Claim, Unavailable
+from services.runtime.consumer.conditions import (
+    CALM_FORGOTTEN_S,
+    CALM_LONGEST_S,
+    LAG_BEGINS,
+    LagWatch,
+    OwnConditions,
+)
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
@@ -26,6 +33,7 @@ class FakeLoop:
         self.cursor = 7
         self.lag = 0
         self.in_step = False
+        self.away = False
         self.bus = self
         self.service = topics.RISK
         self.published: list[Condition] = []
@@ -36,14 +44,36 @@ class FakeLoop:
 
     def publish(self, events: Sequence[Event], *, shell_id: str) -> None:
         assert shell_id == events[0].event_id
+        if self.away:
+            raise Unavailable("away")
         self.published += cast("Sequence[Condition]", events)
 
     def phases(self) -> list[ConditionPhase]:
         return [event.phase for event in self.published]
 
 
-def conditions(loop: FakeLoop) -> OwnConditions:
-    return OwnConditions(cast("Any", loop))
+class FakeTime:
+    """Seconds that go by only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def conditions(loop: FakeLoop, now: Callable[[], float] = time.monotonic) -> OwnConditions:
+    return OwnConditions(cast("Any", loop), now)
+
+
+def flap(own: OwnConditions, now: FakeTime, *, seconds: float, every: float) -> None:
+    """Begin, and end at once, again and again."""
+    end = now.now + seconds
+    while now.now < end:
+        own.report(AWAY, True, "why")
+        now.now += every / 2
+        own.report(AWAY, False, "")
+        now.now += every / 2
 
 
 def test_only_changes_are_published():
@@ -54,6 +84,109 @@ def test_only_changes_are_published():
     assert loop.phases() == [ConditionPhase.BEGAN, ConditionPhase.CLEARED]
     began = loop.published[0]
     assert (began.run_id, began.timestamp, began.producer) == ("run-1", 1000, topics.RISK)
+    assert len({event.event_id for event in loop.published}) == 2
+
+
+def test_ids_are_unique_though_the_cursor_stands_still():
+    loop, now = FakeLoop(), FakeTime()
+    own = conditions(loop, now)
+    for _ in range(5):
+        own.report(AWAY, True, "why")
+        now.now += 100
+        own.report(AWAY, False, "")
+        now.now += 100
+        own.report(AWAY, False, "")
+        now.now += 100
+    assert len(loop.published) == 10
+    assert len({event.event_id for event in loop.published}) == 10
+
+
+def test_ids_differ_from_those_of_another_epoch():
+    first, second = FakeLoop(), FakeLoop()
+    second._claim = Claim("another epoch", 3, 0, None, None)
+    for loop in (first, second):
+        conditions(loop).report(AWAY, True, "why")
+    assert first.published[0].event_id != second.published[0].event_id
+
+
+def test_a_flapping_condition_is_damped_and_never_said_to_be_over_while_it_holds():
+    loop, now = FakeLoop(), FakeTime()
+    own = conditions(loop, now)
+
+    flap(own, now, seconds=50, every=0.25)
+
+    assert len(loop.published) < 10
+    assert loop.phases() == [ConditionPhase.BEGAN, ConditionPhase.CLEARED] * (
+        len(loop.published) // 2
+    ) + [ConditionPhase.BEGAN] * (len(loop.published) % 2)
+    now.now += CALM_LONGEST_S
+    own.report(AWAY, False, "")
+    now.now += CALM_LONGEST_S
+    own.report(AWAY, False, "")
+    assert loop.phases()[-1] is ConditionPhase.CLEARED
+
+
+def test_the_first_end_is_published_at_once_and_each_further_one_later():
+    loop, now = FakeLoop(), FakeTime()
+    own = conditions(loop, now)
+    waits = []
+    for _ in range(10):
+        own.report(AWAY, True, "why")
+        own.report(AWAY, False, "")
+        waited, began = 0.0, now.now
+        while loop.phases()[-1] is ConditionPhase.BEGAN:
+            now.now += 0.5
+            own.report(AWAY, False, "")
+            waited = now.now - began
+        waits.append(waited)
+    assert waits == [0, 1, 2, 4, 8, 16, *[CALM_LONGEST_S] * 4]
+
+
+def test_a_condition_that_holds_again_begins_its_calm_again():
+    loop, now = FakeLoop(), FakeTime()
+    own = conditions(loop, now)
+    for _ in range(2):
+        own.report(AWAY, True, "why")
+        own.report(AWAY, False, "")
+    now.now += 0.75
+    own.report(AWAY, True, "why")
+    own.report(AWAY, False, "")
+    now.now += 0.75
+    own.report(AWAY, False, "")
+    assert loop.phases()[-1] is ConditionPhase.BEGAN
+    now.now += 0.25
+    own.report(AWAY, False, "")
+    assert loop.phases()[-1] is ConditionPhase.CLEARED
+
+
+def test_after_a_long_calm_an_end_is_published_at_once_again():
+    loop, now = FakeLoop(), FakeTime()
+    own = conditions(loop, now)
+    flap(own, now, seconds=50, every=0.25)
+    now.now += CALM_LONGEST_S
+    own.report(AWAY, False, "")
+    now.now += CALM_FORGOTTEN_S
+    for holds in (True, False):
+        own.report(AWAY, holds, "")
+    assert loop.phases()[-2:] == [ConditionPhase.BEGAN, ConditionPhase.CLEARED]
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_what_may_not_have_been_published_is_published_again(holds: bool):
+    loop = FakeLoop()
+    own = conditions(loop)
+    if not holds:
+        own.report(AWAY, True, "why")
+    loop.away = True
+    with pytest.raises(Unavailable):
+        own.report(AWAY, holds, "why")
+    loop.away, loop.published = False, []
+
+    own.report(AWAY, not holds, "why")  # it changed meanwhile: the bus may have the other phase
+    own.report(AWAY, holds, "why")
+
+    first, last = ConditionPhase.CLEARED, ConditionPhase.BEGAN
+    assert loop.phases() == ([first, last] if holds else [last, first])
     assert len({event.event_id for event in loop.published}) == 2
 
 
