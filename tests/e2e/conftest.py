@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stack import Stack, StackError, docker
+from tests.e2e.stack import PROJECT, Stack, StackError, docker
 
 SETTINGS = {
     "external": {
@@ -44,7 +44,7 @@ class Site:
         """The stack on that market; another one is removed first."""
         if self._stack is None or self._market != market:
             self.clear()
-            name = f"cdbe2e{market}"
+            name = f"{PROJECT}{market}"
             self._market = market
             self._stack = Stack(name, self._folders.mktemp(name), SETTINGS[market])
             self._stack.remove()  # what a run that was cut off may have left

@@ -22,6 +22,8 @@ from services.runtime.embedded.process import free_port
 from services.runtime.settings.secrets import generate_env
 
 ROOT = Path(__file__).parents[2]
+PROJECT = os.environ.get("CDB_E2E_PROJECT", "cdbe2e")
+"""What the compose projects' names begin with; several checkouts may share one engine."""
 INSIDE_PORTS = {
     "cdb_redis": 6379,
     "cdb_postgres": 5432,

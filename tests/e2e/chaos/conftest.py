@@ -13,7 +13,7 @@ from tests.e2e.chaos.hands import Hands
 from tests.e2e.chaos.table import Table
 from tests.e2e.chaos.trading import Trading
 from tests.e2e.conftest import Site
-from tests.e2e.stack import ROOT, Stack, StackError
+from tests.e2e.stack import PROJECT, ROOT, Stack, StackError
 
 SETTINGS: Final = {
     "CDB_SOURCE": "synthetic",
@@ -42,7 +42,7 @@ def table() -> Table:
 def scene(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A stack that trades a generated market, twenty times as fast as the clock."""
     site.clear()
-    stack = Stack("cdbe2echaos", tmp_path_factory.mktemp("chaos"), SETTINGS)
+    stack = Stack(f"{PROJECT}chaos", tmp_path_factory.mktemp("chaos"), SETTINGS)
     hands = Hands(stack)
     hands.end()  # what a run that was cut off may have left
     stack.remove()
