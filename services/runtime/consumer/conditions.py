@@ -33,7 +33,8 @@ class _Published:
             return True
         if self.calm_since is None:
             self.calm_since = now
-        return now - self.calm_since >= min(CALM_LONGEST_S, CALM_FIRST_S * 2 ** (self.flaps - 1))
+        wanted: float = min(CALM_LONGEST_S, CALM_FIRST_S * 2 ** min(self.flaps - 1, 16))
+        return now - self.calm_since >= wanted
 
 
 class OwnConditions:
