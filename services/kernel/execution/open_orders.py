@@ -152,9 +152,9 @@ class FillDesk:
                 working.waits, working.active_at = False, now
                 self.report(order, OrderStatus.PENDING, Reason.TRIGGERED)
             return
-        unconfirmed = self._portfolio.unconfirmed_jump(order.symbol, now) is not None
-        if unconfirmed and market.book.fresh(now) is None:
-            return  # the only price is one that nobody believes yet
+        unconfirmed = self._portfolio.unconfirmed_jump(order.symbol) is not None
+        if unconfirmed and (working.rests or market.book.fresh(now) is None):
+            return  # an unconfirmed print fills nothing
         met = self._capped(order, self._match(working, quantity, market, tick))
         working.rests = working.rests or met.rests
         if met.fill is not None and not self._book(working, quantity, met.fill, market):

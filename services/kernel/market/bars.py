@@ -119,13 +119,23 @@ class BarBuilder(Struct, kw_only=True):
                 self.too_late += 1
                 return
             bar = found
-        if backfill:
-            bar.backfilled += 1
-        if bar.final:
-            bar.changed = self.revised = True
+        self._changed(bar, backfill)
 
-    def close(self, now: int) -> list[Bar]:
-        """What is proven to be over at ``now`` (Unix milliseconds), oldest first, each once."""
+    def add_volume(self, at: int, volume: Decimal, backfill: bool) -> None:
+        """Take a trade whose price was voided: only the volume counts, in the bar of its time."""
+        for bar in self.recent:
+            if 0 <= at - bar.start < self.length_ms:
+                bar.volume += volume
+                bar.trades += 1
+                self._changed(bar, backfill)
+
+    def close(self, now: int, unconfirmed_at: int | None = None) -> list[Bar]:
+        """What is proven to be over at ``now`` (Unix milliseconds), oldest first, each once.
+
+        Args:
+            now: Unix milliseconds.
+            unconfirmed_at: Time of a trade that may still become part of its bar, or not.
+        """
         if self.due_at is None or now < self.due_at:
             return []
         closed: list[Bar] = []
@@ -134,8 +144,10 @@ class BarBuilder(Struct, kw_only=True):
         for index, bar in enumerate(self.recent):
             if bar.final:
                 continue
-            due = bar.start + self.length_ms + GRACE_MS
-            if now < due or (self.held and index >= waits_from):
+            end = bar.start + self.length_ms
+            due = end + GRACE_MS
+            waits = unconfirmed_at is not None and end > unconfirmed_at
+            if now < due or waits or (self.held and index >= waits_from):
                 self.due_at = due
                 break
             bar.final = True
@@ -162,6 +174,12 @@ class BarBuilder(Struct, kw_only=True):
                 bar.complete = False
                 if bar.final:
                     bar.changed = self.revised = True
+
+    def _changed(self, bar: WorkingBar, backfill: bool) -> None:
+        if backfill:
+            bar.backfilled += 1
+        if bar.final:
+            bar.changed = self.revised = True
 
     def _bar_at(self, at: int, price: Decimal, volume: Decimal) -> WorkingBar | None:
         """The bar of this time, with the trade in it; None when it is too old to be known."""

@@ -15,6 +15,18 @@ MAX_AGE_MS = 5_000
 MAX_LEVELS = 20
 
 
+def best_prices(tick: MarketData) -> tuple[Decimal | None, Decimal | None]:
+    """Best bid and ask of a quote or a book; None for a side without a positive price."""
+    bid, ask = tick.bid, tick.ask
+    if tick.kind is MarketDataKind.DEPTH:
+        bid = bid or (tick.bids[0][0] if tick.bids else None)
+        ask = ask or (tick.asks[0][0] if tick.asks else None)
+    return (
+        bid if bid is not None and bid > 0 else None,
+        ask if ask is not None and ask > 0 else None,
+    )
+
+
 class Walk(Struct, frozen=True, kw_only=True, gc=False):
     """What a walk down one side of a book would trade.
 
@@ -56,18 +68,13 @@ class Book(Struct, kw_only=True):
 
     def on_tick(self, tick: MarketData) -> None:
         """Take a quote or a book; a side without a positive price is unknown."""
-        bid, ask = tick.bid, tick.ask
         if tick.kind is MarketDataKind.DEPTH:
-            bids, asks = tick.bids, tick.asks
-            if bids is not None:
-                self.bids = bids[:MAX_LEVELS]
-                bid = bid or (bids[0][0] if bids else None)
-            if asks is not None:
-                self.asks = asks[:MAX_LEVELS]
-                ask = ask or (asks[0][0] if asks else None)
+            if tick.bids is not None:
+                self.bids = tick.bids[:MAX_LEVELS]
+            if tick.asks is not None:
+                self.asks = tick.asks[:MAX_LEVELS]
             self.depth_time = tick.timestamp
-        self.bid = bid if bid is not None and bid > 0 else None
-        self.ask = ask if ask is not None and ask > 0 else None
+        self.bid, self.ask = best_prices(tick)
         self.time = tick.timestamp
 
     def fresh(self, now: int) -> tuple[Decimal, Decimal] | None:

@@ -1,40 +1,56 @@
-"""Which price a position is valued at: the mark price while it is fresh, else the last trade.
+"""Which trades of a symbol are confirmed, and which price its positions are valued at.
 
-A trade that jumps is not believed at once: one bad print must not close a position. It counts when
-the next trade came, whatever its price, or when it stood for three seconds.
+A trade that jumps is not a price yet: one bad print must close no position and make no signal. The
+portfolio fold and the signal stage apply this one rule to the same events, so they agree.
 """
 
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 
-from services.kernel.events import PriceSource
+from services.kernel.events import MarketData, MarketDataKind, PriceSource
+from services.kernel.market.order_book import MAX_AGE_MS, best_prices
 
-ZERO = Decimal(0)
-CONFIRMED_AFTER_MS = 3_000
+LEAST_WAIT_MS = 3_000
+USUAL_PAUSES = 3
+"""An unconfirmed print waits for so many of the symbol's usual pauses, and at least 3 s."""
+PAUSES_KEPT = 15
+_NONE: tuple[MarketData, ...] = ()
 
 
 class Prices(Struct, kw_only=True):
     """One symbol's prices, quote per base; times are Unix milliseconds.
 
+    A trade beyond the jump limit from the last confirmed trade and from a fresh mark price is
+    unconfirmed. It is confirmed by the next trade, when that lies within the limit of the print or
+    further its way; at once by a fresh quote at or beyond it; or by time. A next trade that does
+    not confirm it voids it, and is itself compared with the last confirmed price.
+
     Attributes:
-        last_price, last_time: The last trade that is believed, and when it was.
+        last_price, last_time: The last confirmed live trade.
+        confirmed: Price of the last confirmed trade, backfilled ones included: what the next trade
+            is compared with. Nothing is valued at a backfilled trade.
         mark_price, mark_time: The venue's fair price; no price once it is too old.
-        suspect, suspect_time: A trade that jumped and waits for its confirmation.
-        suspect_jump: How far it jumped, as a fraction.
-        backfilled, backfilled_time: A younger trade that was fetched after an outage: nothing is
-            valued at it, but the next trade is compared with it.
+        bid, ask, quote_time: The last quote.
+        unconfirmed: The trade that is not confirmed yet.
+        confirmed_at: When time confirms it.
+        newest: Time of the newest trade, unconfirmed ones included.
+        pauses: The last pauses between two trades, in milliseconds.
     """
 
     last_price: Decimal | None = None
     last_time: int = 0
+    confirmed: Decimal | None = None
     mark_price: Decimal | None = None
     mark_time: int = 0
-    suspect: Decimal | None = None
-    suspect_time: int = 0
-    suspect_jump: Decimal = ZERO
-    backfilled: Decimal | None = None
-    backfilled_time: int = 0
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    quote_time: int = 0
+    unconfirmed: MarketData | None = None
+    confirmed_at: int = 0
+    newest: int = 0
+    pauses: list[int] = []
 
     @property
     def value(self) -> Decimal | None:
@@ -51,73 +67,136 @@ class Prices(Struct, kw_only=True):
         """Which price `value` is."""
         return PriceSource.LAST if self.mark_price is None else PriceSource.MARK
 
-    def on_mark(self, price: Decimal, time: int) -> Decimal:
-        """Take the venue's fair price (> 0); returns the price to value at."""
-        self.mark_price, self.mark_time = price, time
-        return price
+    @property
+    def unconfirmed_jump(self) -> Decimal | None:
+        """How far (fraction) the unconfirmed trade jumped; None without one."""
+        if self.unconfirmed is None or self.unconfirmed.price is None or self.confirmed is None:
+            return None
+        return abs(self.unconfirmed.price - self.confirmed) / self.confirmed
 
-    def on_backfill(self, price: Decimal, time: int) -> None:
-        """Take a trade (> 0) that came late; one older than the last trade tells nothing."""
-        if time >= self.last_time and time >= self.backfilled_time:
-            self.backfilled, self.backfilled_time = price, time
-
-    def on_trade(
-        self, price: Decimal, time: int, max_jump: Decimal, mark_max_age_ms: int
-    ) -> Decimal | None:
-        """Take a trade (price > 0).
+    def on_tick(self, tick: MarketData, max_jump: Decimal, stale_ms: int) -> tuple[MarketData, ...]:
+        """Take an observation of any kind.
 
         Args:
-            price: Quote per base.
-            time: Unix milliseconds.
-            max_jump: Largest change, as a fraction, that is believed at once.
-            mark_max_age_ms: Age up to which the mark price counts.
+            tick: Of this symbol.
+            max_jump: Largest change, as a fraction, that is confirmed at once.
+            stale_ms: The stale timeout: the age up to which a mark price is fresh, and the longest
+                that a print stays unconfirmed.
 
         Returns:
-            The price to value at from now on; None where that is what it was.
+            The trades that count from now on, the oldest first. One that was voided has no price:
+            its volume counts alone. One that a backfilled trade confirmed is marked as backfilled.
         """
-        mark = self.mark_price
-        if mark is not None and time - self.mark_time > mark_max_age_ms:
-            mark = self.mark_price = None
-        last = self.last_price
-        if self.backfilled is not None:
-            last, self.backfilled, self.suspect = self.backfilled, None, None
-        elif self.suspect is not None:
-            stood = time - self.suspect_time >= CONFIRMED_AFTER_MS
-            last = self.suspect if stood else None  # else this is the print that was waited for
-            self.suspect = None
-        if last is not None and price != last and _jumps(price, last, mark, max_jump):
-            self.suspect, self.suspect_time = price, time
-            self.suspect_jump = abs(price - last) / last
-            return None
-        self.last_price, self.last_time = price, time
-        return price if mark is None else None
+        if tick.kind is MarketDataKind.TRADE:
+            return self._on_trade(tick, max_jump, stale_ms)
+        if tick.backfill:
+            return _NONE
+        time = tick.timestamp
+        if tick.kind is MarketDataKind.MARK:
+            if tick.mark_price is not None and tick.mark_price > 0:
+                self.mark_price, self.mark_time = tick.mark_price, time
+        elif tick.bid is not None or tick.ask is not None or tick.kind is MarketDataKind.DEPTH:
+            self.bid, self.ask = best_prices(tick)
+            self.quote_time = time
+        waiting = self.unconfirmed
+        if waiting is None or not (time >= self.confirmed_at or self._is_quoted(waiting, time)):
+            return _NONE
+        return (self._confirm(waiting),)
 
-    def on_clock(self, now: int, mark_max_age_ms: int) -> Decimal | None:
-        """Time went by: a mark price may be too old now, a suspect trade has stood for long enough.
+    def on_clock(self, now: int, stale_ms: int) -> tuple[MarketData, ...]:
+        """Time went by: a mark price may be too old now, a print may be confirmed.
 
         Returns:
-            The price to value at from now on; None where that is what it was.
+            The trade that counts from now on, if there is one.
         """
-        changed = False
-        if self.suspect is not None and now - self.suspect_time >= CONFIRMED_AFTER_MS:
-            self.last_price, self.last_time = self.suspect, self.suspect_time
-            self.suspect = None
-            changed = self.mark_price is None
-        is_old = self.mark_price is not None and now - self.mark_time > mark_max_age_ms
+        counted = _NONE
+        if self.unconfirmed is not None and now >= self.confirmed_at:
+            counted = (self._confirm(self.unconfirmed),)
+        is_old = self.mark_price is not None and now - self.mark_time > stale_ms
         if is_old and self.last_time > self.mark_time:  # else the mark is still the newest price
             self.mark_price = None
-            changed = True
-        return self.last_price if changed else None
+        return counted
 
-    def unconfirmed_jump(self, now: int) -> Decimal | None:
-        """How far (fraction) the newest trade jumped, if nothing has confirmed it at ``now``."""
-        if self.suspect is None or now - self.suspect_time >= CONFIRMED_AFTER_MS:
-            return None
-        return self.suspect_jump
+    def _on_trade(
+        self, trade: MarketData, max_jump: Decimal, stale_ms: int
+    ) -> tuple[MarketData, ...]:
+        price, time = trade.price, trade.timestamp
+        if price is None or price <= 0:
+            return _NONE
+        pause = time - self.newest
+        if pause < 0 and trade.backfill:
+            return (trade,)  # it comes late, and no later trade is compared with it
+        if pause >= 0:
+            if self.newest:
+                self.pauses.append(pause)
+                if len(self.pauses) > PAUSES_KEPT:
+                    del self.pauses[0]
+            self.newest = time
+        waiting = self.unconfirmed
+        before = _NONE if waiting is None else (self._decide(waiting, trade, price, max_jump),)
+        if self._jumps(trade, price, max_jump, stale_ms):
+            self.unconfirmed, self.confirmed_at = trade, time + self._longest_wait(stale_ms)
+            return before
+        self._confirm(trade)
+        if self.mark_price is not None and not trade.backfill and time - self.mark_time > stale_ms:
+            self.mark_price = None
+        return (*before, trade) if before else (trade,)
+
+    def _decide(
+        self, waiting: MarketData, trade: MarketData, price: Decimal, max_jump: Decimal
+    ) -> MarketData:
+        """The next trade confirms the print, or voids it."""
+        assert waiting.price is not None
+        assert self.confirmed is not None
+        if trade.timestamp >= self.confirmed_at or _follows(
+            price, waiting.price, self.confirmed, max_jump
+        ):
+            confirmed = self._confirm(waiting)
+            if trade.backfill:
+                return msgspec.structs.replace(confirmed, backfill=True)
+            return confirmed
+        self.unconfirmed = None
+        return msgspec.structs.replace(waiting, price=None)
+
+    def _confirm(self, trade: MarketData) -> MarketData:
+        self.unconfirmed = None
+        self.confirmed = trade.price
+        if not trade.backfill:
+            self.last_price, self.last_time = trade.price, trade.timestamp
+        return trade
+
+    def _jumps(self, trade: MarketData, price: Decimal, max_jump: Decimal, stale_ms: int) -> bool:
+        """Whether nothing that is known confirms this trade's price at once."""
+        last = self.confirmed
+        if last is None or price == last or not is_jump(price, last, max_jump):
+            return False
+        mark, age = self.mark_price, abs(trade.timestamp - self.mark_time)
+        if mark is not None and age <= stale_ms and not is_jump(price, mark, max_jump):
+            return False
+        return not self._is_quoted(trade, trade.timestamp)
+
+    def _is_quoted(self, trade: MarketData, now: int) -> bool:
+        """Whether a fresh quote is at or beyond a trade that jumped: one could trade there too."""
+        if abs(now - self.quote_time) > MAX_AGE_MS or trade.price is None or not self.confirmed:
+            return False
+        if trade.price > self.confirmed:
+            return self.bid is not None and self.bid >= trade.price
+        return self.ask is not None and self.ask <= trade.price
+
+    def _longest_wait(self, stale_ms: int) -> int:
+        """Time until an unconfirmed print is confirmed by nothing but time."""
+        pauses = sorted(self.pauses)
+        count = len(pauses)
+        twice_median = pauses[(count - 1) // 2] + pauses[count // 2] if count else 0
+        return min(max(LEAST_WAIT_MS, USUAL_PAUSES * twice_median // 2), stale_ms)
 
 
-def _jumps(price: Decimal, last: Decimal, mark: Decimal | None, limit: Decimal) -> bool:
-    """Whether the price is beyond the limit from the last trade, and from the mark if there is."""
-    if abs(price - last) <= limit * last:
-        return False
-    return mark is None or abs(price - mark) > limit * mark
+def is_jump(price: Decimal, reference: Decimal, limit: Decimal) -> bool:
+    """Whether a price is beyond the limit (a fraction) from a reference."""
+    return abs(price - reference) > limit * reference
+
+
+def _follows(price: Decimal, waiting: Decimal, last: Decimal, limit: Decimal) -> bool:
+    """Whether a trade lies within the limit of the print before it, or further its way."""
+    further = price >= waiting if waiting > last else price <= waiting
+    return further or not is_jump(price, waiting, limit)

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from services.kernel.events import MarketData
 from services.kernel.instruments.rounding import rounded
 from services.kernel.market.bars import Bar, BarBuilder
 
@@ -45,13 +46,24 @@ class Volatility(Struct, kw_only=True):
         bars_per_year = Decimal(MINUTES_PER_YEAR * 60_000) / self.bars.length_ms
         return rounded((self.variance * bars_per_year).sqrt(), STEP)
 
-    def on_trade(self, at: int, price: Decimal, volume: Decimal, *, backfill: bool) -> None:
-        """Take a trade (Unix milliseconds, quote per base, base) of any age."""
-        self.bars.add(at, price, volume, backfill)
+    def on_trade(self, trade: MarketData) -> None:
+        """Take a trade of any age; one without a price was voided, and only its volume counts."""
+        at, price, volume = trade.timestamp, trade.price, trade.volume
+        if volume is None:
+            return
+        if price is None:
+            self.bars.add_volume(at, volume, trade.backfill)
+        else:
+            self.bars.add(at, price, volume, trade.backfill)
 
-    def on_clock(self, now: int) -> None:
-        """Measure the bars that are over at ``now`` (Unix milliseconds)."""
-        for bar in self.bars.close(now):
+    def on_clock(self, now: int, unconfirmed_at: int | None = None) -> None:
+        """Measure the bars that are over at ``now``; both in Unix milliseconds.
+
+        Args:
+            now: Stage time.
+            unconfirmed_at: Time of a trade that is not confirmed yet: its bar waits.
+        """
+        for bar in self.bars.close(now, unconfirmed_at):
             self._measure(bar)
 
     def _measure(self, bar: Bar) -> None:

@@ -55,10 +55,15 @@ _NO_EFFECTS: tuple[Effect, ...] = ()
 
 
 class Portfolio:
-    """The fold. Feed it every event of its topics in total order through `apply`."""
+    """The fold. Feed it every event of its topics in total order through `apply`.
+
+    Attributes:
+        counted: The trades that count since the last observation or clock; see `Prices.on_tick`.
+    """
 
     def __init__(self) -> None:
         self.state = PortfolioState()
+        self.counted: tuple[MarketData, ...] = ()
         self._handlers = {
             MarketData: self._on_market_data,
             OrderResult: self._on_order_result,
@@ -168,10 +173,16 @@ class Portfolio:
         market = self.state.markets.get(symbol)
         return PriceSource.LAST if market is None else market.source
 
-    def unconfirmed_jump(self, symbol: str, now: int) -> Decimal | None:
-        """How far the symbol's newest trade jumped, while that waits for its confirmation."""
+    def unconfirmed_jump(self, symbol: str) -> Decimal | None:
+        """How far the symbol's newest trade jumped, while nothing confirms it."""
         market = self.state.markets.get(symbol)
-        return None if market is None else market.unconfirmed_jump(now)
+        return None if market is None else market.unconfirmed_jump
+
+    def unconfirmed_at(self, symbol: str) -> int | None:
+        """Time of the symbol's trade that is not confirmed yet; None without one."""
+        market = self.state.markets.get(symbol)
+        waiting = None if market is None else market.unconfirmed
+        return None if waiting is None else waiting.timestamp
 
     def apply(self, event: Event) -> tuple[Effect, ...]:
         """Fold one event in.
@@ -246,30 +257,12 @@ class Portfolio:
         return _NO_EFFECTS
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
-        if event.backfill:
-            if event.kind is MarketDataKind.TRADE and event.price is not None and event.price > 0:
-                self._market(event.symbol).on_backfill(event.price, event.timestamp)
-            return _NO_EFFECTS
-        kind = event.kind
-        if kind is MarketDataKind.TRADE:
-            price = event.price
-        elif kind is MarketDataKind.MARK:
-            price = event.mark_price
-        else:
-            if kind is MarketDataKind.FUNDING:
-                self._market(event.symbol).announce(event)
-            return _NO_EFFECTS
-        if price is None or price <= 0:
-            return _NO_EFFECTS
         market, state = self._market(event.symbol), self.state
-        value: Decimal | None
-        if kind is MarketDataKind.MARK:
-            value = market.on_mark(price, event.timestamp)
-        else:
-            value = market.on_trade(
-                price, event.timestamp, state.max_price_jump_pct, state.mark_max_age_ms
-            )
-        position = state.positions.get(event.symbol)
+        if event.kind is MarketDataKind.FUNDING and not event.backfill:
+            market.announce(event)
+        self.counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
+        position = None if event.backfill else state.positions.get(event.symbol)
+        value = market.value
         if position is not None and value is not None and position.mark_price != value:
             self._mark(event.symbol, position, value)
         return _NO_EFFECTS
@@ -324,12 +317,14 @@ class Portfolio:
         return payments
 
     def _mark_by_time(self, now: int) -> None:
-        """Prices that stood for long enough, and mark prices that are too old now."""
+        """Prints that time confirms, and mark prices that are too old now."""
+        counted: list[MarketData] = []
         for symbol, market in self.state.markets.items():
-            value = market.on_clock(now, self.state.mark_max_age_ms)
-            position = self.state.positions.get(symbol) if value is not None else None
+            counted += market.on_clock(now, self.state.mark_max_age_ms)
+            position, value = self.state.positions.get(symbol), market.value
             if position is not None and value is not None and value != position.mark_price:
                 self._mark(symbol, position, value)
+        self.counted = tuple(counted)
 
     def _on_trading_state(self, event: TradingStateChanged) -> tuple[Effect, ...]:
         released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED

@@ -141,7 +141,7 @@ class EntryDesk:
             doubts=state.doubts(signal.symbol),
             now=state.clock,
             signal_age_ms=state.clock - signal.timestamp,
-            unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol, state.clock),
+            unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol),
             price_source=portfolio.price_source(signal.symbol),
             in_universe=state.may_enter(signal.symbol),
         )

@@ -296,7 +296,7 @@ class ExitDesk:
                 doubts=state.doubts(symbol),
                 now=state.clock,
                 signal_age_ms=0,
-                unconfirmed_jump=portfolio.unconfirmed_jump(symbol, state.clock),
+                unconfirmed_jump=portfolio.unconfirmed_jump(symbol),
                 price_source=portfolio.price_source(symbol),
             )
         )

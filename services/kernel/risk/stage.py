@@ -37,6 +37,7 @@ from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
+from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 from services.kernel.settings.model import SizingMethod, TradingSettings
 
 BPS = 10_000
@@ -139,12 +140,12 @@ class RiskStage:
         self.portfolio.apply(event)
 
     def _on_tick(self, tick: MarketData) -> None:
-        if self._measures_moves:
-            self._measure_moves(tick)
         symbol = tick.symbol
         equity = self.portfolio.equity
         self.portfolio.apply(tick)
         market = self.state.market(symbol)
+        for trade in self.portfolio.counted:
+            self._measure(trade, market)
         if tick.kind is MarketDataKind.TRADE and tick.volume is not None:
             market.traded.add(tick.timestamp, tick.volume, self.settings.lookback_minutes)
         if tick.backfill:
@@ -155,7 +156,7 @@ class RiskStage:
             self._trading.see_tick(symbol, market)
         if reason is not None:
             detail = f"{reason} at price {tick.price or tick.bid}"
-            if self.portfolio.unconfirmed_jump(symbol, self.state.clock) is not None:
+            if self.portfolio.unconfirmed_jump(symbol) is not None:
                 detail += "; entries and stops wait for its confirmation"
             self._trading.see_anomaly(symbol, market, reason, detail)
         if symbol in self.portfolio.state.positions:
@@ -166,8 +167,10 @@ class RiskStage:
     def _on_clock(self, clock: Clock) -> None:
         previous, self.state.clock = self.state.clock, clock.timestamp
         self.portfolio.apply(clock)
-        for moves in self.state.volatility.values():
-            moves.on_clock(clock.timestamp)
+        for trade in self.portfolio.counted:
+            self._measure(trade, self.state.market(trade.symbol))
+        for symbol, moves in self.state.volatility.items():
+            moves.on_clock(clock.timestamp, self.portfolio.unconfirmed_at(symbol))
         self._trading.on_clock(clock.timestamp)
         self._check_account()
         if self.portfolio.state.positions:
@@ -175,17 +178,18 @@ class RiskStage:
             self._exits.check_all()
         self.state.checksums.remember(clock, previous, self.portfolio)
 
-    def _measure_moves(self, tick: MarketData) -> None:
-        """Sizing's bars; a backfilled trade counts in them as in any bar."""
-        price, volume = tick.price, tick.volume
-        if tick.kind is not MarketDataKind.TRADE or volume is None or price is None or price <= 0:
+    def _measure(self, trade: MarketData, market: SymbolMarket) -> None:
+        """A trade counts: correlation follows live ones, sizing's bars all of them."""
+        if trade.price is not None and not trade.backfill:
+            market.closes.add(trade.timestamp, trade.price)
+        if not self._measures_moves:
             return
-        moves = self.state.volatility.get(tick.symbol)
+        moves = self.state.volatility.get(trade.symbol)
         if moves is None:
             length = self.settings.sizing_bar_minutes * MINUTE_MS
-            bars = BarBuilder(symbol=tick.symbol, length_ms=length)
-            moves = self.state.volatility[tick.symbol] = Volatility(bars=bars)
-        moves.on_trade(tick.timestamp, price, volume, backfill=tick.backfill)
+            bars = BarBuilder(symbol=trade.symbol, length_ms=length)
+            moves = self.state.volatility[trade.symbol] = Volatility(bars=bars)
+        moves.on_trade(trade)
 
     def _check_account(self) -> None:
         before = self.state.emergency

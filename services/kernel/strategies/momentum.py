@@ -50,13 +50,16 @@ class Momentum:
     def on_tick(self, tick: MarketData) -> Intent | None:
         """Take one tick; only trades count."""
         price, volume = tick.price, tick.volume
-        if tick.kind is not MarketDataKind.TRADE or price is None or volume is None or price <= 0:
+        if tick.kind is not MarketDataKind.TRADE or volume is None:
             return None
         memory = self._symbols.get(tick.symbol)
         if memory is None:
             window = PriceWindow(length_ms=self._length_ms, max_hole_ms=self._max_hole_ms)
             memory = self._symbols[tick.symbol] = SymbolMomentum(window=window)
         now = tick.timestamp
+        if price is None:
+            memory.window.add_volume(volume)
+            return None
         memory.window.add(now, price, volume)
         if tick.backfill:
             return None

@@ -66,6 +66,13 @@ class PriceWindow(Struct, kw_only=True):
             self.newest = timestamp
         self._advance((timestamp - self.length_ms) // 1000)
 
+    def add_volume(self, volume: Decimal) -> None:
+        """Take the volume (base) of a trade whose price was voided, at the newest price."""
+        if self.seconds:
+            value = self.prices[-1] * volume
+            self.values[-1] += value
+            self.total += value
+
     def reference(self, timestamp: int) -> Decimal | None:
         """The last price known at the window's start, holes or not; None while none is."""
         seconds = self.seconds

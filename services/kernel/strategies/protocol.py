@@ -46,7 +46,12 @@ class Strategy(Protocol):
     strategy_id: str
 
     def on_tick(self, tick: MarketData) -> Intent | None:
-        """Take one tick. A backfilled one feeds the indicators and never makes an intent."""
+        """Take one tick. A backfilled one feeds the indicators and never makes an intent.
+
+        Trades come once they are confirmed (`services.kernel.market.prices`), in order; a print
+        that had to wait comes with its own time, before the trade that confirmed it. One that was
+        voided has no price: its volume counts, and nothing else.
+        """
         ...
 
     def on_bar(self, bar: Bar) -> Intent | None:

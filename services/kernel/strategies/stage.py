@@ -1,10 +1,14 @@
-"""The signal stage: market data in, what the strategy wants out."""
+"""The signal stage: market data in, what the strategy wants out.
+
+A strategy sees confirmed trades only (`services.kernel.market.prices`): none has to know the rule.
+"""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
@@ -20,17 +24,25 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.market.bars import GRACE_MS, Bar, BarBuilder, interval_ms
+from services.kernel.market.prices import Prices
 from services.kernel.settings.model import TradingSettings
 from services.kernel.strategies import Intent, Momentum, Strategy
 
 INTERVAL, DEFAULT_INTERVAL = "INTERVAL", "1m"
 
 
+class _SymbolTrades(Struct, kw_only=True):
+    """One symbol's trades on their way to the strategy."""
+
+    bars: BarBuilder
+    prices: Prices = field(default_factory=Prices)
+
+
 class _SignalState(Struct, kw_only=True):
     run_id: str
     settings: dict[str, str]
     strategy: msgspec.Raw
-    bars: dict[str, BarBuilder] = {}
+    symbols: dict[str, _SymbolTrades] = {}
     bars_closed: int = 0
     bars_revised: int = 0
 
@@ -46,8 +58,9 @@ class SignalStage:
         self._emitter = Emitter(self.name)
         self._settings: dict[str, str] = {}
         self._strategy: Strategy | None = None
+        self._max_jump, self._stale_ms = Decimal(0), 0
         self._length_ms = interval_ms(DEFAULT_INTERVAL)
-        self._bars: dict[str, BarBuilder] = {}
+        self._symbols: dict[str, _SymbolTrades] = {}
         self._closed = self._revised = 0
 
     def handle(self, event: Event) -> list[Event]:
@@ -73,7 +86,7 @@ class SignalStage:
             run_id=self._emitter.run_id,
             settings=self._settings,
             strategy=msgspec.Raw(strategy),
-            bars=self._bars,
+            symbols=self._symbols,
             bars_closed=self._closed,
             bars_revised=self._revised,
         )
@@ -84,7 +97,7 @@ class SignalStage:
         state = msgspec.json.decode(snapshot, type=_SignalState)
         if state.run_id:
             self._start(state.run_id, state.settings).restore(bytes(state.strategy))
-            self._bars = state.bars
+            self._symbols = state.symbols
             self._closed, self._revised = state.bars_closed, state.bars_revised
 
     def status(self) -> dict[str, object]:
@@ -98,57 +111,86 @@ class SignalStage:
                 "length_ms": self._length_ms,
                 "closed": self._closed,
                 "revised": self._revised,
-                "too_late": sum(bars.too_late for bars in self._bars.values()),
+                "too_late": sum(known.bars.too_late for known in self._symbols.values()),
             },
         }
 
     def _start(self, run_id: str, settings: dict[str, str]) -> Strategy:
         self._emitter.run_id = run_id
         self._settings = settings
-        self._strategy = self._make_strategy(TradingSettings.parse(settings)[0])
+        trading = TradingSettings.parse(settings)[0]
+        self._max_jump = trading.max_price_jump_pct
+        self._stale_ms = trading.data_stale_timeout_sec * 1000
+        self._strategy = self._make_strategy(trading)
         self._length_ms = interval_ms(settings.get(INTERVAL) or DEFAULT_INTERVAL)
-        self._bars = {}
+        self._symbols = {}
         self._closed = self._revised = 0
         return self._strategy
 
     def _on_tick(self, strategy: Strategy, tick: MarketData) -> None:
-        if tick.kind is MarketDataKind.TRADE:
-            self._on_trade(strategy, tick)
+        known = self._of(tick.symbol)
+        counted = known.prices.on_tick(tick, self._max_jump, self._stale_ms)
+        if tick.kind is not MarketDataKind.TRADE:
+            for trade in counted:
+                self._take(strategy, known.bars, trade)
+            self._ask(strategy, tick)
+            return
+        for trade in counted:
+            if trade is not tick:  # it waited for this one
+                self._take(strategy, known.bars, trade)
+        due = known.bars.due_at
+        # Only what happens now proves that a span is over.
+        if due is not None and not tick.backfill and tick.timestamp >= due:
+            self._close_bars(strategy, known, tick.timestamp)
+        if counted and counted[-1] is tick:
+            self._take(strategy, known.bars, tick)
+
+    def _take(self, strategy: Strategy, bars: BarBuilder, trade: MarketData) -> None:
+        """A trade is confirmed or voided: bars and strategy get it."""
+        volume = trade.volume
+        if volume is not None:
+            if trade.price is None:
+                bars.add_volume(trade.timestamp, volume, trade.backfill)
+            else:
+                bars.add(trade.timestamp, trade.price, volume, trade.backfill)
+        self._ask(strategy, trade)
+
+    def _ask(self, strategy: Strategy, tick: MarketData) -> None:
         intent = strategy.on_tick(tick)
         if intent is not None:
             self._publish(strategy, tick.symbol, intent)
 
-    def _on_trade(self, strategy: Strategy, tick: MarketData) -> None:
-        price, volume = tick.price, tick.volume
-        if price is None or volume is None or price <= 0:
-            return
-        bars = self._bars_of(tick.symbol)
-        # Only what happens now proves that a span is over.
-        if not tick.backfill and bars.due_at is not None and tick.timestamp >= bars.due_at:
-            self._hand_over(strategy, bars.close(tick.timestamp), tick.timestamp)
-        bars.add(tick.timestamp, price, volume, tick.backfill)
-
     def _on_clock(self, strategy: Strategy, now: int) -> None:
-        for bars in self._bars.values():
+        for known in self._symbols.values():
+            for trade in known.prices.on_clock(now, self._stale_ms):
+                self._take(strategy, known.bars, trade)
+            bars = known.bars
             if bars.due_at is not None and now >= bars.due_at:
-                self._hand_over(strategy, bars.close(now), now)
+                self._close_bars(strategy, known, now)
             if bars.revised:
                 self._hand_over(strategy, bars.revisions(), now)
 
+    def _close_bars(self, strategy: Strategy, known: _SymbolTrades, now: int) -> None:
+        """Hand over what is over; a bar waits for a print in it that is not confirmed yet."""
+        waiting = known.prices.unconfirmed
+        upto = None if waiting is None else waiting.timestamp
+        self._hand_over(strategy, known.bars.close(now, upto), now)
+
     def _on_gap(self, gap: Condition) -> None:
         """A hole in a symbol's data began, or is filled as far as it could be."""
-        symbols = list(self._bars) if gap.symbol is None else [gap.symbol]
+        symbols = list(self._symbols) if gap.symbol is None else [gap.symbol]
         for symbol in symbols:
-            bars = self._bars_of(symbol)
+            bars = self._of(symbol).bars
             bars.held = gap.phase is ConditionPhase.BEGAN
             if gap.lost_from is not None and gap.lost_to is not None:
                 bars.lose(gap.lost_from, gap.lost_to)
 
-    def _bars_of(self, symbol: str) -> BarBuilder:
-        bars = self._bars.get(symbol)
-        if bars is None:
-            bars = self._bars[symbol] = BarBuilder(symbol=symbol, length_ms=self._length_ms)
-        return bars
+    def _of(self, symbol: str) -> _SymbolTrades:
+        known = self._symbols.get(symbol)
+        if known is None:
+            bars = BarBuilder(symbol=symbol, length_ms=self._length_ms)
+            known = self._symbols[symbol] = _SymbolTrades(bars=bars)
+        return known
 
     def _hand_over(self, strategy: Strategy, bars: list[Bar], now: int) -> None:
         """Give the strategy its bars; only one that is news may trigger something."""

@@ -100,7 +100,6 @@ class SymbolMarket(Struct, kw_only=True):
             price = tick.price
             if price is None or price <= 0:
                 return None
-            self.closes.add(tick.timestamp, price)
             self.traded_at = tick.timestamp
             return self._observe_trade(price, settings.max_price_jump_pct)
         if tick.bid is None and tick.ask is None and tick.kind is not MarketDataKind.DEPTH:

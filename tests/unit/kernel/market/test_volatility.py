@@ -5,8 +5,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from services.kernel.events import MarketDataKind
 from services.kernel.market.bars import GRACE_MS, BarBuilder
 from services.kernel.market.volatility import PERIODS, Volatility
+from tests import builders
 from tests.builders import BTC, MINUTE_MS, NOON
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
@@ -20,7 +22,7 @@ def measured(closes: list[str], *, high: str = "0", minutes: int = 1) -> Volatil
     for close in closes:
         price = Decimal(close)
         for offset, traded in ((0, price), (100, price + Decimal(high)), (200, price)):
-            volatility.on_trade(at + offset, traded, Decimal(1), backfill=False)
+            volatility.on_trade(builders.trade(BTC, traded, at + offset))
         at += length
         volatility.on_clock(at + GRACE_MS)
     return volatility
@@ -33,11 +35,33 @@ def test_nothing_is_known_before_enough_bars() -> None:
 
 def test_a_bar_that_is_not_over_is_not_measured() -> None:
     volatility = measured(["100"] * 3)
-    volatility.on_trade(NOON + 3 * MINUTE_MS, Decimal(200), Decimal(1), backfill=False)
+    volatility.on_trade(builders.trade(BTC, 200, NOON + 3 * MINUTE_MS))
     volatility.on_clock(NOON + 4 * MINUTE_MS)  # the grace is not over
 
     assert volatility.samples == 2
     assert volatility.average_range == 0
+
+
+def test_a_bar_with_an_unconfirmed_print_waits_for_it() -> None:
+    volatility = measured(["100"] * 3)
+    at = NOON + 3 * MINUTE_MS
+    volatility.on_trade(builders.trade(BTC, 100, at))
+
+    volatility.on_clock(at + 2 * MINUTE_MS, at + 1000)
+    assert volatility.samples == 2
+    volatility.on_trade(msgspec.structs.replace(builders.trade(BTC, 1, at + 1000, 5), price=None))
+    assert volatility.bars.recent[-1].volume == 6
+    volatility.on_clock(at + 2 * MINUTE_MS)
+
+    assert (volatility.samples, volatility.average_range) == (3, 0)
+
+
+def test_a_trade_without_a_volume_is_none() -> None:
+    volatility = measured(["100"])
+
+    volatility.on_trade(builders.tick(MarketDataKind.TRADE, BTC, NOON, price=Decimal(1)))
+
+    assert volatility.bars.recent[0].low == 100
 
 
 def test_the_range_counts_from_the_close_before() -> None:
@@ -79,7 +103,7 @@ def test_it_survives_a_restart() -> None:
     after = msgspec.json.decode(msgspec.json.encode(before), type=Volatility)
 
     for volatility in (before, after):
-        volatility.on_trade(NOON + 3 * MINUTE_MS, Decimal(103), Decimal(1), backfill=True)
+        volatility.on_trade(builders.trade(BTC, 103, NOON + 3 * MINUTE_MS, backfill=True))
         volatility.on_clock(NOON + 4 * MINUTE_MS + GRACE_MS)
 
     assert before == after

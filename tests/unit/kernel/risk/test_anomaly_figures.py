@@ -58,7 +58,6 @@ def test_a_trade_without_a_price_is_compared_with_nothing(price: str | None) -> 
     )
 
     assert (seen, market.last_trade, market.seen_at) == (None, 100, NOON + 9)
-    assert list(market.closes.prices.values()) == [100]
 
 
 def test_a_price_below_one_jumps_as_any_other() -> None:

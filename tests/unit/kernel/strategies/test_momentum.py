@@ -108,6 +108,19 @@ def test_backfill_fills_the_window_and_never_signals() -> None:
     assert direction(strategy.on_tick(at(902, 200))) == (Side.BUY, False)
 
 
+def test_a_voided_print_counts_by_its_volume_only() -> None:
+    strategy = momentum(VOLUME_FLOOR="10000")
+    warm(strategy)  # 90 trades of 100
+    voided = builders.tick(MarketDataKind.TRADE, BTC, NOON + 900_500, volume=Decimal(20))
+
+    assert strategy.on_tick(voided) is None
+    intent = strategy.on_tick(at(901, 102))
+
+    assert direction(intent) == (Side.BUY, False)
+    assert intent is not None
+    assert intent.indicators["window_value"] == 90 * 100 + 20 * 100 + 102
+
+
 # Holes
 
 
@@ -232,7 +245,6 @@ def test_an_entry_needs_the_volume_floor_within_the_window_and_an_exit_does_not(
         builders.quote(BTC, 200, 201, NOON + 901_000),
         builders.mark(BTC, 200, NOON + 901_000),
         builders.trade(ETH, 200, NOON + 901_000),
-        builders.trade(BTC, 0, NOON + 901_000),
         builders.tick(MarketDataKind.TRADE, BTC, NOON + 901_000),
     ],
 )

@@ -96,3 +96,17 @@ def test_the_window_forgets_what_lies_behind_it() -> None:
 
 def test_an_empty_window_has_no_reference() -> None:
     assert PriceWindow(length_ms=60_000, max_hole_ms=60_000).reference(NOON) is None
+
+
+def test_volume_without_a_price_is_valued_at_the_newest_one() -> None:
+    window = PriceWindow(length_ms=60_000, max_hole_ms=60_000)
+    window.add_volume(Decimal(5))
+    assert window.total == 0
+    window.add(NOON, Decimal(100), Decimal(1))
+    window.add(NOON + 10_000, Decimal(101), Decimal(1))
+
+    window.add_volume(Decimal(2))
+
+    assert window.total == 100 + 3 * 101
+    window.add(NOON + 70_000, Decimal(100), Decimal(1))
+    assert window.total == 3 * 101 + 100
