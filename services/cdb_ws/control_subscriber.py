@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 from services.cdb_ws.replay.past import KEEP_MS
-from services.cdb_ws.run_watch import RunWatch
 from services.kernel.events import Clock, RunEnded, RunStarted
 from services.kernel.events.topics import CONSUMES as CONSUMED_TOPICS
 from services.kernel.events.topics import CONTROL, MARKET_DATA, ORDER_RESULTS, WS
+from services.kernel.market.run_watch import RunWatch
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.dead_letters import DeadLetters

@@ -18,7 +18,7 @@ from services.cdb_ws.replay.holds import Holds
 from services.cdb_ws.replay.listener import Listener
 from services.cdb_ws.replay.past import Past
 from services.cdb_ws.replay.runner import PlaceMissing, Player, pace_of
-from services.cdb_ws.run_watch import RunPlan, RunWatch
+from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.external import ExternalMarket
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.live import LiveSource
@@ -27,6 +27,7 @@ from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.kernel.events import MarketData, RunStarted, codec
 from services.kernel.events.topics import MARKET_DATA
+from services.kernel.market.run_watch import RunWatch
 from services.kernel.settings.model import SettingError
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.lockstep import LockStep

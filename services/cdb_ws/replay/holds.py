@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.cdb_ws.run_watch import RunWatch
+from services.kernel.market.run_watch import RunWatch
 from services.runtime.service import logging
 
 PATIENCE_S: Final = 60.0

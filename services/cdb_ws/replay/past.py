@@ -1,55 +1,23 @@
 """What this service's own journal still holds of a run: where a restarted live market goes on."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from services.kernel.events import (
     AnyEvent,
     Clock,
     Condition,
-    ConditionName,
-    ConditionPhase,
     MarketData,
     MarketDataKind,
     Recovered,
 )
 from services.kernel.events.topics import CLOCK, CONTROL, MARKET_DATA, WS
+from services.kernel.market.run_watch import OpenConditions
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
 
 KEEP_MS: Final = 45_000
 """The journal of one's own ticks is kept for so long: REST's windows are compared with it."""
-
-
-class OpenConditions:
-    """Conditions of this service that are on the record and not over.
-
-    Args:
-        gaps: Symbols with a ``DATA_GAP``.
-        clock_offsets: Symbols with a ``CLOCK_OFFSET``; "" for one of the whole market.
-    """
-
-    def __init__(self, gaps: Iterable[str] = (), clock_offsets: Iterable[str] = ()) -> None:
-        self.gaps = set(gaps)
-        self.clock_offsets = set(clock_offsets)
-
-    def copy(self) -> "OpenConditions":
-        """The same ones, to go on from."""
-        return OpenConditions(self.gaps, self.clock_offsets)
-
-    def note(self, event: Condition) -> None:
-        """A condition was published."""
-        if event.name is ConditionName.CLOCK_OFFSET:
-            symbols = self.clock_offsets
-        elif event.name is ConditionName.DATA_GAP and event.symbol is not None:
-            symbols = self.gaps
-        else:
-            return
-        if event.phase is ConditionPhase.BEGAN:
-            symbols.add(event.symbol or "")
-        else:
-            symbols.discard(event.symbol or "")
 
 
 class Past:

@@ -6,8 +6,9 @@ import pytest
 
 from services.cdb_ws.publishing import position
 from services.cdb_ws.publishing.position import Position
-from services.cdb_ws.run_watch import RunPlan, RunWatch
+from services.cdb_ws.run_plan import RunPlan
 from services.kernel.events import OrderStatus, Side
+from services.kernel.market.run_watch import RunWatch
 from tests import builders
 from tests.bus_builders import run_ended, run_started
 

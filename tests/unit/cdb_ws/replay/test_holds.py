@@ -3,8 +3,8 @@
 import pytest
 
 from services.cdb_ws.replay.holds import PATIENCE_S, Holds
-from services.cdb_ws.run_watch import RunWatch
 from services.kernel.events import SCHEMA_VERSION, Reset
+from services.kernel.market.run_watch import RunWatch
 
 pytestmark = pytest.mark.unit
 

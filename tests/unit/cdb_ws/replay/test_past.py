@@ -6,8 +6,7 @@ from msgspec.structs import replace
 from services.cdb_ws.conditions import data_gap
 from services.cdb_ws.publishing import ticks
 from services.cdb_ws.publishing.ticks import TickMaker
-from services.cdb_ws.replay.past import OpenConditions, Past
-from services.cdb_ws.run_watch import RunWatch
+from services.cdb_ws.replay.past import Past
 from services.kernel.events import (
     SCHEMA_VERSION,
     Clock,
@@ -18,6 +17,7 @@ from services.kernel.events import (
     MarketDataKind,
     Recovered,
 )
+from services.kernel.market.run_watch import OpenConditions, RunWatch
 from tests.bus_builders import run_started
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,7 @@ from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.replay.pacing import FloodPace
 from services.cdb_ws.replay.runner import PlaceMissing, Player
-from services.cdb_ws.run_watch import RunPlan
+from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.files.data_error import DataError
 from services.kernel.events import Alert, Clock, Condition, Event, MarketData, MarketDataKind
 from services.runtime.bus.bus import Unavailable

@@ -1,15 +1,16 @@
-"""Which run is on, and what it holds: what ``cdb_ws`` keeps of ``control`` and the fills."""
+"""The market's run: which one is on and what it holds, as its source needs to know."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
-from services.cdb_ws.replay.past import OpenConditions
-from services.cdb_ws.sources.files.file_names import split_symbol
 from services.kernel.events import (
     Condition,
+    ConditionName,
+    ConditionPhase,
     Event,
     Halt,
     OrderResult,
@@ -22,45 +23,36 @@ from services.kernel.events import (
     Side,
 )
 from services.kernel.events.topics import CONTROL, ORDER_RESULTS, WS
-from services.runtime.intake import event_time
 
 
-class RunPlan(Struct, frozen=True, kw_only=True):
-    """What a run says about its market.
+class OpenConditions:
+    """Conditions of this service that are on the record and not over.
 
-    Attributes:
-        speed: ``max``, ``flood``, or a factor of event time over wall time.
-        symbols: What to trade; empty lets the source choose.
-        duration_ms: Event time after which the market ends; 0 for never.
-        behind_ms: The stale timeout: how old a tick may be.
+    Args:
+        gaps: Symbols with a ``DATA_GAP``.
+        clock_offsets: Symbols with a ``CLOCK_OFFSET``; "" for one of the whole market.
     """
 
-    run_id: str
-    source: str
-    seed: int
-    speed: str
-    symbols: tuple[str, ...]
-    top_n: int
-    lookback_minutes: int
-    duration_ms: int
-    behind_ms: int = event_time.STALE_MS
+    def __init__(self, gaps: Iterable[str] = (), clock_offsets: Iterable[str] = ()) -> None:
+        self.gaps = set(gaps)
+        self.clock_offsets = set(clock_offsets)
 
-    @classmethod
-    def of(cls, run: RunStarted) -> "RunPlan":
-        """The plan in a run's recorded settings."""
-        settings = run.settings
-        symbols = settings.get("SYMBOL_WHITELIST", "").replace(",", " ").split()
-        return cls(
-            run_id=run.run_id,
-            source=run.source,
-            seed=run.seed,
-            speed=settings.get("CDB_SPEED") or "1",
-            symbols=tuple(map(split_symbol, symbols)),
-            top_n=int(settings.get("TOP_N") or 10),
-            lookback_minutes=int(settings.get("LOOKBACK_MINUTES") or 15),
-            duration_ms=int(settings.get("CDB_DURATION") or 0) * 1000,
-            behind_ms=event_time.stale_ms(settings),
-        )
+    def copy(self) -> "OpenConditions":
+        """The same ones, to go on from."""
+        return OpenConditions(self.gaps, self.clock_offsets)
+
+    def note(self, event: Condition) -> None:
+        """A condition was published."""
+        if event.name is ConditionName.CLOCK_OFFSET:
+            symbols = self.clock_offsets
+        elif event.name is ConditionName.DATA_GAP and event.symbol is not None:
+            symbols = self.gaps
+        else:
+            return
+        if event.phase is ConditionPhase.BEGAN:
+            symbols.add(event.symbol or "")
+        else:
+            symbols.discard(event.symbol or "")
 
 
 class _State(Struct, kw_only=True):
