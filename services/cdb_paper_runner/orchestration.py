@@ -101,6 +101,8 @@ class Orchestration:
             "ended": book.end_reason,
             "halted": book.halted,
             "quarantined": list(book.quarantined),
+            "paused": book.paused,
+            "paused_symbols": list(book.paused_symbols),
             "clock_ms": book.last_clock,
             "last_seq": self.last_seq,
             "ticks": self.statistics.ticks,

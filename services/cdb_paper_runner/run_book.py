@@ -25,7 +25,7 @@ class RunBook(Struct, kw_only=True):
         run: The last run that was started.
         end_reason: Why it ended; None while it goes on.
         ended_at_seq: Where in the total order it ended.
-        halted: Why trading is halted; None while it is not.
+        halted: Why trading is halted, the first cause; None while it is not.
         quarantined: Symbols that a person must release.
         paused: Whether an operator paused the account.
         paused_symbols: Symbols that an operator paused.
@@ -95,8 +95,10 @@ class RunBook(Struct, kw_only=True):
 
     def _change(self, event: TradingStateChanged) -> None:
         if event.symbol is None:
-            halted = event.state is TradingState.HALTED
-            self.halted = f"{event.reason}: {event.message}" if halted else None
+            if event.state is not TradingState.HALTED:
+                self.halted = None
+            elif self.halted is None:  # an answer or a further cause must not hide the first one
+                self.halted = f"{event.reason}: {event.message}"
             return
         if event.state is TradingState.HALTED and event.symbol not in self.quarantined:
             self.quarantined = sorted([*self.quarantined, event.symbol])

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from services.cli.terminal import SafeConsole
 from services.record.reading import Span
 
 
 @contextmanager
 def rows_bar(doing: str, span: Span, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal; what is yielded takes the number of rows so far."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     columns = (
         TextColumn(doing),
         BarColumn(),

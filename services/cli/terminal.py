@@ -1,11 +1,74 @@
-"""Printing tables: as wide as the terminal, and wide enough where there is none."""
+"""What reaches the terminal: tables as wide as it is, and no control character of anybody else's.
 
-from rich.console import Console
+Events carry text that was written elsewhere. A terminal obeys what such text may contain: escape
+sequences move the cursor, change titles, or write into the clipboard. So all output goes through
+`say` and `console`, which replace every control character but line ends and tabs; a test finds
+output that does not.
+"""
 
-FILE_WIDTH = 160
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import click
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+FILE_WIDTH: Final = 160
+REPLACEMENT: Final = "?"
+# C0 without tab and line feed, DEL, C1, line separators, and what reverses the direction of text.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
-def wide_console() -> Console:
+def printable(text: str) -> str:
+    """The text with every control character replaced by a question mark; lines stay lines."""
+    return _UNPRINTABLE.sub(REPLACEMENT, text)
+
+
+def one_line(text: str) -> str:
+    """The text as one printable line: nobody's text begins a line that looks like another's."""
+    return printable(text.replace("\n", " ").replace("\t", " "))
+
+
+def printable_json(body: bytes) -> str:
+    """A JSON text in one line, with every control character in it as an escape of JSON's."""
+    text = body.decode(errors="replace").replace("\n", "\\n")
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(message: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a message, printable only; on stderr if ``err``, without a line end if not ``nl``."""
+    click.echo(printable(str(message)), err=err, nl=nl)
+
+
+class SafeConsole(Console):
+    """A rich console that styles what we style, and prints the text of others as it reads.
+
+    Plain strings are no markup: square brackets of an alert would be taken for a style.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(markup=False, emoji=False, **given)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of a renderable; rich's own control codes are in segments of their own."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
+
+
+def console(*, stderr: bool = False) -> SafeConsole:
+    """A console as wide as the terminal is."""
+    return SafeConsole(stderr=stderr)
+
+
+def wide_console() -> SafeConsole:
     """A console for tables; what reads a pipe or a file wants whole lines."""
-    console = Console()
-    return console if console.is_terminal else Console(width=FILE_WIDTH)
+    found = SafeConsole()
+    return found if found.is_terminal else SafeConsole(width=FILE_WIDTH)

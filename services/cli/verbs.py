@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from services.cli.terminal import say
+
 
 class Verb(NamedTuple):
     """What the group's help says of a command, and where the command is.
@@ -61,10 +63,10 @@ class LazyGroup(click.Group):
             sys.exit(error.exit_code)
         except click.ClickException as error:
             remedy = _help_of(error) if isinstance(error, click.UsageError) else ""
-            click.echo(f"Error: {error.format_message()}{remedy}", err=True)
+            say(f"Error: {error.format_message()}{remedy}", err=True)
             sys.exit(error.exit_code)
         except click.Abort:
-            click.echo("Aborted.", err=True)
+            say("Aborted.", err=True)
             sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from services.cdb_ws.recording import packing, store, write_ahead_log
 from services.cdb_ws.recording.selection import root_of
@@ -19,7 +20,7 @@ from services.cli.data.data_import import import_data
 from services.cli.data.data_options import FOLDER, data_folder, recordings_folder
 from services.cli.failure import BadInput, Failure
 from services.cli.json_option import last_line_json_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.datasets import check, coverage
 from services.datasets.check import Report
 from services.datasets.coverage import Coverage
@@ -47,10 +48,10 @@ def list_data(folders: tuple[Path, ...], as_json: bool) -> None:
     except DataError as error:
         raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps({"data": msgspec.to_builtins(found)}))
+        say(json.dumps({"data": msgspec.to_builtins(found)}))
         return
     if not found:
-        click.echo(f"no data in {', '.join(map(str, chosen))}; `claire record` or data fetch")
+        say(f"no data in {', '.join(map(str, chosen))}; `claire record` or data fetch")
         return
     _show_coverage(found)
 
@@ -96,7 +97,7 @@ def check_data(paths: tuple[Path, ...], repair: bool, as_json: bool) -> None:
     except DataError as error:
         raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps({"checked": [_as_json(report) for report in reports]}))
+        say(json.dumps({"checked": [_as_json(report) for report in reports]}))
     else:
         for report in reports:
             _show_report(report)
@@ -113,7 +114,7 @@ def _repair(path: Path) -> None:
         packed = packing.pack(root)
     except (FolderBusyError, OSError) as error:
         raise Failure(str(error)) from None
-    click.echo(f"{root}: {left} unfinished, {packed} packed", err=True)
+    say(f"{root}: {left} unfinished, {packed} packed", err=True)
 
 
 def _checkable(path: Path) -> list[Path]:
@@ -134,10 +135,11 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 def _show_report(report: Report) -> None:
     console = wide_console()
-    verdict = "[green]sound[/]" if report.sound else "[red]not sound[/]"
-    console.print(f"{report.path}: {verdict}, {report.rows:,} rows, {len(report.holes)} holes")
+    verdict = ("sound", "green") if report.sound else ("not sound", "red")
+    counts = f", {report.rows:,} rows, {len(report.holes)} holes"
+    console.print(Text.assemble(f"{report.path}: ", verdict, counts))
     for line in report.wrong[:SHOWN_HOLES]:
-        console.print(f"  [red]wrong[/] {line}", highlight=False)
+        console.print(Text.assemble("  ", ("wrong", "red"), f" {line}"))
     if len(report.wrong) > SHOWN_HOLES:
         console.print(f"  and {len(report.wrong) - SHOWN_HOLES} more (--json lists all)")
     for what, count in sorted(report.odd.items()):

@@ -16,6 +16,7 @@ from services.cli.data.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure
 from services.cli.json_option import last_line_json_option
 from services.cli.target import environment_values
+from services.cli.terminal import say
 from services.datasets.fetching import INTERVALS, Fetched, Fetcher, FetchError, Wanted
 from services.venues.mexc.network import InternetNetwork
 from services.venues.mexc.rest import MexcRest, hosts_for
@@ -81,9 +82,9 @@ def fetch_data(
     url = rest_url or environment_values().get("MEXC_REST_URL") or DEFAULT_URL
     fetched = _fetch(wanted, folder or data_folder(), url)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(fetched)))
+        say(json.dumps(msgspec.to_builtins(fetched)))
     else:
-        click.echo(
+        say(
             f"{fetched.rows:,} rows of {fetched.days} days fetched,"
             f" {fetched.known} days were there already"
         )

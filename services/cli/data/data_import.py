@@ -16,6 +16,7 @@ from services.cdb_ws.sources.files.venue_units import VolumeUnit, units_of
 from services.cli.data.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure
 from services.cli.json_option import last_line_json_option
+from services.cli.terminal import say
 from services.datasets.importing import (
     SIDES,
     TIME_UNITS,
@@ -119,11 +120,11 @@ def _tell(progress: Progress, task: TaskID, rows: int) -> None:
 
 def _show_imported(found: list[Imported], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"imported": msgspec.to_builtins(found)}))
+        say(json.dumps({"imported": msgspec.to_builtins(found)}))
         return
     for one in found:
         skipped = ", ".join(f"{count} {why}" for why, count in sorted(one.skipped.items()))
-        click.echo(
+        say(
             f"{one.data_set}: {one.accepted:,} rows, {one.days} days written"
             + (f", {one.known} days known already" if one.known else "")
             + (f"; skipped: {skipped}" if skipped else "")

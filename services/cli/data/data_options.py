@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from services.cli.terminal import SafeConsole
 from services.runtime.embedded.home import Home
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -32,5 +32,5 @@ def progress_bar() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=SafeConsole(stderr=True),
     )

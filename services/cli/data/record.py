@@ -26,6 +26,7 @@ from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
 from services.cli.run.run_options import Duration
 from services.cli.target import environment_values
+from services.cli.terminal import SafeConsole, say
 from services.kernel.events import Alert
 from services.kernel.settings.model import SettingError
 from services.runtime.embedded.home import Home
@@ -83,11 +84,11 @@ def record(
     finally:
         recorder.close()
     with contextlib.suppress(FolderBusyError):
-        packing.pack(target, lambda path: click.echo(f"packed {path.stem}", err=True))
+        packing.pack(target, lambda path: say(f"packed {path.stem}", err=True))
     if as_json:
-        click.echo(json.dumps(recorder.counts()))
+        say(json.dumps(recorder.counts()))
     else:
-        click.echo(
+        say(
             f"{target}: {recorder.events_written:,} events and {recorder.frames_written:,} frames"
             f" recorded, {recorder.dropped:,} lost; `claire data check {target}`"
         )
@@ -127,7 +128,10 @@ def _display(live: LiveRecording, recorder: Recorder, *, quiet: bool) -> Any:
     if quiet:
         yield lambda: None
         return
-    with Live(_figures(live, recorder), refresh_per_second=4, transient=True) as screen:
+    shown = Live(
+        _figures(live, recorder), console=SafeConsole(), refresh_per_second=4, transient=True
+    )
+    with shown as screen:
         yield lambda: screen.update(_figures(live, recorder))
 
 
@@ -147,4 +151,4 @@ def _figures(live: LiveRecording, recorder: Recorder) -> Table:
 
 
 def _tell(alert: Alert) -> None:
-    click.echo(f"{alert.level} {alert.code} {alert.phase}: {alert.message}", err=True)
+    say(f"{alert.level} {alert.code} {alert.phase}: {alert.message}", err=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.lab.bench import feed_bench, kernel_bench, pipeline_bench
 from services.lab.bench.feed_bench import BenchError, FeedPlan
 from services.lab.bench.store import store_bench
@@ -92,7 +92,7 @@ def pipeline(ticks: int, seconds: int, rate: int, as_json: bool) -> None:
     with _stoppable():
         figures = pipeline_bench.run(home.folder / "bench", plan, _say)
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
     else:
         _show(figures)
 
@@ -114,7 +114,7 @@ def kernel(ticks: int, decisions: int, as_json: bool) -> None:
     """
     figures = kernel_bench.run(ticks, decisions)
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
         return
     console = wide_console()
     table = Table(title="kernel, one core", title_justify="left")
@@ -159,7 +159,7 @@ def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     with _stoppable():
         figures = feed_bench.run(folder, plan, _say)
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
     else:
         wide_console().print(_figures_table("feed", figures, FEED_GOALS))
 
@@ -192,13 +192,13 @@ def store(rows: int, events: int, seconds: int, behind: int, as_json: bool) -> N
     with _stoppable():
         figures = store_bench.run(home.folder / "bench", plan, _say)
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
     else:
         _show_store(figures)
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import click
 
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cli.failure import BadInput, Failure
+from services.cli.terminal import say
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.faults.faults import (
     MEANING,
@@ -212,7 +213,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 def _list_faults() -> None:
     for kind, meaning in MEANING.items():
         amount = f" (amount: {meaning.amount}, {meaning.default:g})" if meaning.amount else ""
-        click.echo(f"{kind:15} {meaning.text}{amount}{', at once' if meaning.instant else ''}")
+        say(f"{kind:15} {meaning.text}{amount}{', at once' if meaning.instant else ''}")
 
 
 def _say(server: ExchangeServer, exchange: Exchange, as_json: bool) -> None:
@@ -223,9 +224,9 @@ def _say(server: ExchangeServer, exchange: Exchange, as_json: bool) -> None:
         "symbols": list(exchange.symbols),
     }
     if as_json:
-        click.echo(json.dumps(addresses))
+        say(json.dumps(addresses))
     else:
         count = len(exchange.symbols)
-        click.echo(f"MEXC_WS_URL={addresses['MEXC_WS_URL']}")
-        click.echo(f"MEXC_REST_URL={addresses['MEXC_REST_URL']}")
-        click.echo(f"{count} contract(s) open; Ctrl-C ends it", err=True)
+        say(f"MEXC_WS_URL={addresses['MEXC_WS_URL']}")
+        say(f"MEXC_REST_URL={addresses['MEXC_REST_URL']}")
+        say(f"{count} contract(s) open; Ctrl-C ends it", err=True)

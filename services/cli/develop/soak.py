@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import SafeConsole, say, wide_console
 from services.lab.soak import feed_run, feed_soak
 from services.lab.soak.feed_soak import Outcome
 from services.lab.soak.virtual_time import StuckError
@@ -40,7 +39,7 @@ def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     if seed is not None:
         figures = _trace(seed)
     else:
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
             task = bar.add_task("seeds", total=seeds)
 
@@ -51,7 +50,7 @@ def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
 
             figures = feed_soak.run(range(seeds), jobs, done)
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
     else:
         _show(figures)
     if figures["failed"]:
@@ -69,9 +68,9 @@ def _trace(seed: int) -> dict[str, Any]:
     except StuckError as stuck:
         raise Failure(f"seed {seed} is stuck: {stuck}") from stuck
     for note in run.notes:
-        click.echo(f"{note.at_s:9.3f} {note.text}", err=True)
+        say(f"{note.at_s:9.3f} {note.text}", err=True)
     for fault in run.findings.faults:
-        click.echo(f"BROKEN: {fault}", err=True)
+        say(f"BROKEN: {fault}", err=True)
     return feed_soak.summary([feed_soak.outcome(run, 0.0)], 0.0)
 
 

@@ -11,7 +11,7 @@ from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.explain.figures import age, moment, number
 from services.kernel.events import Side
 from services.record.database import DatabaseRecord
@@ -41,7 +41,7 @@ def positions(where: Where | None, run_id: str, as_json: bool) -> None:
         found = holdings.open_positions(record.connection, run)
     if as_json:
         rows = [plain_json(asdict(position)) for position in found]
-        click.echo(json.dumps({"run_id": run, "positions": rows}))
+        say(json.dumps({"run_id": run, "positions": rows}))
         return
     show_positions(run, found)
 
@@ -49,7 +49,7 @@ def positions(where: Where | None, run_id: str, as_json: bool) -> None:
 def show_positions(run_id: str, found: tuple[OpenPosition, ...]) -> None:
     """Print the open positions of a run as a table."""
     if not found:
-        click.echo(f"run {run_id[:ID_SHOWN]} has no open position")
+        say(f"run {run_id[:ID_SHOWN]} has no open position")
         return
     title = f"open positions of run {run_id[:ID_SHOWN]} at {moment(found[0].as_of)}"
     table = Table(title=title, title_justify="left")
@@ -97,14 +97,14 @@ def trades(where: Where | None, run_id: str, symbol: str | None, count: int, as_
         found = holdings.closed_trades(record.connection, run, symbol=symbol, newest=count)
     if as_json:
         rows = [plain_json(asdict(trade)) for trade in found]
-        click.echo(json.dumps({"run_id": run, "trades": rows}))
+        say(json.dumps({"run_id": run, "trades": rows}))
         return
     _show_trades(run, found)
 
 
 def _show_trades(run_id: str, found: tuple[ClosedTrade, ...]) -> None:
     if not found:
-        click.echo(f"no closed trade in run {run_id[:ID_SHOWN]}; `claire why` shows the reasons")
+        say(f"no closed trade in run {run_id[:ID_SHOWN]}; `claire why` shows the reasons")
         return
     title = f"closed trades of run {run_id[:ID_SHOWN]}; money in quote"
     table = Table(title=title, title_justify="left")
@@ -125,7 +125,7 @@ def _show_trades(run_id: str, found: tuple[ClosedTrade, ...]) -> None:
         )
     wide_console().print(table)
     net = sum((row.profit_loss for row in found), Decimal(0))
-    click.echo(f"{len(found):,} trades, net {net:,.2f}")
+    say(f"{len(found):,} trades, net {net:,.2f}")
 
 
 @click.command(epilog="Examples: claire runs · claire runs --on compose --json")
@@ -136,10 +136,10 @@ def runs(where: Where | None, as_json: bool) -> None:
     with open_database_record(where) as record:
         found = holdings.recorded_runs(record.connection)
     if as_json:
-        click.echo(json.dumps({"runs": [plain_json(asdict(row)) for row in found]}))
+        say(json.dumps({"runs": [plain_json(asdict(row)) for row in found]}))
         return
     if not found:
-        click.echo("no run is recorded; `claire run-paper` starts one")
+        say("no run is recorded; `claire run-paper` starts one")
         return
     table = Table(title="recorded runs, the oldest first", title_justify="left")
     for heading in ("run", "source", "started", "ended", "why"):

@@ -1,5 +1,6 @@
 """An event in one line, for lists."""
 
+from services.cli.terminal import one_line
 from services.kernel.events import (
     Alert,
     AnyEvent,
@@ -38,4 +39,4 @@ def describe(event: AnyEvent) -> str:
         case _:
             detail = getattr(event, "reason", None) or getattr(event, "detail", "")
             text = f"{event.__struct_config__.tag} {detail}"
-    return text.rstrip()
+    return one_line(text.rstrip())

@@ -13,7 +13,7 @@ from services.cli.json_option import json_option
 from services.cli.look.event_line import describe
 from services.cli.record_access import open_database_record, run_option
 from services.cli.target import Where, on_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.cli.utc_time import UtcTime
 from services.explain.answered import Answered
 from services.explain.archive import Archive, UnknownIdError
@@ -42,7 +42,7 @@ def explain(identity: str, where: Where | None, as_json: bool) -> None:
         except UnknownIdError as error:
             raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps(story.to_json()))
+        say(json.dumps(story.to_json()))
     else:
         wide_console().print(_tree(story))
 
@@ -87,12 +87,12 @@ def trace(correlation_id: str, where: Where | None, as_json: bool) -> None:
             | {"causation_id": e.causation_id, "producer": e.producer, "text": describe(e)}
             for e in events
         ]
-        click.echo(json.dumps({"correlation_id": events[0].correlation_id, "events": rows}))
+        say(json.dumps({"correlation_id": events[0].correlation_id, "events": rows}))
         return
     began = events[0].timestamp
     for event in events:
         after = f"+{event.timestamp - began} ms"
-        click.echo(
+        say(
             f"{event.seq:>9} {moment(event.timestamp)} {after:>10} {event.producer:<14}"
             f" {event.TOPIC:<15} {describe(event)}"
         )
@@ -115,21 +115,21 @@ def why(where: Where | None, run_id: str | None, since: int, as_json: bool) -> N
             raise Failure(str(error)) from None
         found = funnel(record.connection, Part(run, since))
     if as_json:
-        click.echo(json.dumps(found.to_json() | {"what_would_change_it": remedies(found)}))
+        say(json.dumps(found.to_json() | {"what_would_change_it": remedies(found)}))
         return
     show_funnel(found)
-    click.echo("what would have to change for more trades:")
+    say("what would have to change for more trades:")
     for line in remedies(found):
-        click.echo(f"  {line}")
-    click.echo("nearest misses:" if found.nearest else "nearest misses: no entry failed at a limit")
+        say(f"  {line}")
+    say("nearest misses:" if found.nearest else "nearest misses: no entry failed at a limit")
     for miss in found.nearest:
-        click.echo(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")
+        say(f"  {moment(miss.at)} {miss.event_id[:12]} {miss_line(miss)}")
 
 
 def show_funnel(found: Funnel) -> None:
     """Print the funnel, one line for each step."""
     if found.began is not None and found.ended is not None:
-        click.echo(f"the market of {moment(found.began)} to {moment(found.ended)}")
+        say(f"the market of {moment(found.began)} to {moment(found.ended)}")
     entries = found.signals - found.exits
     own = sum(found.own_exits.values())
     rows = [
@@ -153,10 +153,8 @@ def show_funnel(found: Funnel) -> None:
     ]
     for name, count, told in rows:
         if name not in ("undecided", "no position") or count:
-            click.echo(f"{name:<11} {count:>10,}  {told}")
-    click.echo(
-        "the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`"
-    )
+            say(f"{name:<11} {count:>10,}  {told}")
+    say("the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`")
 
 
 def _answers(answered: Answered) -> str:

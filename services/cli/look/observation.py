@@ -14,7 +14,7 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.look.event_line import describe
 from services.cli.target import Target, Where, find_target, on_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import one_line, printable_json, say, wide_console
 from services.kernel.events import topics
 from services.kernel.events.codec import decode
 from services.runtime.service.http_query import get_json
@@ -40,7 +40,7 @@ def status(ctx: click.Context, where: Where | None, as_json: bool) -> None:
     healthy = all(entry["healthy"] for entry in found.values())
     if as_json:
         body = {"system": target.label, "healthy": healthy, "services": found}
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
     else:
         _show_status(target, found)
     ctx.exit(0 if healthy else 1)
@@ -79,11 +79,11 @@ def tail(topic: tuple[str, ...], where: Where | None, count: int | None, as_json
     """Show events as they are published; without TOPIC all but ticks, clock and snapshots."""
     target = find_target(where)
     if not as_json:
-        click.echo(f"listening to {target.label}; Ctrl-C ends", err=True)
+        say(f"listening to {target.label}; Ctrl-C ends", err=True)
     shown = 0
     try:
         for channel, body in _messages(target, topic or DEFAULT_TOPICS):
-            click.echo(body if as_json else _line(channel, body))
+            say(printable_json(body) if as_json else _line(channel, body))
             shown += 1
             if shown == count:
                 return
@@ -114,7 +114,8 @@ def _line(channel: str, body: bytes) -> str:
     try:
         event = decode(body)
     except msgspec.DecodeError:
-        return f"{_now()} {channel:<19} (from outside) {body[:200].decode(errors='replace')}"
+        text = one_line(body[:200].decode(errors="replace"))
+        return f"{_now()} {channel:<19} (from outside) {text}"
     at = datetime.fromtimestamp(event.timestamp / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     return f"{at} {channel:<19} {event.seq:>9} {describe(event)}"
 

@@ -14,7 +14,7 @@ from services.cli.json_option import json_option
 from services.cli.look.account import show_positions
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.explain.figures import counted, moment, number, percent
 from services.kernel.events import TradingState
 from services.record.reading import RecordError
@@ -48,7 +48,7 @@ def stats(where: Where | None, run_id: str, by_day: bool, as_json: bool) -> None
             return
         found = trading_statistics.compute(record.connection, run.run_id)
     if as_json:
-        click.echo(json.dumps(found.to_json()))
+        say(json.dumps(found.to_json()))
     else:
         _show(found)
 
@@ -65,8 +65,8 @@ def _show(found: Statistics) -> None:
         table.add_row(*_cells(row))
     console.print(table)
     _show_account(found.account)
-    click.echo("orders: " + (", ".join(f"{s} {n:,}" for s, n in found.orders.items()) or "none"))
-    click.echo(
+    say("orders: " + (", ".join(f"{s} {n:,}" for s, n in found.orders.items()) or "none"))
+    say(
         f"fills: slippage median {number(found.slippage_bps[0])} bp, 95th percentile"
         f" {number(found.slippage_bps[1])} bp; latency median {number(found.latency_ms[0])} ms,"
         f" 95th percentile {number(found.latency_ms[1])} ms"
@@ -75,12 +75,12 @@ def _show(found: Statistics) -> None:
     _show_halts(found)
     if found.open_positions:
         show_positions(found.run_id, found.open_positions)
-    click.echo("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
+    say("recorded: " + ", ".join(f"{kind} {n:,}" for kind, n in found.events.items()))
 
 
 def _show_costs(found: Statistics) -> None:
     drift = sum((kind.money for kind in found.fill_drift.values()), Decimal(0))
-    click.echo(
+    say(
         f"contained in the prices of all fills: spread {_money(found.spread)}, impact"
         f" {_money(found.impact)}, drift {_money(drift)}"
     )
@@ -91,10 +91,10 @@ def _show_costs(found: Statistics) -> None:
         if one.fills
     ]
     if parts:
-        click.echo("drift of fills, positive is against us: " + ", ".join(parts))
+        say("drift of fills, positive is against us: " + ", ".join(parts))
     gaps = sorted(found.exits, key=lambda fill: fill.drift, reverse=True)[:EXITS_SHOWN]
     for fill in (fill for fill in gaps if fill.drift > 0):
-        click.echo(
+        say(
             f"  {moment(fill.at)[:19]} {fill.symbol} {fill.reason.replace('_', ' ')}: market"
             f" {number(fill.market_price)} against {number(fill.reference_price)},"
             f" {number(fill.drift_bp)} bp = {_money(fill.drift)} (order {fill.order_id[:12]})"
@@ -103,21 +103,21 @@ def _show_costs(found: Statistics) -> None:
 
 def _show_halts(found: Statistics) -> None:
     if found.halted_before:
-        click.echo(f"halted when the run began: {found.halted_before}")
+        say(f"halted when the run began: {found.halted_before}")
     for change in found.halts:
         if change.state == TradingState.HALTED:
-            click.echo(f"halted {moment(change.at)[:19]}: {change.reason}: {change.message}")
+            say(f"halted {moment(change.at)[:19]}: {change.reason}: {change.message}")
         else:
             reason = change.reset_reason or change.message
-            click.echo(f"released {moment(change.at)[:19]}: {reason}")
+            say(f"released {moment(change.at)[:19]}: {reason}")
     if not found.halted_before and not found.halts:
-        click.echo("halts: none")
+        say("halts: none")
 
 
 def _show_days(run_id: str, days: tuple[TradingDay, ...], *, as_json: bool) -> None:
     if as_json:
         rows = [{name: _plain(value) for name, value in asdict(day).items()} for day in days]
-        click.echo(json.dumps({"run_id": run_id, "days": rows}))
+        say(json.dumps({"run_id": run_id, "days": rows}))
         return
     table = Table(title=f"days (UTC) of run {run_id[:12]}", title_justify="left")
     table.add_column("day")
@@ -147,13 +147,13 @@ def _show_account(account: Mapping[str, Decimal | None]) -> None:
     if began is None or equity is None:
         return
     change = f" ({percent((equity - began) / began)})" if began > 0 else ""
-    click.echo(f"equity {_money(began)} -> {_money(equity)}{change}")
-    click.echo(
+    say(f"equity {_money(began)} -> {_money(equity)}{change}")
+    say(
         f"account: realised {_money(account['realised_profit'])}, unrealised"
         f" {_money(account['unrealised_profit'])}, fees {_money(account['fees'])}, funding"
         f" {_money(account['funding'])}"
     )
-    click.echo(
+    say(
         f"largest drawdown {percent(account['max_drawdown_pct'] or Decimal(0))}, worst day"
         f" {percent(account['worst_day_pct'] or Decimal(0))}"
     )

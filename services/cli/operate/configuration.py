@@ -9,7 +9,7 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.run.run_options import read_settings
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.kernel.settings.model import ALL_SPECS, SettingError
 from services.runtime.settings import model as runtime_settings
 
@@ -41,7 +41,7 @@ def config(assignments: tuple[str, ...], env_file: Path, as_json: bool) -> None:
             }
             for entry in settings.provenance
         }
-        click.echo(json.dumps({"settings": entries, "warnings": settings.warnings}))
+        say(json.dumps({"settings": entries, "warnings": settings.warnings}))
         return
     table = Table()
     for heading in ("setting", "value", "source", "range", "meaning"):
@@ -54,4 +54,4 @@ def config(assignments: tuple[str, ...], env_file: Path, as_json: bool) -> None:
         )  # fmt: skip
     wide_console().print(table)
     for warning in settings.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

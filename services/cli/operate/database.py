@@ -8,6 +8,7 @@ from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.record_access import record_database
 from services.cli.target import Where, on_option
+from services.cli.terminal import say
 from services.kernel.settings.model import SettingError
 from services.persistence.rebuild import Rebuilt, WritersRunningError
 from services.persistence.rebuild import rebuild as make_again
@@ -47,9 +48,9 @@ def migrate(as_json: bool) -> None:
         raise Failure(str(error)) from None
     names = [f"{migration.version:04d}_{migration.name}" for migration in applied]
     if as_json:
-        click.echo(json.dumps({"database": str(owner), "applied": names}))
+        say(json.dumps({"database": str(owner), "applied": names}))
         return
-    click.echo(f"{owner}: " + (f"applied {', '.join(names)}" if names else "up to date already"))
+    say(f"{owner}: " + (f"applied {', '.join(names)}" if names else "up to date already"))
 
 
 @db.command(epilog="Example: claire db rebuild --check")
@@ -74,7 +75,7 @@ def rebuild(ctx: click.Context, where: Where | None, check: bool, as_json: bool)
             t.table: {"rows": t.rows, "only_before": t.only_before, "only_after": t.only_after}
             for t in tables
         }
-        click.echo(json.dumps({"identical": identical, "kept": not check, "tables": rows}))
+        say(json.dumps({"identical": identical, "kept": not check, "tables": rows}))
     else:
         _show_tables(tables, identical=identical, check=check)
     ctx.exit(1 if check and not identical else 0)
@@ -85,10 +86,10 @@ def _show_tables(tables: list[Rebuilt], *, identical: bool, check: bool) -> None
         told = "identical"
         if not table.identical:
             told = f"{table.only_before:,} rows were other, {table.only_after:,} are new"
-        click.echo(f"{table.table:<22} {table.rows:>10,} rows  {told}")
+        say(f"{table.table:<22} {table.rows:>10,} rows  {told}")
     if identical:
-        click.echo("the tables are what the record makes")
+        say("the tables are what the record makes")
     elif check:
-        click.echo("the tables are not what the record makes; without --check they are made again")
+        say("the tables are not what the record makes; without --check they are made again")
     else:
-        click.echo("the tables were made again")
+        say("the tables were made again")

@@ -16,12 +16,13 @@ from typing import Literal
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from services import __version__
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.target import environment_values
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.kernel.settings.model import SettingError
 from services.runtime.embedded.binaries import (
     NoServerBinaryError,
@@ -68,14 +69,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     healthy = all(finding.verdict != "failed" for finding in findings)
     if as_json:
         body = {"healthy": healthy, "findings": [asdict(finding) for finding in findings]}
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
     else:
         table = Table()
         console = wide_console()
         for heading in ("check", "verdict", "found", "what to do"):
             table.add_column(heading, overflow="fold")
         for finding in findings:
-            verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
+            verdict = Text(finding.verdict, style=_COLOURS[finding.verdict])
             table.add_row(finding.check, verdict, finding.found, finding.remedy)
         console.print(table)
     ctx.exit(0 if healthy else 1)

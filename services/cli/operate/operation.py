@@ -16,6 +16,7 @@ from services.cli.target import (
     find_target,
     on_option,
 )
+from services.cli.terminal import say
 from services.kernel.events import topics
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.embedded.home import Home, HomeError
@@ -120,13 +121,13 @@ def _show(answer: Answer, label: str, *, as_json: bool) -> None:
             for change in answer.changes
         ]
         body = {"command": kind, "seq": answer.command.seq, "changes": changes}
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
         return
-    click.echo(f"{kind}: taken by cdb_risk as event {answer.command.seq} of {label}")
+    say(f"{kind}: taken by cdb_risk as event {answer.command.seq} of {label}")
     for change in answer.changes:
         values = ", ".join(f"{name} {value}" for name, value in change.values.items())
         whom = change.symbol or "account"
         line = f"  {whom}: {change.previous} -> {change.state} ({change.reason})"
-        click.echo(f"{line} {values}".rstrip())
+        say(f"{line} {values}".rstrip())
     if not answer.changes:
-        click.echo("  nothing changed: the trading state was already so")
+        say("  nothing changed: the trading state was already so")

@@ -15,7 +15,7 @@ from services.cli.json_option import json_option
 from services.cli.progress import rows_bar
 from services.cli.record_access import open_record, record_options
 from services.cli.target import Where
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.explain import narration
 from services.explain.figures import moment, money, percent
 from services.explain.two_versions import compared
@@ -75,7 +75,7 @@ def replay(
             raise Failure(str(error)) from None
     if as_json:
         body = _to_json(tally(before), tally(after), found, cause) | {"run_id": run.run_id}
-        click.echo(json.dumps(body | {"baseline": baseline, "set": settings}))
+        say(json.dumps(body | {"baseline": baseline, "set": settings}))
     else:
         _show(tally(before), tally(after), found, cause, baseline)
 
@@ -134,9 +134,9 @@ def _title(decision: RiskDecision | None) -> str:
 
 def _show(before: Tally, after: Tally, found: Compared, cause: bytes | None, baseline: str) -> None:
     wide_console().print(_figures(before, after, baseline))
-    click.echo(f"decisions: {found.same:,} the same, {found.differ:,} differ")
+    say(f"decisions: {found.same:,} the same, {found.differ:,} differ")
     for change, times in found.by_change.most_common():
-        click.echo(f"  {times:>7,} {change}: {MEANINGS[change]}")
+        say(f"  {times:>7,} {change}: {MEANINGS[change]}")
     if found.first is not None:
         _show_first(found.first, cause)
         _show_list(found)
@@ -183,13 +183,13 @@ def _told(value: Decimal | None, told: Callable[[Decimal], str]) -> str:
 
 
 def _show_first(first: Difference, cause: bytes | None) -> None:
-    click.echo(f"the first that differs ({first.change}), at {moment(first.decision.timestamp)}:")
+    say(f"the first that differs ({first.change}), at {moment(first.decision.timestamp)}:")
     if cause:
         event = decode(cause)
-        click.echo(f"    caused by {narration.figures_of(event)[0]} ({event.event_id})")
-    click.echo("    - before, + after")
+        say(f"    caused by {narration.figures_of(event)[0]} ({event.event_id})")
+    say("    - before, + after")
     for line in compared(first.before, first.after):
-        click.echo(f"    {line}")
+        say(f"    {line}")
 
 
 def _show_list(found: Compared) -> None:
@@ -208,4 +208,4 @@ def _show_list(found: Compared) -> None:
     wide_console().print(listing)
     left = found.differ - found.by_change[Change.FIGURES] - len(weighty[:SHOWN])
     if left > 0:
-        click.echo(f"and {left:,} more; --json lists the first {KEPT:,}")
+        say(f"and {left:,} more; --json lists the first {KEPT:,}")

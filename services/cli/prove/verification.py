@@ -20,6 +20,7 @@ from services.cli.record_access import (
     run_option,
 )
 from services.cli.target import Where, on_option
+from services.cli.terminal import say
 from services.cli.utc_time import UtcTime
 from services.explain.figures import counted
 from services.proof.validation import validation
@@ -98,7 +99,7 @@ def verify(
         "code_version": code_version(),
     }
     if as_json:
-        click.echo(json.dumps(figures))
+        say(json.dumps(figures))
     else:
         _show(figures)
     ctx.exit(1 if figures["divergences"] else 0)
@@ -127,27 +128,27 @@ def _reexecute(
 
 def _show(figures: dict[str, Any]) -> None:
     stages = ", ".join(f"{n:,} by {name}" for name, n in figures["decisions_by_stage"].items())
-    click.echo(
+    say(
         f"{figures['events']:,} events re-executed in {figures['seconds']:.1f} s"
         f" ({figures['events_per_s']:,}/s), {counted(len(figures['runs']), 'run')}"
     )
-    click.echo(f"{figures['decisions']:,} outputs compared: {stages or 'none'}")
+    say(f"{figures['decisions']:,} outputs compared: {stages or 'none'}")
     if figures["pending"]:
-        click.echo(
+        say(
             f"{figures['pending']:,} of them are not in the record, which has no end of that run:"
             " it goes on, or was stopped"
         )
     if figures["lost_and_named"]:
-        click.echo(f"{figures['lost_and_named']:,} outputs lie in a part that is recorded as lost")
+        say(f"{figures['lost_and_named']:,} outputs lie in a part that is recorded as lost")
     others = sorted({v for v in figures["runs"].values() if v != figures["code_version"]})
     if others:
-        click.echo(f"recorded by code {', '.join(others)}; this is {figures['code_version']}")
+        say(f"recorded by code {', '.join(others)}; this is {figures['code_version']}")
     if figures["first_divergence"] is None:
-        click.echo("divergences: 0. The record is what this code decides on this data.")
+        say("divergences: 0. The record is what this code decides on this data.")
     else:
-        click.echo(f"divergences: {figures['divergences']:,}. The first:")
+        say(f"divergences: {figures['divergences']:,}. The first:")
         for line in divergence_lines(figures["first_divergence"]):
-            click.echo(f"  {line}")
+            say(f"  {line}")
 
 
 class ChainHead(click.ParamType[Head]):
@@ -195,7 +196,7 @@ def validate(
         except RecordError as error:
             raise Failure(str(error)) from None
     if as_json:
-        click.echo(json.dumps(found.to_json()))
+        say(json.dumps(found.to_json()))
     else:
         _show_validation(found)
     ctx.exit(1 if found.findings.total else 0)
@@ -203,29 +204,29 @@ def validate(
 
 def _show_validation(found: Validated) -> None:
     counts = ", ".join(f"{number:,} {name}" for name, number in found.counts.items())
-    click.echo(f"{found.rows:,} rows, seq {found.span.after + 1} to {found.span.upto}: {counts}")
-    click.echo(f"chain head {found.span.upto}:{found.chain_head}")
+    say(f"{found.rows:,} rows, seq {found.span.after + 1} to {found.span.upto}: {counts}")
+    say(f"chain head {found.span.upto}:{found.chain_head}")
     if found.pending:
-        click.echo(
+        say(
             f"{found.pending:,} not answered yet by a run without a recorded end: it goes on, or"
             " was stopped"
         )
     if found.excused:
-        click.echo(f"{found.excused:,} lie in a part that is recorded as lost")
+        say(f"{found.excused:,} lie in a part that is recorded as lost")
     for rule, meaning in MEANINGS.items():
         broken = found.findings.by_rule[rule]
-        click.echo(f"  {'ok' if not broken else f'{broken:,} broken':<10} {rule:<18} {meaning}")
+        say(f"  {'ok' if not broken else f'{broken:,} broken':<10} {rule:<18} {meaning}")
     total = found.findings.total
     if not total:
-        click.echo("every rule holds: the record can be true")
+        say("every rule holds: the record can be true")
         return
-    click.echo(f"the record is not true: {counted(total, 'finding')}, as they were met")
+    say(f"the record is not true: {counted(total, 'finding')}, as they were met")
     for finding in found.findings.first[:SHOWN_FINDINGS]:
         where = f"row {finding.seq}" if finding.seq else "no row"
         event = f", event {finding.event_id}" if finding.event_id else ""
-        click.echo(f"  {finding.rule} {where}{event}: {finding.message}")
+        say(f"  {finding.rule} {where}{event}: {finding.message}")
     if total > SHOWN_FINDINGS:
-        click.echo(f"  and {total - SHOWN_FINDINGS:,} more; --json lists the first {KEPT:,}")
+        say(f"  and {total - SHOWN_FINDINGS:,} more; --json lists the first {KEPT:,}")
 
 
 @click.command(epilog="Example: claire export --run last --out yesterday.jsonl.gz")
@@ -249,6 +250,6 @@ def export(where: Where | None, run_id: str | None, out: Path, as_json: bool) ->
     size = out.stat().st_size
     if as_json:
         body = {"file": str(out), "rows": rows, "bytes": size, "from": span.after + 1}
-        click.echo(json.dumps(body | {"upto": span.upto}))
+        say(json.dumps(body | {"upto": span.upto}))
         return
-    click.echo(f"{out}: {rows:,} rows, seq {span.after + 1} to {span.upto}, {size:,} bytes")
+    say(f"{out}: {rows:,} rows, seq {span.after + 1} to {span.upto}, {size:,} bytes")

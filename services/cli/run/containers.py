@@ -9,6 +9,7 @@ import click
 
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
+from services.cli.terminal import say
 from services.runtime.settings.secrets import EnvFileError, GeneratedEnv, generate_env
 
 COMPOSE_FILE = Path("docker-compose.yml")
@@ -25,11 +26,11 @@ def init(env_file: Path, as_json: bool) -> None:
     made = _generate(env_file)
     if as_json:
         body = {"path": str(made.path), "created": made.created, "generated": made.generated}
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
     elif made.created or made.generated:
-        click.echo(f"{made.path}: {len(made.generated)} passwords generated; keep it private")
+        say(f"{made.path}: {len(made.generated)} passwords generated; keep it private")
     else:
-        click.echo(f"{made.path}: complete already, nothing changed")
+        say(f"{made.path}: complete already, nothing changed")
 
 
 @click.command(epilog="Example: CDB_SOURCE=synthetic CDB_SPEED=60 claire up")
@@ -39,10 +40,10 @@ def up(build: bool, wait: bool) -> None:
     """Start the ten containers; writes .env on first use."""
     made = _generate(Path(".env"))
     if made.created:
-        click.echo(f"{made.path}: written with {len(made.generated)} generated passwords")
+        say(f"{made.path}: written with {len(made.generated)} generated passwords")
     flags = (["--build"] if build else []) + (["--wait"] if wait else [])
     _compose("up", "-d", *flags)
-    click.echo("running; `claire status` shows it, `claire down` stops it")
+    say("running; `claire status` shows it, `claire down` stops it")
 
 
 @click.command(epilog="Example: claire down")

@@ -6,13 +6,13 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.run.paper_run import Progress
-from services.cli.terminal import wide_console
+from services.cli.terminal import SafeConsole, wide_console
 from services.reports.run_result import RunResult
 
 PLAIN_SECONDS = 10.0
@@ -30,7 +30,7 @@ class LiveSummary:
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=quiet)
+        self._console = SafeConsole(stderr=quiet)
         self._live: Live | None = None
         self._phase = ""
         self._page_told = False
@@ -101,10 +101,11 @@ def _line(progress: Progress, rate: float) -> str:
 def _picture(progress: Progress, rate: float) -> Group:
     summary = progress.summary
     head = Table.grid(padding=(0, 2))
-    head.add_row("phase", f"[bold]{progress.phase}[/]")
+    head.add_row("phase", Text(progress.phase, style="bold"))
     if summary:
         head.add_row("event time", _event_time(summary))
-        head.add_row("equity", f"[bold]{_money(summary.get('equity'))}[/]{_drawdown(summary)}")
+        equity = (_money(summary.get("equity")), "bold")
+        head.add_row("equity", Text.assemble(equity, _drawdown(summary)))
         head.add_row("decisions", _funnel(summary))
         head.add_row("market", f"{progress.ticks} ticks, {rate:.0f}/s")
     if progress.page:
@@ -176,7 +177,7 @@ def show_result(result: RunResult) -> None:
     console = wide_console()
     console.print(table)
     for line in _remarks(result):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _remarks(result: RunResult) -> list[str]:

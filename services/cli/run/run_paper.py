@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ from services.cli.run.run_options import (
     read_settings,
 )
 from services.cli.target import environment_values
+from services.cli.terminal import say
 from services.kernel.settings.model import SettingError
 from services.runtime.embedded.home import Home, HomeError
 from services.runtime.embedded.session import SessionError
@@ -130,7 +130,7 @@ def run_paper(
         given["CDB_HOLD_AT"] = ",".join(str(entry.at) for entry in entries)
     settings = _load(given)
     for line in out_of_range(given):
-        click.echo(f"warning: {line}", err=True)
+        say(f"warning: {line}", err=True)
     plan = RunPlan(
         settings=_effective(given),
         wanted=Wanted(
@@ -206,6 +206,6 @@ def _run(plan: RunPlan, *, as_json: bool) -> None:
     except KeyboardInterrupt:
         raise Failure("stopped before a run had started; nothing is left running") from None
     if as_json:
-        sys.stdout.write(json.dumps(result.to_json()) + "\n")
+        say(json.dumps(result.to_json()))
     else:
         show_result(result)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.failure import BadInput
 from services.cli.json_option import last_line_json_option
-from services.cli.terminal import wide_console
+from services.cli.terminal import SafeConsole, say, wide_console
 from services.scenarios import runner
 from services.scenarios.runner import Outcome
 from services.scenarios.scenario import ScenarioError
@@ -35,7 +35,7 @@ def run_scenarios(places: tuple[Path, ...], as_json: bool) -> None:
         outcomes = [
             runner.play(file)
             for file in track(
-                files, "playing", console=Console(stderr=True), transient=True, disable=as_json
+                files, "playing", console=SafeConsole(stderr=True), transient=True, disable=as_json
             )
         ]
     except ScenarioError as error:
@@ -47,7 +47,7 @@ def run_scenarios(places: tuple[Path, ...], as_json: bool) -> None:
             "total": len(outcomes),
             "scenarios": [msgspec.to_builtins(outcome) for outcome in outcomes],
         }
-        click.echo(json.dumps(body))
+        say(json.dumps(body))
     else:
         _show(outcomes)
     if counts["failed"]:
@@ -64,7 +64,7 @@ def _show(outcomes: list[Outcome]) -> None:
         broken = [f"{c.name}: {c.found}, not {c.wanted}" for c in outcome.broken]
         table.add_row(
             outcome.name,
-            f"[{STYLES[outcome.verdict]}]{outcome.verdict}[/]",
+            Text(outcome.verdict, style=STYLES[outcome.verdict]),
             figures.get("entries", ""),
             figures.get("exits", ""),
             figures.get("halts", ""),
@@ -74,7 +74,7 @@ def _show(outcomes: list[Outcome]) -> None:
         )
     wide_console().print(table)
     counts = Counter(outcome.verdict for outcome in outcomes)
-    click.echo(
+    say(
         f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped,"
         f" {len(outcomes)} in all"
     )

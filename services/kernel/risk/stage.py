@@ -99,6 +99,8 @@ class RiskStage:
         return {
             "account": state.account,
             "halt_reason": state.halt_reason,
+            "further_halts": list(state.further_halts),
+            "operator_paused": state.operator_paused,
             "equity": str(portfolio.equity),
             "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
             "drawdown_pct": str(portfolio.drawdown_pct),
@@ -106,6 +108,11 @@ class RiskStage:
             "positions": len(portfolio.state.positions),
             "pending_orders": len(state.pending),
             "symbols": {symbol: market.state for symbol, market in state.markets.items()},
+            "restricted": {
+                symbol: {"state": market.state, "why": list(market.why_restricted)}
+                for symbol, market in sorted(state.markets.items())
+                if market.state is not TradingState.ACTIVE
+            },
             "conditions": dict(state.conditions),
         }
 

@@ -38,6 +38,8 @@ class RiskState(Struct, kw_only=True):
 
     Attributes:
         clock: Stage time, Unix milliseconds.
+        halt_reason: The first cause of the halt that stands, as "REASON: message".
+        further_halts: Causes that came while it was halted, likewise.
         emergency: Positions are being closed because the emergency stop fired.
         awaiting_release: A release was decided but the fold has not re-based yet.
         streaks: Losses in a row, by symbol.
@@ -54,6 +56,7 @@ class RiskState(Struct, kw_only=True):
     clock: int = 0
     account: TradingState = TradingState.ACTIVE
     halt_reason: str | None = None
+    further_halts: list[str] = []
     operator_paused: bool = False
     emergency: bool = False
     awaiting_release: bool = False

@@ -145,6 +145,20 @@ def test_the_next_run_begins_with_everything_as_it_is():
     assert next_stage.book.halted == account.halted
 
 
+def test_a_second_halt_does_not_hide_why_the_first_one_was():
+    first = replace(a.trading_state(TradingState.HALTED), reason="DAILY_DRAWDOWN", message="lost")
+    second = a.trading_state(TradingState.HALTED, TradingState.HALTED)
+    stage, _ = fed(a.run_started(), first, second)
+
+    assert stage.status()["halted"] == "DAILY_DRAWDOWN: lost"
+    assert stage.book.carried_over(stage.fold.portfolio).halted == "DAILY_DRAWDOWN: lost"
+
+
+def test_the_status_names_what_an_operator_paused():
+    stage, _ = fed(a.run_started(), a.pause(a.ETH))
+    assert (stage.status()["paused"], stage.status()["paused_symbols"]) == (False, [a.ETH])
+
+
 def test_a_release_ends_the_halt_in_the_book():
     stage, _ = fed(
         a.run_started(),

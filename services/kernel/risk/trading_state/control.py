@@ -66,7 +66,11 @@ class TradingControl:
         halted = self._state.account is TradingState.HALTED
         if halted and self._alarm.book.is_open(code, None, layer):
             return
-        self._state.halt_reason = self._state.halt_reason or reason
+        cause = f"{reason}: {message}"
+        if self._state.halt_reason is None:
+            self._state.halt_reason = cause
+        else:
+            self._state.further_halts.append(cause)
         self._alarm.see(AlertLevel.CRITICAL, code, message, layer=layer, reason=reason)
         self._move_account(Trigger.HALT, layer, reason, message)
 
@@ -149,6 +153,7 @@ class TradingControl:
             "previous_day_start_equity": portfolio.state.day_start_equity,
         }
         state.halt_reason = None
+        state.further_halts.clear()
         state.emergency = False
         state.awaiting_release = True
         for code, layer in state.alerts.open_for_account(AlertLevel.CRITICAL):

@@ -77,6 +77,18 @@ class SymbolMarket(Struct, kw_only=True):
         )
 
     @property
+    def why_restricted(self) -> tuple[str, ...]:
+        """The reasons why entries in it are forbidden now; none where they are allowed."""
+        reasons = {
+            Reason.OPERATOR: self.operator_paused,
+            Reason.QUARANTINED: self.quarantined,
+            Reason.DATA_STALE: self.stale,
+            Reason.IN_DOUBT: self.in_doubt,
+        }
+        found = [reason.value for reason, holds in reasons.items() if holds]
+        return tuple(found if self.anomaly is None else [*found, self.anomaly.value])
+
+    @property
     def pauses(self) -> bool:
         """Whether an anomaly pauses it that may pass by itself."""
         return self.anomaly is not None and not self.quarantined

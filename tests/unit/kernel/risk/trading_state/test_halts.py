@@ -258,7 +258,7 @@ def test_a_second_halt_command_is_answered_and_changes_nothing() -> None:
     desk.feed(builders.halt("second", at=desk.now))
 
     assert [change.state for change in desk.states] == [TradingState.HALTED] * 2
-    assert desk.states[-1].message == "already halted: OPERATOR"
+    assert desk.states[-1].message == "already halted: OPERATOR: operator: first"
     assert len(desk.alerts_of("OPERATOR_HALT")) == 1
 
 
@@ -269,7 +269,22 @@ def test_an_operator_s_halt_beside_risk_s_own_is_told_as_well() -> None:
     desk.feed(builders.halt("mine", at=desk.now))
 
     assert [alert.code for alert in desk.alerts] == ["RISK_LIMIT", "OPERATOR_HALT"]
-    assert desk.risk.state.halt_reason == Reason.DAILY_DRAWDOWN
+    shown = desk.risk.status()
+    assert shown["halt_reason"] == (
+        "DAILY_DRAWDOWN: equity is 5.05% below the day's start: no more entries"
+    )
+    assert shown["further_halts"] == ["OPERATOR: operator: mine"]
+
+
+def test_a_release_forgets_every_cause_of_the_halt() -> None:
+    desk = losing_desk()
+    desk.trade(97)
+    desk.feed(builders.halt("mine", at=desk.now))
+
+    desk.feed(builders.reset(at=desk.now))
+
+    shown = desk.risk.status()
+    assert (shown["halt_reason"], shown["further_halts"]) == (None, [])
 
 
 def test_exposure_far_above_its_limit_halts() -> None:

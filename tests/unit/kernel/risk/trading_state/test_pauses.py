@@ -34,6 +34,36 @@ def test_a_pause_ends_by_a_resume() -> None:
     assert desk.signal(100).verdict is Verdict.APPROVED
 
 
+def test_what_restricts_a_symbol_is_shown() -> None:
+    desk = Desk(symbols=[BTC, ETH, SOL])
+    for symbol in (BTC, ETH, SOL):
+        desk.trade(100, symbol)
+    desk.feed(builders.pause(ETH, at=desk.now))
+    desk.wait(61)
+    desk.trade(100, BTC)
+    desk.trade(120, BTC)
+
+    assert desk.risk.status()["restricted"] == {
+        BTC: {"state": TradingState.PAUSED, "why": ["PRICE_JUMP"]},
+        ETH: {"state": TradingState.PAUSED, "why": ["OPERATOR", "DATA_STALE"]},
+        SOL: {"state": TradingState.REDUCE_ONLY, "why": ["DATA_STALE"]},
+    }
+    assert desk.risk.status()["operator_paused"] is False
+
+
+def test_a_doubted_symbol_and_a_paused_account_are_shown() -> None:
+    desk = Desk(symbols=[BTC])
+    desk.trade(100, BTC)
+    assert desk.risk.status()["restricted"] == {}
+
+    desk.feed(builders.condition(ConditionName.DATA_GAP, symbol=BTC, at=desk.now))
+    desk.feed(builders.pause(at=desk.now))
+
+    shown = desk.risk.status()
+    assert shown["restricted"] == {BTC: {"state": TradingState.REDUCE_ONLY, "why": ["IN_DOUBT"]}}
+    assert shown["operator_paused"] is True
+
+
 def test_a_paused_symbol_leaves_the_others_alone() -> None:
     desk = Desk(symbols=[BTC, ETH])
     desk.trade(100, BTC)
