@@ -1,4 +1,4 @@
-"""The benchmark's verbs: bench pipeline, kernel, feed, store."""
+"""The benchmark's verbs: bench pipeline, kernel, feed, store; bench defaults beside it."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from services.cli.develop.bench_defaults import defaults
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
@@ -67,6 +68,9 @@ _EXPECTED = (
 @click.group()
 def bench() -> None:
     """Measure this machine."""
+
+
+bench.add_command(defaults)
 
 
 @bench.command(epilog="Example: claire bench pipeline --json")

@@ -70,6 +70,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
         "trades",
         "runs",
         "bench kernel",
+        "bench defaults",
         "bench pipeline",
         "data ls",
         "data check",
