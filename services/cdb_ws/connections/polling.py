@@ -1,23 +1,30 @@
 """Prices by REST while symbols have no stream: stops work on them, entries wait."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from services.cdb_ws.live.symbol_feed import SymbolFeed
 from services.cdb_ws.live.symbol_ticks import SymbolTicks
 from services.kernel.events import Event
 from services.runtime.service import logging
+from services.venues.mexc.messages import Ticker
 from services.venues.mexc.rest import MexcRest, VenueAwayError
 from services.venues.mexc.rest_messages import RestError
 
 EVERY_S: Final = 2.0
+SINGLE_SYMBOLS: Final = 4
+"""Up to so many silent symbols are requested one by one: the answer with all symbols has 350 kB."""
+
+ALL_BURST: Final = 60
+ALL_REFILL_S: Final = 20.0
+"""Budget of requests for all symbols: a burst of two minutes, then one every 20 s."""
 
 _log = logging.get(__name__)
 
 
 class Polling:
-    """Asks for all summaries in one question, as long as a symbol needs it.
+    """Requests the summaries of symbols that have no stream, within a budget.
 
     Args:
         rest: Answers.
@@ -26,7 +33,7 @@ class Polling:
         now_ms: Wall time.
 
     Attributes:
-        polls: Questions that were answered.
+        polls: Requests that were answered.
     """
 
     def __init__(
@@ -41,24 +48,36 @@ class Polling:
         self._ticks_of = ticks_of
         self._emit = emit
         self._now_ms = now_ms
+        self._budget = float(ALL_BURST)
 
     async def run(self, down: Callable[[], Sequence[SymbolFeed]]) -> None:
         """Poll for ever; asks nothing while every symbol speaks."""
         while True:
             await asyncio.sleep(EVERY_S)
-            silent = {feed.symbol for feed in down()}
-            if not silent:
-                continue
-            try:
-                rows = await self._rest.tickers()
-            except (VenueAwayError, RestError) as away:
-                _log.warning("tickers_missing", reason=str(away))
-                continue
-            self.polls += 1
-            now = self._now_ms()
-            events: list[Event] = []
-            for row in rows:
-                if row.symbol in silent:
-                    events += self._ticks_of(row.symbol).polled(row, now)
-            if events:
-                self._emit(events)
+            self._budget = min(self._budget + EVERY_S / ALL_REFILL_S, ALL_BURST)
+            silent = [feed.symbol for feed in down()]
+            for rows in await self._rows(silent) if silent else ():
+                self.polls += 1
+                self._publish(rows, {feed.symbol for feed in down()})
+
+    async def _rows(self, silent: Sequence[str]) -> list[tuple[Ticker, ...]]:
+        try:
+            if len(silent) <= SINGLE_SYMBOLS:
+                return [await self._rest.ticker(symbol) for symbol in silent]
+            if self._budget < 1:
+                return []
+            self._budget -= 1
+            return [await self._rest.tickers()]
+        except (VenueAwayError, RestError) as away:
+            _log.warning("tickers_missing", reason=str(away))
+            return []
+
+    def _publish(self, rows: Sequence[Ticker], silent: Collection[str]) -> None:
+        """Publish the rows of symbols that are silent still; REST may have taken minutes."""
+        now = self._now_ms()
+        events: list[Event] = []
+        for row in rows:
+            if row.symbol in silent:
+                events += self._ticks_of(row.symbol).polled(row, now)
+        if events:
+            self._emit(events)

@@ -71,6 +71,7 @@ class Pool:
         self._asked_deals: dict[int, deque[SymbolFeed]] = {}
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._numbers = 0
+        self._contracts_on: int | None = None
 
     # -- which symbol is where ------------------------------------------------------------------
 
@@ -138,6 +139,9 @@ class Pool:
             del self.sockets[socket.number]
             del self._members[socket.number]
             del self._asked_deals[socket.number]
+            if socket.number == self._contracts_on:
+                self._contracts_on = None
+                self._subscribe_contracts(next((s for s in self.sockets.values() if s.open), None))
         elif socket.open:
             for channel in CHANNELS:
                 socket.send(unsubscription(channel, feed.symbol))
@@ -180,13 +184,19 @@ class Pool:
         now = asyncio.get_running_loop().time()
         self._asked_deals[socket.number].clear()
         members = self._members[socket.number]
-        if socket.number == min(self.sockets):
-            socket.send(CONTRACTS)
+        if self._contracts_on in (None, socket.number):
+            self._subscribe_contracts(socket)
         for feed in members:
             feed.connected(now)
         for channel in CHANNELS:
             for feed in members:
                 self._ask(socket, channel, feed)
+
+    def _subscribe_contracts(self, socket: Socket | None) -> None:
+        """Contract details of all symbols come on one socket."""
+        if socket is not None:
+            self._contracts_on = socket.number
+            socket.send(CONTRACTS)
 
     def received(self, socket: Socket, body: str | bytes) -> bool:
         """Hand a frame on."""

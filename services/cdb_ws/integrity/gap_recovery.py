@@ -125,6 +125,7 @@ class Recoveries:
 
     def forget(self, feed: SymbolFeed) -> None:
         """A symbol is no longer listened to; nothing of it is in doubt any more."""
+        feed.dropped = True
         self._stop(feed)
         self.doubts.forget(feed.symbol)
         self._awaiting.pop(feed.symbol, None)
@@ -347,6 +348,8 @@ class Recoveries:
         self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
     ) -> None:
         """Use an answer as its stream is by now: REST may have taken minutes."""
+        if feed.dropped:
+            return
         if feed.tape.state is State.LIVE:
             self._compare(feed, rows, asked_at, missed)
         elif feed.tape.state is State.LOST:
@@ -367,10 +370,7 @@ class Recoveries:
                 self.doubts.compared(feed, asked_at, rows[-1].timestamp)
             return
         self.counts["sequence_holes"] += 1
-        _log.warning(
-            "sequence_hole", symbol=feed.symbol, recovered=len(recovery.entries),
-            lost=[_bounds(span) for span in recovery.lost],
-        )  # fmt: skip
+        _log.warning("sequence_hole", symbol=feed.symbol, lost=[*map(_bounds, recovery.lost)])
         self._doubt(feed, rows[-1].timestamp)
         self._told(feed, recovery, ())
         missed(feed)

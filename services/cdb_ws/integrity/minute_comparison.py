@@ -64,7 +64,7 @@ class MinuteComparison:
             except (VenueAwayError, RestError):
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
-            if feed.tape.state is State.LIVE:  # otherwise deals of it are held
+            if feed.tape.state is State.LIVE and not feed.dropped:  # else its trades are pending
                 self._compare(feed, bars, now)
 
     def _compare(self, feed: SymbolFeed, bars: Sequence[tuple[int, Bar]], now: int) -> None:

@@ -97,6 +97,8 @@ class MinuteSums:
                 self.agreed += 1
             elif self._is_short(minute, bar.volume):
                 self._doubtful[minute] = bar.volume
+                if len(self._doubtful) > KEPT:
+                    del self._doubtful[min(self._doubtful)]
         # A minute without a deal may have no bar; one that the venue has not closed yet will.
         told = bars[-1][0] // MINUTE_MS if bars else settled
         self._done = max(self._done, min(settled, told))

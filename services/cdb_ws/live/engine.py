@@ -22,6 +22,7 @@ from services.cdb_ws.integrity.minute_comparison import MinuteComparison
 from services.cdb_ws.integrity.restart_state import Remembered
 from services.cdb_ws.integrity.trade_sequence import Origin, Recovery
 from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.book_versions import BookVersions
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.instrument_provider import Listing
 from services.cdb_ws.live.minute_history import history
@@ -30,6 +31,7 @@ from services.cdb_ws.live.symbol_feed import DEAL, DEPTH, SymbolFeed
 from services.cdb_ws.live.symbol_ticks import SymbolTicks
 from services.cdb_ws.live.universe import Universe
 from services.kernel.events import AlertLevel, Event
+from services.kernel.instruments.contracts import Instrument
 from services.runtime.service import logging
 from services.venues.mexc.contracts import ContractBook
 from services.venues.mexc.decoding import decode
@@ -52,7 +54,6 @@ from services.venues.mexc.messages import (
 )
 from services.venues.mexc.network import Network
 from services.venues.mexc.rest import MexcRest
-from services.venues.mexc.rest_messages import decode_contract
 
 Emit = Callable[[list[Event]], None]
 OnFrame = Callable[[int, int, str | None, str | bytes], None]
@@ -60,9 +61,6 @@ OnFrame = Callable[[int, int, str | None, str | bytes], None]
 
 MOST_WAITING: Final = 200_000
 """Emitted events that nobody has taken: more, and the sockets are left until half are taken."""
-
-CROSSED_IN_A_ROW: Final = 5
-"""Crossed books of a symbol after which its book is subscribed again."""
 
 MOST_CHANNELS: Final = 50
 CROSSED_BOOK: Final = "crossed_book"
@@ -140,6 +138,7 @@ class Engine:
         )
         self.minutes = MinuteComparison(self.rest, self.recoveries.fell_short, now_ms)
         self.pool = Pool(network, config.ws_url, random, self)
+        self.books = BookVersions(self.refused, self.notices, self.pool.ask_again)
         self.supervision = Supervision(self.listing, self.pool, self.notices, self.clock)
 
     def time(self) -> float:
@@ -174,17 +173,29 @@ class Engine:
     def add(self, feed: SymbolFeed) -> None:
         """Listen to one more symbol."""
         self.feeds[feed.symbol] = feed
-        self._ticks[feed.symbol] = SymbolTicks(self._config.run_id, self._session, feed.contract)
+        if feed.symbol in self._ticks:  # it comes back, and goes on counting: no id is used twice
+            self._ticks[feed.symbol].use(feed.contract)
+        else:
+            made = SymbolTicks(self._config.run_id, self._session, feed.contract)
+            self._ticks[feed.symbol] = made
         self.pool.add(feed)
 
-    def drop(self, symbol: str) -> None:
-        """Listen to a symbol no longer."""
+    def drop(self, symbol: str) -> SymbolFeed | None:
+        """Listen to a symbol no longer; returns what was known of it."""
         feed = self.feeds.pop(symbol, None)
         if feed is not None:
             self.pool.remove(symbol)
             self.recoveries.forget(feed)
             self.notices.clear(SYMBOL_SILENT, symbol)
             self.clock.forget(symbol)
+            self.books.forget(symbol)
+        return feed
+
+    def use(self, contract: Instrument) -> None:
+        """Convert a symbol's contracts by these details from now on."""
+        if (feed := self.feeds.get(contract.symbol)) is not None:
+            feed.contract = contract
+            self._ticks[contract.symbol].use(contract)
 
     def _all(self) -> list[SymbolFeed]:
         return list(self.feeds.values())
@@ -218,8 +229,7 @@ class Engine:
         if channel is DEAL:
             self._take_deals(feed, frame.deals, now_ms)  # type: ignore[union-attr]
         elif isinstance(frame, Ticker):  # its time is that of its receipt
-            event = self._ticks[symbol].observed(frame, now_ms)
-            if event is not None:
+            if (event := self._ticks[symbol].observed(frame, now_ms)) is not None:
                 self._emit([event])
         else:
             self._take_timed(feed, channel, frame, now_ms)  # type: ignore[arg-type]
@@ -270,16 +280,13 @@ class Engine:
             return
         event: Event | None
         if isinstance(frame, Book):
-            if frame.version <= feed.book_version:
-                self.refused["old_book"] += 1
+            if not self.books.accept(feed, frame.version):
                 return
-            feed.book_version = frame.version
-            feed.crossed = 0
             event = self._ticks[feed.symbol].book(frame)
         else:
             event = self._ticks[feed.symbol].observed(frame, now_ms)
-        if event is None:
-            return
+            if event is None:
+                return
         if handling is Handling.CORRECTED:
             [event] = self.clock.corrected(feed.symbol, channel, [event], now_ms)
         self._emit([event])
@@ -302,27 +309,22 @@ class Engine:
 
     def _contract(self, frame: Contract) -> None:
         try:
-            contract = decode_contract(frame.detail)
+            symbol = self.book.take(frame.detail)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             self.refused["contract"] += 1
             _log.warning("contract_refused", reason=str(error)[:200])
             return
-        self.listing.changed(contract)
+        self.listing.changed(symbol)
 
     def _unreadable(self, socket: Socket, error: FrameError) -> None:
-        """What a frame that cannot be read told is lost: if it may have been deals, that is a hole.
-
-        Where not even the symbol can be seen it may have been any of the socket's symbols.
-        """
+        """If it may have held trades that is a hole: of every symbol of the socket if unnamed."""
         self.refused[error.reason] += 1
         count = self.refused[error.reason]
         if count & (count - 1) == 0:  # told whenever their number has doubled
             _log.warning("frame_refused", reason=str(error)[:200], kind=error.reason, count=count)
         feed = self.feeds.get(error.symbol or "")
         if error.reason == CROSSED_BOOK and feed is not None:
-            feed.crossed += 1
-            if feed.crossed % CROSSED_IN_A_ROW == 0:
-                self.pool.ask_again(feed, DEPTH)
+            self.books.crossed(feed)
         elif error.reason in MAY_BE_DEALS:
             for one in [feed] if feed is not None else self.pool.members(socket):
                 if one.spoken:
@@ -372,8 +374,8 @@ class Engine:
 
     async def _attend(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
             self._attention.beat(self.time())
+            await asyncio.sleep(BEAT_S)
 
     async def _look_for_too_old(self) -> None:
         """What came too late to be placed is a hole of its own."""

@@ -44,8 +44,11 @@ class Feeds(Protocol):
     def add(self, feed: SymbolFeed) -> None:
         """Listen to one more."""
 
-    def drop(self, symbol: str) -> None:
-        """Listen to one no longer."""
+    def drop(self, symbol: str) -> SymbolFeed | None:
+        """Listen to one no longer; returns what was known of it."""
+
+    def use(self, contract: Instrument) -> None:
+        """Convert by these details from now on, if the symbol is listened to."""
 
 
 class Listing:
@@ -91,9 +94,13 @@ class Listing:
         self._announced_universe: tuple[str, ...] | None = None
         self._instruments_made = 0
         self._told_unlisted: frozenset[str] = frozenset()
+        self._feeds: Feeds | None = None
+        self._late_hours: dict[str, int] = {}
+        self._left: dict[str, Tape] = {}
 
     async def run(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
         """Begin as soon as there are contracts and symbols, then evaluate again and again."""
+        self._feeds = feeds
         while True:
             await self._book.refresh(self._now_ms())
             await self._universe.evaluate()
@@ -109,15 +116,13 @@ class Listing:
                 _log.warning("mexc_away", reason=self.away)
                 await asyncio.sleep(self._backoff.next_delay())
 
-    def changed(self, contract: Instrument) -> None:
-        """The venue told new details of a contract."""
-        symbol = contract.symbol
-        known = self.on.get(symbol)
-        self._book.contracts[symbol] = contract
-        if known is not None:
-            contract = replace(contract, funding_interval_hours=known.funding_interval_hours)
-            self.on[symbol] = contract
-            self._announce([contract])
+    def changed(self, symbol: str) -> None:
+        """The venue has pushed new details of a contract, or that it can be traded no longer."""
+        known, contract = self.on.get(symbol), self._book.contracts.get(symbol)
+        if known is not None and contract is not None:
+            self.on[symbol] = replace(contract, funding_interval_hours=known.funding_interval_hours)
+            self._announce([self.on[symbol]])
+        self._tell_unlisted()
 
     def unlisted(self) -> dict[str, str]:
         """Why positions have no price, by symbol. For any thread."""
@@ -130,7 +135,9 @@ class Listing:
         while (left := until - loop.time()) > 0:
             await asyncio.sleep(min(LOOK_EVERY_S, left))
             self._tell_unlisted()
-            if self._universe.include_held():
+            self._use_late_hours()
+            left, joined = self._universe.leave_unlisted(), self._universe.include_held()
+            if left or joined:
                 await self._change(feeds, tasks)
 
     @property
@@ -178,9 +185,11 @@ class Listing:
         # One that is held and not listed any more stays on: its stream may go on for a while.
         for symbol in set(self.on).difference(wanted, self._universe.unlisted()):
             del self.on[symbol]
-            feeds.drop(symbol)
+            left = feeds.drop(symbol)
+            if left is not None:
+                self._left[symbol] = left.tape
         new = [symbol for symbol in wanted if symbol not in self.on]
-        hours = await self._funding_hours(new)
+        hours = await self._funding_hours(new, tasks)
         for symbol in wanted:
             contract = self._book.contracts[symbol]
             known = self.on.get(symbol, contract).funding_interval_hours
@@ -198,29 +207,47 @@ class Listing:
         if not told and universe == self._announced_universe:
             return
         self._announced.update((one.symbol, one) for one in told)
+        for contract in told:
+            if self._feeds is not None:
+                self._feeds.use(contract)
         self._announced_universe = universe
         now = self._now_ms()
         self._instruments_made += 1
         index = f"{now}:{self._instruments_made}"
         self._emit([ticks.instruments(self._run_id, now, tuple(told), index, universe)])
 
-    async def _funding_hours(self, symbols: Sequence[str]) -> dict[str, int]:
+    async def _funding_hours(
+        self, symbols: Sequence[str], tasks: asyncio.TaskGroup
+    ) -> dict[str, int]:
+        """The intervals that are known within `PATIENCE_S`; later answers are used as they come."""
         found: dict[str, int] = {}
 
         async def ask(symbol: str) -> None:
             try:
-                found[symbol] = await self._rest.funding_hours(symbol)
+                hours = await self._rest.funding_hours(symbol)
             except (VenueAwayError, RestError) as away:
                 _log.warning("funding_interval_unknown", symbol=symbol, reason=str(away))
+            else:
+                found[symbol] = self._late_hours[symbol] = hours
 
-        tasks = [asyncio.create_task(ask(symbol)) for symbol in symbols]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
-            for task in late:
-                task.cancel()
+        asked = [tasks.create_task(ask(symbol)) for symbol in symbols]
+        if asked:
+            _, late = await asyncio.wait(asked, timeout=PATIENCE_S)
             if late:
-                _log.warning("funding_intervals_unknown", symbols=len(late))
+                _log.warning("funding_intervals_late", symbols=len(late))
         return found
+
+    def _use_late_hours(self) -> None:
+        hours, self._late_hours = self._late_hours, {}
+        changed = [
+            replace(self.on[symbol], funding_interval_hours=interval)
+            for symbol, interval in hours.items()
+            if symbol in self.on and self.on[symbol].funding_interval_hours != interval
+        ]
+        for contract in changed:
+            self.on[contract.symbol] = contract
+        if changed:
+            self._announce(changed)
 
     async def _start(self, symbol: str, feeds: Feeds) -> None:
         """History first, as long as it comes soon; then the stream."""
@@ -228,6 +255,11 @@ class Listing:
         earlier = self._remembered.feed(symbol, contract)
         if earlier is not None:
             feeds.add(earlier)
+            return
+        if (left := self._left.pop(symbol, None)) is not None and self._overlaps(left):
+            back = SymbolFeed(self.on[symbol], left)
+            back.comes_back()
+            feeds.add(back)
             return
         history = asyncio.create_task(self._history(contract))
         try:
@@ -238,10 +270,14 @@ class Listing:
             if since is not None:
                 fresh.lose()
             if symbol in self.on:
-                feeds.add(SymbolFeed(contract, fresh))
+                feeds.add(SymbolFeed(self.on[symbol], fresh))
             await history
         finally:
             history.cancel()
+
+    def _overlaps(self, left: Tape) -> bool:
+        """Whether a new history would repeat trades that were published before the drop."""
+        return self._now_ms() - left.newest_ms <= self._lookback_ms + MINUTE_MS
 
     async def _history(self, contract: Instrument) -> int | None:
         """Publish the closed minutes; returns when the last of them ended."""

@@ -63,8 +63,10 @@ class SymbolFeed:
         minutes: The volume of its minutes.
         book_version: Of the last book on the present connection.
         crossed: Crossed books since a good one.
+        old_books: Books with an old version since a good one.
         acknowledged: Whether the venue has said that it took the subscription of deals.
         silent: Whether it was reported as silent.
+        dropped: Whether it is no longer listened to; answers that are still in flight are void.
         waiting_since: Since when it is subscribed without a word, over all connections; None while
             it speaks. Seconds of the loop's clock, as all times here.
         placed_at: When it was given its socket.
@@ -87,8 +89,10 @@ class SymbolFeed:
         self.minutes = MinuteSums()
         self.book_version = 0
         self.crossed = 0
+        self.old_books = 0
         self.acknowledged = False
         self.silent = False
+        self.dropped = False
         self.waiting_since: float | None = None
         self.placed_at = 0.0
         self.spoke_at = 0.0
@@ -111,10 +115,15 @@ class SymbolFeed:
         for deal in past:
             self.minutes.add(deal.timestamp, deal.contracts)
 
+    def comes_back(self) -> None:
+        """It was dropped and is listened to again: what it missed meanwhile is to be filled."""
+        self.ever = self.traded = True
+        self.tape.lose()
+
     def connected(self, now: float) -> None:
         """Its subscriptions are about to be sent on a new connection."""
         self.spoken = self.acknowledged = False
-        self.book_version = self.crossed = 0
+        self.book_version = self.crossed = self.old_books = 0
         self.suspected_s = 0.0
         if self.waiting_since is None:
             self.waiting_since = now

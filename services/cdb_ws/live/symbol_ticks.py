@@ -29,6 +29,7 @@ class SymbolTicks:
 
     def __init__(self, run_id: str, session: str, contract: Instrument) -> None:
         self._contract = contract
+        self._marked_at = -1
         self._session = session
         self._count = 0
         self._live = TickMaker(run_id, SOURCE, contract.symbol)
@@ -38,6 +39,10 @@ class SymbolTicks:
             Origin.REST: self._rest,
             Origin.LATE: TickMaker(run_id, LATE_SOURCE, contract.symbol),
         }
+
+    def use(self, contract: Instrument) -> None:
+        """Convert by these details from now on."""
+        self._contract = contract
 
     def trades(self, entries: Iterable[Entry]) -> list[Event]:
         """Deals as trades; only those that came live and in order are no backfill."""
@@ -92,6 +97,7 @@ class SymbolTicks:
         """
         make, event_id = self._live.make, self._next_id()
         if isinstance(frame, FairPrice):
+            self._marked_at = frame.timestamp
             return make(
                 event_id=event_id,
                 timestamp=frame.timestamp,
@@ -115,6 +121,8 @@ class SymbolTicks:
             )
         if frame.fair_price is None and frame.index_price is None:
             return None
+        if (frame.timestamp or 0) <= self._marked_at:
+            return None  # its prices may be older than the mark price that was published
         return make(
             event_id=event_id,
             timestamp=now_ms,

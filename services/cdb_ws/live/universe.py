@@ -74,6 +74,14 @@ class Universe:
         self.symbols = (*self.symbols, *missing)
         return bool(missing)
 
+    def leave_unlisted(self) -> bool:
+        """Remove symbols whose contract is no longer known; reports whether there was any."""
+        contracts = self.book.contracts
+        before = self.symbols
+        self.chosen = tuple(name for name in self.chosen if name in contracts)
+        self.symbols = tuple(name for name in self.symbols if name in contracts)
+        return self.symbols != before
+
     def unlisted(self) -> list[str]:
         """What is held and has no contract; nothing before contracts are known. For any thread."""
         if self.book.origin is None:
@@ -108,6 +116,6 @@ class Universe:
     def _present(self, contracts: Mapping[str, Instrument]) -> tuple[str, ...]:
         """The movers so far; after a restart, nobody knows whether what is held was one."""
         if self.chosen:
-            return self.chosen
+            return tuple(name for name in self.chosen if name in contracts)
         held = self.held()
         return tuple(name for name in self._known if name in contracts and name not in held)

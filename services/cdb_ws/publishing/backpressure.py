@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.kernel.events.topics import DB_WRITER
-from services.runtime.bus.bus import Bus
+from services.runtime.bus.bus import Bus, Unavailable
 
 LOOK_EVERY_S: Final = 0.25
 LOOK_WHILE_HIGH_S: Final = 0.02
@@ -41,16 +41,16 @@ class Pressure:
         self._look_at = 0.0
 
     def look(self) -> None:
-        """Measure again if it is time.
-
-        Raises:
-            Unavailable: The bus is away.
-        """
+        """Measure again if it is time; while the bus is away the last figures stay."""
         now = self._now()
         if now < self._look_at:
             return
-        self.writer_lag = self._bus.heads().behind(self._bus.cursor_of(DB_WRITER).seq)
-        self.memory = self._bus.memory_used()
+        try:
+            self.writer_lag = self._bus.heads().behind(self._bus.cursor_of(DB_WRITER).seq)
+            self.memory = self._bus.memory_used()
+        except Unavailable:
+            self._look_at = now + LOOK_EVERY_S
+            return
         self.writer_behind = self.writer_lag > (LEAST_BEHIND if self.writer_behind else MOST_BEHIND)
         self.memory_full = self.memory > (MEMORY_LOW if self.memory_full else MEMORY_HIGH)
         self._look_at = now + (LOOK_WHILE_HIGH_S if self.high else LOOK_EVERY_S)

@@ -2,9 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -70,6 +71,27 @@ class ContractBook:
         self._take(body, Origin.VENUE, now_ms)
         self._keep(body, now_ms)
 
+    def take(self, detail: Mapping[str, Any]) -> str:
+        """Use the details of one contract that the venue has pushed.
+
+        The rules are those of ``refresh``: a contract that cannot be traded any more is removed.
+
+        Returns:
+            The contract's symbol.
+
+        Raises:
+            KeyError, TypeError, ValueError, ArithmeticError: A mandatory field is missing or
+                unusable; nothing has changed.
+        """
+        symbol = str(detail["symbol"])
+        if rest_messages.is_tradable(detail):
+            self.contracts[symbol] = self._with_known_interval(
+                rest_messages.decode_contract(detail)
+            )
+        else:
+            self.contracts.pop(symbol, None)
+        return symbol
+
     def age_ms(self, now_ms: int) -> int | None:
         """How old the details are; None for the shipped ones, which have no age."""
         return now_ms - self.as_of_ms if self.as_of_ms else None
@@ -86,15 +108,21 @@ class ContractBook:
 
     def _take(self, body: bytes, origin: Origin, as_of_ms: int) -> None:
         contracts, self.unreadable = rest_messages.decode_details(body)
-        for symbol, contract in contracts.items():
-            known = self.contracts.get(symbol)
-            if known is not None:  # the detail does not say it; it was asked for by itself
-                contracts[symbol] = msgspec.structs.replace(
-                    contract, funding_interval_hours=known.funding_interval_hours
-                )
-        self.contracts, self.origin, self.as_of_ms = contracts, origin, as_of_ms
+        self.contracts = {
+            symbol: self._with_known_interval(contract) for symbol, contract in contracts.items()
+        }
+        self.origin, self.as_of_ms = origin, as_of_ms
         if self.unreadable:
             _log.warning("contracts_unreadable", symbols=list(self.unreadable)[:20])
+
+    def _with_known_interval(self, contract: Instrument) -> Instrument:
+        """The details do not contain the funding interval; it is requested separately."""
+        known = self.contracts.get(contract.symbol)
+        if known is None:
+            return contract
+        return msgspec.structs.replace(
+            contract, funding_interval_hours=known.funding_interval_hours
+        )
 
     def _fall_back(self) -> None:
         if self._file is not None and self._file.is_file():

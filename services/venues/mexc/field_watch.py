@@ -13,6 +13,8 @@ LOOK_AT_EVERY: Final = 97
 """A prime, so that frames that come in turns are all looked at in time."""
 
 MOST_NAMES: Final = 100
+UNREADABLE: Final = "unreadable"
+"""Counted for a frame whose known fields could be read and whose other fields could not."""
 
 _ENVELOPE: Final = frozenset({"channel", "data", "symbol", "ts"})
 _TICKER: Final = frozenset({
@@ -51,8 +53,15 @@ class FieldWatch:
         if not self._until_next:
             self._until_next = LOOK_AT_EVERY
             if body[:1] in ("{", b"{"):  # a compressed one is not opened twice
-                for name in unknown_fields(body):
+                for name in _unknown_or_unreadable(body):
                     self.unknown[name if len(self.unknown) < MOST_NAMES else "others"] += 1
+
+
+def _unknown_or_unreadable(body: str | bytes) -> list[str]:
+    try:
+        return unknown_fields(body)
+    except (ValueError, ArithmeticError, RecursionError):
+        return [UNREADABLE]  # an unknown field holds what no JSON number or text may be
 
 
 def unknown_fields(body: str | bytes) -> list[str]:

@@ -81,6 +81,15 @@ class MexcRest:
         """
         return await self._ask(Endpoint.TICKER, "ticker", rest_messages.decode_tickers)
 
+    async def ticker(self, symbol: str) -> tuple[Ticker, ...]:
+        """The summary of one symbol.
+
+        Raises:
+            VenueAwayError, RestError: There is no answer, or a refusal.
+        """
+        path = f"ticker?symbol={symbol}"
+        return await self._ask(Endpoint.TICKER, path, rest_messages.decode_tickers)
+
     async def movers(self) -> tuple[str, ...]:
         """All symbols, the largest move of the day first.
 

@@ -132,15 +132,20 @@ def decode_details(body: bytes) -> tuple[dict[str, Instrument], tuple[str, ...]]
     unusable: list[str] = []
     for row in rows:
         try:
-            quote = row.get("quoteCoin")
-            linear = row.get("settleCoin", quote) == quote
-            if linear and row.get("state", _STATE_ENABLED) == _STATE_ENABLED:
+            if is_tradable(row):
                 contract = decode_contract(row)
                 contracts[contract.symbol] = contract
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
             name = row.get("symbol") if isinstance(row, dict) else None
             unusable.append(str(name))
     return contracts, tuple(unusable)
+
+
+def is_tradable(detail: Mapping[str, Any]) -> bool:
+    """Whether a contract is enabled and settled in the currency of its prices."""
+    quote = detail.get("quoteCoin")
+    linear = detail.get("settleCoin", quote) == quote
+    return linear and bool(detail.get("state", _STATE_ENABLED) == _STATE_ENABLED)
 
 
 def decode_contract(detail: Mapping[str, Any]) -> Instrument:

@@ -96,7 +96,7 @@ class FakeVenue:
         self.connections: list[FakeConnection] = []
         self.attempts: list[float] = []
         self.refuses = False
-        self.rest_away = self.deals_away = False
+        self.rest_away = self.deals_away = self.tickers_away = False
         self.answers_pings = True
         self.ahead_ms = 0
         self.asked: list[tuple[float, str]] = []
@@ -129,6 +129,8 @@ class FakeVenue:
         if self.rest_away or (self.deals_away and path.startswith("deals/")):
             raise OSError("no route")
         name, _, symbol = path.partition("?")[0].partition("/")
+        if name == "ticker" and self.tickers_away:
+            raise OSError("no route")
         data: object = {
             "detail": list(self.details.values()),
             "ticker": [

@@ -1,0 +1,70 @@
+"""Order books by version: old ones are refused, and a stream that cannot go on is renewed."""
+
+from collections import Counter
+from typing import Final, Protocol
+
+from services.cdb_ws.live.alert_publisher import Notices
+from services.cdb_ws.live.symbol_feed import DEPTH, SymbolFeed
+from services.kernel.events import AlertLevel
+
+CROSSED_IN_A_ROW: Final = 5
+"""Crossed books of a symbol after which its book is subscribed again."""
+
+OLD_IN_A_ROW: Final = 5
+"""Books with an old version, one after the other, after which the version has begun again."""
+
+BOOK_RESTARTED: Final = "BOOK_RESTARTED"
+
+
+class AskAgain(Protocol):
+    """Subscribes a channel of a symbol once more."""
+
+    def __call__(self, feed: SymbolFeed, channel: str) -> None:
+        """Subscribe ``channel`` of ``feed`` again."""
+
+
+class BookVersions:
+    """Accepts each book once, in the order of the venue's versions.
+
+    Args:
+        refused: Counts refused books.
+        notices: Publishes ``BOOK_RESTARTED``.
+        ask_again: Renews a subscription.
+    """
+
+    def __init__(self, refused: Counter[str], notices: Notices, ask_again: AskAgain) -> None:
+        self._refused = refused
+        self._notices = notices
+        self._ask_again = ask_again
+
+    def accept(self, feed: SymbolFeed, version: int) -> bool:
+        """Whether a book of this version is newer than the last one."""
+        if version <= feed.book_version:
+            self._refused["old_book"] += 1
+            feed.old_books += 1
+            if feed.old_books % OLD_IN_A_ROW == 0:
+                self._restart(feed)
+            return False
+        feed.book_version = version
+        feed.crossed = 0
+        if feed.old_books:
+            feed.old_books = 0
+            self._notices.clear(BOOK_RESTARTED, feed.symbol)
+        return True
+
+    def crossed(self, feed: SymbolFeed) -> None:
+        """A book's best bid is at or above its best ask."""
+        feed.crossed += 1
+        if feed.crossed % CROSSED_IN_A_ROW == 0:
+            self._ask_again(feed, DEPTH)
+
+    def forget(self, symbol: str) -> None:
+        """A symbol is no longer listened to."""
+        self._notices.clear(BOOK_RESTARTED, symbol)
+
+    def _restart(self, feed: SymbolFeed) -> None:
+        """The version began again without a disconnect: every further book would be refused."""
+        message = f"{feed.symbol}: the versions of its order book began again; subscribed again"
+        self._notices.see(AlertLevel.WARNING, BOOK_RESTARTED, message, feed.symbol)
+        feed.book_version = 0
+        self._ask_again(feed, DEPTH)
