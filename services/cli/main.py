@@ -18,7 +18,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "run-scenarios": Verb("run.scenarios", "Play market situations and check what must hold."),
     },
     "Operate": {
-        "status": Verb("look.observation", "Health and state of every service."),
+        "status": Verb("look.status", "Health of every service, halts, pauses, price ages."),
         "halt": Verb(
             "operate.operation", "Stop all entries until `claire reset`; exits still work."
         ),

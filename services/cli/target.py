@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,11 +30,13 @@ class Target:
         label: How to call it in messages.
         redis: The operator's way to its bus.
         services: Service name to the base URL of its HTTP server, where it can be reached.
+        containers: Service name to its container, where its port is internal to the network.
     """
 
     label: str
     redis: RedisAddress
     services: Mapping[str, str]
+    containers: Mapping[str, str] = field(default_factory=dict)
 
 
 on_option = click.option(
@@ -86,9 +88,10 @@ def compose_target() -> Target:
     services = {
         name: f"http://127.0.0.1:{values.get(_host_port_variable(name)) or HTTP_PORTS[name]}"
         for name in topics.SERVICES
-        if name != topics.DB_WRITER  # its port is internal to the stack's network
+        if name != topics.DB_WRITER
     }
-    return Target(f"the compose stack ({address})", address, services)
+    writer = values.get("CDB_CONTAINER_PREFIX", "") + topics.DB_WRITER
+    return Target(f"the compose stack ({address})", address, services, {topics.DB_WRITER: writer})
 
 
 def compose_answers() -> bool:

@@ -1,23 +1,19 @@
-"""Looking at a running system: status and tail."""
+"""Events as they are published: tail."""
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 import msgspec
 import redis
-from rich.table import Table
 
 from services.cli.failure import Failure
 from services.cli.look.event_line import describe
 from services.cli.target import Target, Where, find_target, on_option
-from services.cli.terminal import one_line, printable_json, say, wide_console
+from services.cli.terminal import one_line, printable_json, say
 from services.kernel.events import topics
 from services.kernel.events.codec import decode
-from services.runtime.service.http_query import get_json
 
 DEFAULT_TOPICS = (
     topics.SIGNALS,
@@ -27,47 +23,6 @@ DEFAULT_TOPICS = (
     topics.ALERTS,
     topics.CONTROL,
 )
-
-
-@click.command(epilog="Example: claire status --json")
-@on_option
-@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
-@click.pass_context
-def status(ctx: click.Context, where: Where | None, as_json: bool) -> None:
-    """Health and state of every service; exit code 1 when one of them is red."""
-    target = find_target(where)
-    found = {name: _look_at(url) for name, url in target.services.items()}
-    healthy = all(entry["healthy"] for entry in found.values())
-    if as_json:
-        body = {"system": target.label, "healthy": healthy, "services": found}
-        say(json.dumps(body))
-    else:
-        _show_status(target, found)
-    ctx.exit(0 if healthy else 1)
-
-
-def _look_at(url: str) -> dict[str, Any]:
-    health = get_json(f"{url}/health")
-    state = get_json(f"{url}/status") if health.status else health
-    return {
-        "url": url,
-        "healthy": health.status == 200,
-        "health": health.body,
-        "status": state.body if state.status else None,
-    }
-
-
-def _show_status(target: Target, found: dict[str, dict[str, Any]]) -> None:
-    table = Table(title=target.label, title_justify="left")
-    for heading in ("service", "health", "why", "address"):
-        table.add_column(heading)
-    for name, entry in found.items():
-        health = entry["health"]
-        why = health.get("reason") or health.get("reasons") or ""
-        why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
-        colour, word = ("green", "ok") if entry["healthy"] else ("red", "RED")
-        table.add_row(name, f"[{colour}]{word}[/]", why, entry["url"])
-    wide_console().print(table)
 
 
 @click.command(epilog="Examples: claire tail · claire tail signals orders · claire tail --json")
