@@ -17,6 +17,10 @@ from services.runtime.service import logging
 from services.runtime.service.health import Measure
 
 THREADS = 4
+MOST_CONNECTIONS = 200
+"""Open at a time. One more closes the oldest that waits for its request to be complete."""
+IDLE_S = 30
+"""A connection on which nothing happens for so long is closed."""
 STOP_TIMEOUT_S = 2.0
 _log = logging.get(__name__)
 
@@ -107,6 +111,10 @@ class HttpServer:
             map=self._sockets,
             sockets=[listener],
             threads=THREADS,
+            # The server's own limit stops accepting: `_close_oldest` keeps far below it.
+            connection_limit=10 * MOST_CONNECTIONS,
+            channel_timeout=IDLE_S,
+            cleanup_interval=IDLE_S // 2,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
@@ -130,7 +138,19 @@ class HttpServer:
         # Not the server's own loop, which only an exception from a signal can end.
         while not self._closing.is_set():
             wasyncore.loop(timeout=1.0, use_poll=True, map=self._sockets, count=1)
+            self._close_oldest()
         self._server.task_dispatcher.shutdown(timeout=STOP_TIMEOUT_S / 2)
+
+    def _close_oldest(self) -> None:
+        """Make room: half-open connections must not keep the health check from being answered."""
+        channels = self._server.active_channels
+        if len(channels) <= MOST_CONNECTIONS:
+            return
+        staying = [channel for channel in channels.values() if not channel.will_close]
+        waiting = [channel for channel in staying if not channel.requests]
+        waiting.sort(key=lambda channel: channel.creation_time)
+        for channel in waiting[: max(0, len(staying) - MOST_CONNECTIONS)]:
+            channel.will_close = True
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

@@ -139,6 +139,28 @@ def test_the_server_answers_over_tcp_and_the_health_command_asks_it(
     assert "no clock" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: x"])
+def test_600_half_open_connections_do_not_silence_health(
+    app: Flask, serve: Callable[[Flask], HttpServer], sent: bytes
+):
+    server = serve(app)
+    half_open = []
+    try:
+        for _ in range(600):
+            half_open.append(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            half_open[-1].sendall(sent)
+
+        assert [healthcheck.ask(server.port) for _ in range(5)] == [0] * 5
+        # Those that came first were closed for it, and the last ones are still being waited for.
+        half_open[0].settimeout(30)
+        assert half_open[0].recv(1) == b""
+        half_open[-1].sendall(b"GET /health HTTP/1.0\r\n\r\n" if not sent else b"\r\n\r\n")
+        assert half_open[-1].recv(12).startswith(b"HTTP/1.")
+    finally:
+        for connection in half_open:
+            connection.close()
+
+
 def test_the_health_command_fails_when_nobody_answers(capsys: pytest.CaptureFixture[str]):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
