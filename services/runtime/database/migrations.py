@@ -21,6 +21,9 @@ from services.runtime.database.connections import (
 FOLDER: Final = Path(__file__).parents[3] / "backoffice" / "migrations"
 SERVICE_ROLES: Final = ("cdb_execution", "cdb_db_writer", "cdb_paper_runner", "claire_grafana")
 """Roles beside the owner: each writes its own tables only; ``claire_grafana`` only reads."""
+CONNECTION_LIMITS: Final = {"claire_grafana": 10}
+"""Connections that a role may hold. Grafana and the command line read with this one; their
+password is in more hands than the others, and it must not take every connection there is."""
 
 _LOCK: Final = 0x636C61697265  # "claire": one migration at a time in a database
 _LOCK_TIMEOUT_SEC: Final = 60
@@ -189,6 +192,8 @@ def _ensure_roles(
                 connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # roles belong to the server: another database may have made it
+        if role in CONNECTION_LIMITS:
+            _limit_connections(connection, role, CONNECTION_LIMITS[role])
         if role in passwords:
             _set_password(connection, role, passwords[role])
         connection.execute(
@@ -199,6 +204,16 @@ def _ensure_roles(
     connection.execute(
         sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(owner.database))
     )
+
+
+def _limit_connections(connection: Connection, role: str, limit: int) -> None:
+    statement = "SELECT 1 FROM pg_roles WHERE rolname = %s AND rolconnlimit = %s"
+    if connection.execute(statement, (role, limit)).fetchone() is None:
+        connection.execute(
+            sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(
+                sql.Identifier(role), sql.Literal(limit)
+            )
+        )
 
 
 def _set_password(connection: Connection, role: str, password: str) -> None:

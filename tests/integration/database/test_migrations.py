@@ -7,7 +7,12 @@ import psycopg
 import pytest
 
 from services.runtime.database import migrations
-from services.runtime.database.connections import DatabaseAddress, DatabaseRefusedError, connect
+from services.runtime.database.connections import (
+    DatabaseAddress,
+    DatabaseAwayError,
+    DatabaseRefusedError,
+    connect,
+)
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration
@@ -61,6 +66,22 @@ def test_several_at_once_apply_each_migration_once(empty_postgres: PostgresServe
 
     assert errors == []
     assert sorted(applied) == [m.version for m in migrations.load()]
+
+
+def test_grafana_s_role_cannot_take_every_connection(postgres_server: PostgresServer) -> None:
+    ((most,),) = postgres_server.query("SELECT current_setting('max_connections')::integer")
+    limit = migrations.CONNECTION_LIMITS["claire_grafana"]
+    opened = []
+    try:
+        with pytest.raises(DatabaseAwayError, match="too many connections for role"):
+            for _ in range(most):
+                opened.append(connect(postgres_server.role("claire_grafana"), application="test"))
+
+        assert len(opened) == limit < most / 2
+        assert postgres_server.query("SELECT 1") == [(1,)]
+    finally:
+        for connection in opened:
+            connection.close()
 
 
 def test_a_changed_file_is_refused(postgres_server: PostgresServer, tmp_path: Path) -> None:
