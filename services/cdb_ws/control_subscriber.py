@@ -162,7 +162,7 @@ class Ear:
         try:
             self._take_outside(message, self.context)
         except Malformed as malformed:
-            self.dead_letters.put(malformed.reason, message.topic, message.body)
+            self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
 
     def _housekeep(self) -> None:
         now = time.monotonic()

@@ -10,6 +10,7 @@ from services.runtime.bus.bus import Bus, ReplyError, Unavailable
 CODE = "DEAD_LETTER"
 KEPT = 1000
 KEPT_BYTES = 4096
+KEPT_DETAIL = 200
 WAITING = 100
 COUNT_EVERY_MS = 60_000
 
@@ -24,8 +25,8 @@ class DeadLetters:
     def __init__(self, bus: Bus) -> None:
         self.counts: Counter[str] = Counter()
         self._bus = bus
-        self._waiting: deque[tuple[str, str, bytes, int]] = deque(maxlen=WAITING)
-        self._last = ("", "")
+        self._waiting: deque[tuple[str, str, bytes, int, str]] = deque(maxlen=WAITING)
+        self._last = ("", "", "")
         self._alerted_at: int | None = None
         self._alerted_count = 0
 
@@ -34,28 +35,30 @@ class DeadLetters:
         """How many there were since the start of the process."""
         return self.counts.total()
 
-    def put(self, reason: str, topic: str, body: bytes) -> None:
+    def put(self, reason: str, topic: str, body: bytes, detail: str = "") -> None:
         """Keep a message that nobody can use. Never fails: while the bus is away it waits.
 
         Args:
             reason: Upper-case code, for instance ``NOT_IN_JOURNAL``.
             topic: Channel it came on.
             body: The message; kept up to 4096 bytes.
+            detail: What is wrong with it, for instance the field and its value.
         """
         self.counts[reason] += 1
-        self._last = (reason, topic)
-        self._waiting.append((reason, topic, body[:KEPT_BYTES], int(time.time() * 1000)))
+        detail = detail[:KEPT_DETAIL]
+        self._last = (reason, topic, detail)
+        self._waiting.append((reason, topic, body[:KEPT_BYTES], int(time.time() * 1000), detail))
         self.flush()
 
     def flush(self) -> None:
         """Write what waits, as far as the bus allows."""
         while self._waiting:
-            reason, topic, body, at = self._waiting[0]
+            reason, topic, body, at, detail = self._waiting[0]
             key = f"cdb:dead:{self._bus.service}"
             try:
                 self._bus.execute(
                     "XADD", key, "MAXLEN", "~", KEPT, "*",
-                    "reason", reason, "topic", topic, "body", body, "at", at,
+                    "reason", reason, "topic", topic, "body", body, "at", at, "detail", detail,
                 )  # fmt: skip
             except (Unavailable, ReplyError):
                 return
@@ -89,13 +92,14 @@ class DeadLetters:
         self._alerted_count = count
 
     def _alert(self, run_id: str, now_ms: int, phase: AlertPhase, new: int) -> Alert:
-        reason, topic = self._last
+        reason, topic, detail = self._last
         service = self._bus.service
         instance = self._bus.own_claim().instance
         if phase is AlertPhase.CLEARED:
             message = f"{service} has had no dead letters for a minute"
         else:
             message = f"{service} put {new} message(s) aside, last {reason} on {topic}"
+            message += f": {detail}" if detail else ""
         return Alert(
             event_id=make_id(run_id, service, CODE, instance, self.total, phase, now_ms),
             run_id=run_id,
@@ -111,5 +115,5 @@ class DeadLetters:
             layer=None,
             phase=phase,
             count=max(new, 1),
-            context={"service": service, "reason": reason, "topic": topic},
+            context={"service": service, "reason": reason, "topic": topic, "detail": detail},
         )

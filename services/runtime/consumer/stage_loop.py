@@ -306,7 +306,7 @@ class StageLoop:
             try:
                 events += self._take_outside(message, self.context)
             except external.Malformed as malformed:
-                self.dead_letters.put(malformed.reason, message.topic, message.body)
+                self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
         if events:
             self._outbox.publish_apart(events)
             self.counters["outside_taken"] += len(events)

@@ -347,6 +347,7 @@ def test_messages_from_outside_become_events_of_their_owner(
     with open_redis.admin() as admin:
         letters = [fields for _, fields in admin.xrange("cdb:dead:cdb_risk")]
     assert [letter[b"reason"] for letter in letters] == [b"MALFORMED", b"NOT_FROM_OUTSIDE"]
+    assert letters[0][b"detail"] == b"reason is missing"
 
 
 def test_a_forged_event_never_reaches_the_stage(open_redis: RedisServer, bus_of: BusOf) -> None:

@@ -107,4 +107,22 @@ def test_every_alert_has_its_own_id_and_says_where() -> None:
     letters.report("run", 61_000)
     first, second = bus.published
     assert first.event_id != second.event_id
-    assert first.context == {"service": "cdb_core", "reason": "OVERSIZED", "topic": "orders"}
+    assert first.context == {
+        "service": "cdb_core", "reason": "OVERSIZED", "topic": "orders", "detail": "",
+    }  # fmt: skip
+
+
+def test_letter_and_alert_name_the_field_that_is_wrong() -> None:
+    bus = FakeBus()
+    letters = DeadLetters(bus)
+
+    letters.put("MALFORMED", "signals", b"{}", "price is 'cheap', a number is needed")
+    letters.put("MALFORMED", "signals", b"{}", "strength is 1e99, " + "9" * 1000)
+    letters.report("run", 1_000)
+
+    first, second = ([str(part) for part in written] for written in bus.written)
+    assert first[first.index("detail") + 1] == "price is 'cheap', a number is needed"
+    assert len(second[second.index("detail") + 1]) == 200
+    (alert,) = bus.published
+    assert "last MALFORMED on signals: strength is 1e99" in alert.message
+    assert alert.context["detail"].startswith("strength is 1e99")
