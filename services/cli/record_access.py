@@ -100,7 +100,7 @@ def record_database(where: Where | None, *, owner: bool = False) -> Iterator[Dat
     """
     home = Home.from_environment(os.environ)
     if where == "compose" or (where is None and not _has_record(home) and compose_answers()):
-        yield _compose_database(OWNER if owner else READER)
+        yield compose_database(OWNER if owner else READER)
         return
     session = home.session()
     if session is not None:
@@ -120,7 +120,12 @@ def _has_record(home: Home) -> bool:
     return (home.folder / "postgres" / "data").is_dir()
 
 
-def _compose_database(user: str) -> DatabaseAddress:
+def compose_database(user: str) -> DatabaseAddress:
+    """The compose stack's database, as it is reached from this machine.
+
+    Raises:
+        Failure: The password of that role is not set.
+    """
     values = environment_values()
     name = "POSTGRES_PASSWORD" if user == OWNER else f"POSTGRES_PASSWORD_{user.upper()}"
     if name not in values:

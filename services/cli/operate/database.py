@@ -4,6 +4,7 @@ import json
 
 import click
 
+from services.cli.confirmation import confirm, yes_option
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.record_access import record_database
@@ -53,17 +54,20 @@ def migrate(as_json: bool) -> None:
     say(f"{owner}: " + (f"applied {', '.join(names)}" if names else "up to date already"))
 
 
-@db.command(epilog="Example: claire db rebuild --check")
+@db.command(epilog="Examples: claire db rebuild --check · claire db rebuild --yes")
 @on_option
 @click.option("--check", is_flag=True, help="Only compare; exit code 1 when a row differs.")
+@yes_option
 @json_option
 @click.pass_context
-def rebuild(ctx: click.Context, where: Where | None, check: bool, as_json: bool) -> None:
+def rebuild(ctx: click.Context, where: Where | None, check: bool, yes: bool, as_json: bool) -> None:
     """Make every table that follows from events and market_data again, and compare the rows.
 
-    It all happens in one transaction. The services that write these tables must not run; with
-    --check they may, and nothing is written.
+    It asks first, and all happens in one transaction. The services that write these tables must
+    not run; with --check they may, and nothing is written.
     """
+    if not check:
+        confirm("Replace every row of these tables by what the record makes?", yes=yes)
     try:
         with record_database(where, owner=True) as address:
             tables = make_again(address, keep=not check)

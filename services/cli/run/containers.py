@@ -1,18 +1,24 @@
 """The compose stack's verbs: init, up, down."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import click
 
+from services.cli.confirmation import confirm, yes_option
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
+from services.cli.record_access import compose_database
+from services.cli.run.compose_project import DATABASE_VOLUME, ComposeProject
+from services.cli.target import environment_values
 from services.cli.terminal import say
+from services.runtime.database.connections import (
+    DatabaseAwayError,
+    DatabaseRefusedError,
+    connect,
+)
+from services.runtime.embedded.postgres_server import DATABASE, OWNER
 from services.runtime.settings.secrets import EnvFileError, GeneratedEnv, generate_env
-
-COMPOSE_FILE = Path("docker-compose.yml")
 
 
 @click.command(epilog="Example: claire init && docker compose up -d --wait")
@@ -37,20 +43,40 @@ def init(env_file: Path, as_json: bool) -> None:
 @click.option("--build/--no-build", default=True, show_default=True, help="Build the image.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until all are healthy.")
 def up(build: bool, wait: bool) -> None:
-    """Start the ten containers; writes .env on first use."""
+    """Start the ten containers; writes .env on first use.
+
+    Waits until every container is healthy. One that stays unhealthy for the same reason, such as
+    an exchange that cannot be reached, ends the wait with exit code 1; the containers go on.
+    """
+    project = ComposeProject.here()
+    project.require_ours()
+    project.require_passwords(made_already=_has_database_password())
     made = _generate(Path(".env"))
     if made.created:
         say(f"{made.path}: written with {len(made.generated)} generated passwords")
-    flags = (["--build"] if build else []) + (["--wait"] if wait else [])
-    _compose("up", "-d", *flags)
+    project.run("up", "-d", *(["--build"] if build else []))
+    _check_database_password(project)
+    unhealthy = project.wait_healthy(lambda line: say(f"  {line}", err=True)) if wait else {}
+    if unhealthy:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in unhealthy.items())
+        raise Failure(
+            f"the containers run, and {len(unhealthy)} are not healthy: {reasons}. They keep"
+            " trying; `claire status` shows them, `docker compose logs NAME` has more"
+        )
     say("running; `claire status` shows it, `claire down` stops it")
 
 
-@click.command(epilog="Example: claire down")
+@click.command(epilog="Examples: claire down · claire down --volumes --yes")
 @click.option("--volumes", is_flag=True, help="Remove the data too: journal, database, dashboards.")
-def down(volumes: bool) -> None:
+@yes_option
+def down(volumes: bool, yes: bool) -> None:
     """Stop the containers; their data stays."""
-    _compose("down", *(["--volumes"] if volumes else []))
+    project = ComposeProject.here()
+    project.require_ours()
+    if volumes:
+        names = ", ".join(project.volumes.values())
+        confirm(f"Remove all data of {project.name} for good ({names})?", yes=yes)
+    project.run("down", *(["--volumes"] if volumes else []))
 
 
 def _generate(env_file: Path) -> GeneratedEnv:
@@ -60,18 +86,28 @@ def _generate(env_file: Path) -> GeneratedEnv:
         raise Failure(str(error)) from None
 
 
-def _compose(*arguments: str) -> None:
-    docker = shutil.which("docker")
-    if docker is None:
+def _has_database_password() -> bool:
+    return bool(environment_values().get("POSTGRES_PASSWORD"))
+
+
+def _check_database_password(project: ComposeProject) -> None:
+    """A volume keeps the password that it was made with, whatever .env says later.
+
+    Raises:
+        Failure: The database refuses the password.
+    """
+    address = compose_database(OWNER)
+    try:
+        connect(address, application="claire").close()
+    except DatabaseAwayError:
+        return  # not reachable from here: its container's health is what counts
+    except DatabaseRefusedError as error:
+        if "authentication failed" not in str(error):
+            return
+        volume = project.volumes.get(DATABASE_VOLUME, DATABASE_VOLUME)
         raise Failure(
-            "docker is not on the PATH; install Docker Desktop (Windows, macOS) or Docker Engine,"
-            " or trade without it: claire run-paper"
-        )
-    if not COMPOSE_FILE.exists():
-        raise Failure(f"there is no {COMPOSE_FILE} here; run this in the project's folder")
-    done = subprocess.run([docker, "compose", *arguments], check=False)  # noqa: S603 - our own
-    if done.returncode != 0:
-        raise Failure(
-            f"docker compose {arguments[0]} failed with code {done.returncode}; its lines above say"
-            " why, `claire doctor` checks ports, disk and engine"
-        )
+            f"the database in the volume {volume} refuses POSTGRES_PASSWORD of .env: it was made"
+            " with another one. Bring back the .env and secrets/ that it was made with, or give the"
+            f" database this one: docker compose exec cdb_postgres psql -U {OWNER} -d {DATABASE}"
+            f" -c '\\password', or remove its data: claire down --volumes"
+        ) from None

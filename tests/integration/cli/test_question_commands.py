@@ -234,5 +234,9 @@ def test_a_changed_table_is_noticed_and_made_again(recorded: Recorded) -> None:
     assert noticed["tables"]["trades"]["only_before"] == 1
     assert noticed["tables"]["trades"]["only_after"] == 1
 
-    assert "the tables were made again" in recorded.text("db", "rebuild")
+    refused = recorded.text("db", "rebuild", code=1)
+    assert "the tables were made again" not in refused, "nobody has said yes"
+    assert recorded.result("db", "rebuild", "--check", code=1)["identical"] is False
+
+    assert "the tables were made again" in recorded.text("db", "rebuild", "--yes")
     assert recorded.result("db", "rebuild", "--check")["identical"] is True
