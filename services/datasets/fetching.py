@@ -14,6 +14,7 @@ from msgspec import Struct
 from services.cdb_ws.recording import store
 from services.cdb_ws.sources.files.file_names import FileKind, describe
 from services.datasets.sets import DAY_MS, DataSet, Row, set_name
+from services.kernel.bounded_json import Decoder
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar
 from services.runtime.consumer.backoff import Backoff
@@ -234,5 +235,5 @@ class _Named(Struct):
 
 
 def _by_symbol(body: bytes) -> dict[str, msgspec.Raw]:
-    rows = msgspec.json.decode(body, type=list[msgspec.Raw])
-    return {msgspec.json.decode(row, type=_Named).symbol: row for row in rows}
+    rows = Decoder(list[msgspec.Raw]).decode(body)
+    return {Decoder(_Named).decode(row).symbol: row for row in rows}

@@ -1,11 +1,13 @@
 """Who has subscribed what, and the commands by which they do it."""
 
-import json
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+import msgspec
+
 from services.exchange_sim import frames
 from services.exchange_sim.session import Session
+from services.kernel.bounded_json import Decoder
 
 MERGED_DEALS: Final = "deal.merged"
 """Deals without ``"compress": false``: those of one price and side are pushed as one."""
@@ -17,7 +19,9 @@ _PER_SYMBOL: Final = frozenset(
     {"deal", "depth.full", "ticker", "funding.rate", "fair.price", "index.price", "kline"}
 )
 _WITHOUT_SYMBOL: Final = frozenset({"tickers", "contract"})
-_DEPTH_LIMITS: Final = frozenset({5, 10, 20, 50})
+_DEPTH_LIMITS: Final = (5, 10, 20, 50)
+_INTERVALS: Final = tuple(frames.INTERVAL_SECONDS)
+_decoder: Decoder[Any] = Decoder()
 
 
 class Subscriptions:
@@ -92,18 +96,18 @@ class Commands:
         """Do what a command says, and answer it."""
         session.commanded()
         try:
-            command = json.loads(text)
-            method = command["method"]
+            command = _decoder.decode(text)
+            method = str(command["method"])
             parameters = command.get("param") or {}
-            symbol = parameters.get("symbol", ALL)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            symbol = str(parameters.get("symbol", ALL))
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
             self.unreadable += 1
             return
         if method == "ping":
             session.last_ping = self._now()
             session.push(frames.pong(self._server_ms()))
             return
-        verb, _, channel = str(method).partition(".")
+        verb, _, channel = method.partition(".")
         if verb not in {"sub", "unsub"} or channel not in _PER_SYMBOL | _WITHOUT_SYMBOL:
             self.unknown += 1
             return
@@ -112,14 +116,14 @@ class Commands:
             session.push(frames.error(refusal, self._server_ms()))
             return
         session.push(frames.acknowledgement(method, self._server_ms()))
-        self._change(session, verb, channel, str(symbol), parameters)
+        self._change(session, verb, channel, symbol, parameters)
 
     def _refusal(self, channel: str, symbol: Any, parameters: dict[str, Any]) -> str | None:
         if channel in _PER_SYMBOL and symbol not in self._symbols:
             return f"Contract [{symbol}] not exists"
         if channel == "depth.full" and parameters.get("limit", 20) not in _DEPTH_LIMITS:
             return "Not support limit"
-        if channel == "kline" and parameters.get("interval", "Min1") not in frames.INTERVAL_SECONDS:
+        if channel == "kline" and parameters.get("interval", "Min1") not in _INTERVALS:
             return "invalid param"
         return None
 
@@ -145,7 +149,7 @@ def _names_of(channel: str) -> tuple[str, ...]:
     if channel == "deal":
         return ("deal", MERGED_DEALS)
     if channel == "kline":
-        return tuple(f"kline.{interval}" for interval in frames.INTERVAL_SECONDS)
+        return tuple(f"kline.{interval}" for interval in _INTERVALS)
     if channel == "depth.full":
         return tuple(f"depth.full.{limit}" for limit in _DEPTH_LIMITS)
     return (channel,)

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
 from services.persistence import chain
 from services.record.reading import ChainLink, Record, RecordError, Span, split_position
 
@@ -98,7 +99,7 @@ class ExportedRecord:
         self._path = path
         with self._opened() as file:
             try:
-                self.header = msgspec.json.decode(file.readline(), type=Header)
+                self.header = Decoder(Header).decode(file.readline())
             except (msgspec.DecodeError, OSError, EOFError, zlib.error) as error:
                 raise RecordError(
                     f"{path} is not what `claire export` writes ({error}); give it such a file"
@@ -175,7 +176,7 @@ class ExportedRecord:
             raise RecordError(f"{self._path} cannot be read: {error}") from None
 
     def _check_count(self, line: bytes, count: int) -> None:
-        said = msgspec.json.decode(line, type=_Footer).rows
+        said = Decoder(_Footer).decode(line).rows
         if said != count:
             raise RecordError(f"{self._path} has {count} rows and says {said}: it was changed")
 
@@ -188,7 +189,7 @@ class _Kind(Struct):
     seq: int
 
 
-_kind = msgspec.json.Decoder(_Kind)
+_kind = Decoder(_Kind)
 
 
 def _row(line: bytes) -> tuple[ChainLink | bytes, int]:

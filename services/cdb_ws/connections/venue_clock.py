@@ -20,7 +20,7 @@ class Handling(Enum):
 
     AS_IS = "published with the venue's time"
     CORRECTED = "published as backfill, or with its time of receipt"
-    REFUSED = "too far ahead"
+    REFUSED = "too far ahead, or older than any backfill"
 
 
 class VenueClock:
@@ -81,10 +81,11 @@ class VenueClock:
         """
         times = self._times(symbol, channel)
         wrong = times.wrong
-        verdict = times.judge(timestamp, now_ms + self._correction_ms)
+        venue_ms = now_ms + self._correction_ms
+        verdict = times.judge(timestamp, venue_ms)
         if times.wrong is not wrong:
             self._report(symbol)
-        if verdict is Verdict.AHEAD:
+        if verdict is Verdict.AHEAD or timestamp < times.earliest(venue_ms):
             return Handling.REFUSED
         plain = verdict is Verdict.IN_TIME and not (self.off or times.wrong)
         return Handling.AS_IS if plain else Handling.CORRECTED

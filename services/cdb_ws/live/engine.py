@@ -66,7 +66,7 @@ MOST_CHANNELS: Final = 50
 CROSSED_BOOK: Final = "crossed_book"
 MAY_BE_DEALS: Final = frozenset({"not_json", "malformed_push.deal"})
 SYMBOL_SILENT: Final = "SYMBOL_SILENT"
-AHEAD: Final = "ahead_of_time"
+WRONG_TIME: Final = "wrong_time"
 
 Timed = Book | FairPrice | FundingRate | IndexPrice
 """Frames beside the deals that say when they were true."""
@@ -251,15 +251,16 @@ class Engine:
 
     def _take_deals(self, feed: SymbolFeed, deals: Sequence[Deal], now_ms: int) -> None:
         handling, judge, symbol = Handling.AS_IS, self.clock.judge, feed.symbol
+        kept: list[Deal] = []
         for deal in deals:
             found = judge(symbol, DEAL, deal.timestamp, now_ms)
-            if found is not Handling.AS_IS:
+            if found is Handling.REFUSED:
+                self.refused[WRONG_TIME] += 1
+                continue
+            kept.append(deal)
+            if found is Handling.CORRECTED:
                 handling = found
-        if handling is not Handling.AS_IS:
-            acceptable = self.clock.acceptable(symbol, deals)
-            self.refused[AHEAD] += len(deals) - len(acceptable)
-            deals = acceptable
-        entries = feed.tape.live(deals, now_ms)
+        entries = feed.tape.live(kept, now_ms)
         if not entries:
             return
         feed.published(entries)
@@ -276,7 +277,7 @@ class Engine:
     def _take_timed(self, feed: SymbolFeed, channel: str, frame: Timed, now_ms: int) -> None:
         handling = self.clock.judge(feed.symbol, channel, frame.timestamp, now_ms)
         if handling is Handling.REFUSED:
-            self.refused[AHEAD] += 1
+            self.refused[WRONG_TIME] += 1
             return
         event: Event | None
         if isinstance(frame, Book):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from services.kernel.events import MarketData
 from services.runtime.intake import event_time
-from services.runtime.intake.event_time import MOST_AHEAD_MS, Verdict
+from services.runtime.intake.event_time import MOST_AHEAD_MS, OLDEST_BACKFILL_MS, Verdict
 
 WINDOW: Final = 9
 """Ticks whose times decide together whether the stream's clock can be used."""
@@ -29,13 +29,11 @@ class StreamTimes:
     Attributes:
         wrong: Whether most of the last ticks failed.
         shift_ms: The usual distance of the stream's times from the venue's; 0 unless ``wrong``.
-        refused: Ticks that were too far ahead.
     """
 
     def __init__(self, behind_ms: int = event_time.STALE_MS) -> None:
         self.wrong = False
         self.shift_ms = 0
-        self.refused = 0
         self._behind_ms = behind_ms
         self._failing = 0
         self._distances: deque[int] = deque(maxlen=WINDOW)
@@ -58,13 +56,15 @@ class StreamTimes:
         elif not self.wrong:  # nearly always
             return Verdict.IN_TIME
         self._decide()
-        verdict = event_time.judge(timestamp, venue_ms + self.shift_ms, self._behind_ms)
-        self.refused += verdict is Verdict.AHEAD
-        return verdict
+        return event_time.judge(timestamp, venue_ms + self.shift_ms, self._behind_ms)
 
     def latest(self, venue_ms: int) -> int:
         """The latest time that is accepted at a present time of the venue."""
         return venue_ms + self.shift_ms + MOST_AHEAD_MS
+
+    def earliest(self, venue_ms: int) -> int:
+        """The earliest time that is accepted, as backfill."""
+        return venue_ms + self.shift_ms - OLDEST_BACKFILL_MS
 
     def published(
         self, tick: MarketData, received_ms: int, venue_ms: int, *, clock_off: bool

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
+
 
 class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a restarted service needs to go on without loss and without duplicates.
@@ -26,7 +28,7 @@ class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
     behind: str = ""
 
 
-_decoder = msgspec.json.Decoder(Position)
+_decoder = Decoder(Position)
 _encoder = msgspec.json.Encoder()
 
 

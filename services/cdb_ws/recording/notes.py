@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
 from services.kernel.events import Condition, Instruments
 
 
@@ -35,7 +36,7 @@ class Carried(Struct, frozen=True, kw_only=True, tag="carried", tag_field="type"
 Note = Break | Carried
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
-_decoder: msgspec.json.Decoder[Note] = msgspec.json.Decoder(Note)
+_decoder: Decoder[Note] = Decoder(Note)  # type: ignore[arg-type]
 
 
 def encode(note: Note) -> bytes:

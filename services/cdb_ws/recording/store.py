@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from services.cdb_ws.sources.files.data_error import DataError
+from services.kernel.bounded_json import Decoder
 
 MARKET: Final = "_market"
 """The folder of what has no symbol."""
@@ -95,8 +96,8 @@ class State(Struct, frozen=True, kw_only=True):
     clock: int = 0
 
 
-_segments = msgspec.json.Decoder(Segment)
-_states = msgspec.json.Decoder(State)
+_segments = Decoder(Segment)
+_states = Decoder(State)
 
 
 def day_of(timestamp: int) -> str:

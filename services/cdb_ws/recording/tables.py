@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 
+from services.kernel.bounded_json import Decoder
 from services.kernel.events import Event, MarketData, MarketDataKind, Side
 
 LEVELS: Final = ("bids", "asks")
@@ -56,7 +56,7 @@ FRAMES: Final = pa.schema(
     ]
 )
 
-_fields: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+_fields: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
 
 
 def ticks_table(rows: Sequence[int], bodies: Iterable[bytes]) -> pa.Table:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from services.cli.failure import BadInput
+from services.kernel.bounded_json import Decoder
 from services.kernel.settings.model import ALIASES, ALL_SPECS, SettingError, TradingSettings
 
 COMMANDS = ("halt", "reset", "pause", "resume")
@@ -92,8 +94,8 @@ def read_control_file(path: Path) -> tuple[ControlEntry, ...]:
 
 def _control_entry(line: str, where: str) -> ControlEntry:
     try:
-        fields = json.loads(line)
-    except ValueError as error:
+        fields = Decoder[Any]().decode(line)
+    except msgspec.DecodeError as error:
         raise BadInput(f"{where}: not JSON ({error}); write one JSON object per line") from None
     if not isinstance(fields, dict):
         raise BadInput(f"{where}: {line.strip()!r} is no JSON object")

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
+
 
 class FaultKind(StrEnum):
     """The faults; ``MEANING`` says what each does."""
@@ -137,7 +139,7 @@ def read_script(path: Path) -> Script:
         ScriptError: It cannot be read, or has an unknown fault or field.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Script)
+        return Decoder(Script).decode(path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         known = ", ".join(FaultKind)
         raise ScriptError(f"{path} is no script of faults: {error}; faults: {known}") from error

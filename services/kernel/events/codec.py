@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from services.kernel import bounded_json
 from services.kernel.events import EVENT_TYPES, SCHEMA_VERSION, AnyEvent, Event
 from services.kernel.events.upcasts import upcast
 
@@ -16,7 +17,8 @@ class _Version(Struct):
     schema_version: int
 
 
-_version = msgspec.json.Decoder(_Version)
+_version = bounded_json.Decoder(_Version)
+_document = bounded_json.Decoder(dict[str, Any])
 
 
 def encode(event: Event) -> bytes:
@@ -44,6 +46,8 @@ def decode(body: bytes) -> AnyEvent:
     try:
         event = _decoder.decode(body)
         version = event.schema_version
+    except (RecursionError, UnicodeDecodeError, ArithmeticError) as error:
+        raise bounded_json.fault(error) from None
     except msgspec.ValidationError:
         version = version_of(body)
         if version == SCHEMA_VERSION:
@@ -54,7 +58,7 @@ def decode(body: bytes) -> AnyEvent:
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(version)
     try:
-        document = upcast(msgspec.json.decode(body))
+        document = upcast(_document.decode(body))
     except LookupError as error:
         raise msgspec.ValidationError(str(error)) from None
     return _decoder.decode(_encoder.encode(document))

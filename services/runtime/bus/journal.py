@@ -11,6 +11,8 @@ from services.runtime.bus.redis.connection import pack
 from services.runtime.bus.redis.scripts import script
 
 PAGE = 1000
+HIGHEST_SEQ = 1 << 53
+"""No seq is higher: the script that gives them out counts in doubles."""
 
 
 class JournalTrimmed(Exception):
@@ -128,7 +130,10 @@ def holds(bus: Bus, producer: str, seq: int, body: bytes) -> bool:
 
 def holds_all(bus: Bus, entries: Collection[Entry]) -> bool:
     """Whether the journals hold exactly those entries, asked in one round trip."""
-    if any(entry.producer not in topics.SERVICES for entry in entries):
+    if any(
+        entry.producer not in topics.SERVICES or not 0 < entry.seq <= HIGHEST_SEQ
+        for entry in entries
+    ):
         return False
     commands = [
         pack("XRANGE", _key(entry.producer), f"{entry.seq}-0", f"{entry.seq}-0")

@@ -29,7 +29,7 @@ CONFIRMATION_S = 5.0
 LOOK_EVERY_S = 5.0
 _TURN = TURN_CHANNEL.encode()
 _TICKS = frozenset({kernel_topics.MARKET_DATA, kernel_topics.CLOCK})
-_SEQUENCED = re.compile(rb'[,{]\s*"seq"\s*:\s*(\d+)\s*[,}]')
+_SEQUENCED = re.compile(rb'[,{]\s*"seq"\s*:\s*(\d{1,18})\s*[,}]')
 LONGEST_END = 64
 """Bytes of what publishing appends to an event."""
 
@@ -300,9 +300,9 @@ class Subscription:
 
     def _note_ask(self, batch: Batch, reply: Any) -> None:
         if reply[0] == b"message" and reply[1] == _TURN:
-            service, cause = reply[2].decode().split()
-            if service != self._bus.service:
-                batch.asked = max(batch.asked or 0, int(cause))
+            service, _, cause = reply[2].decode("utf-8", "replace").partition(" ")
+            if service != self._bus.service and cause.isascii() and cause.isdigit():
+                batch.asked = max(batch.asked or 0, int(cause[:18]))
 
     def _in_journal(self, batch: Batch, tails: dict[str, int]) -> bool:
         entries = {

@@ -144,6 +144,7 @@ class EmbeddedRedis:
             "appendfsync": "always",
             "maxmemory": f"{self._maxmemory_mb}mb",
             "maxmemory-policy": "noeviction",
+            "proto-max-bulk-len": "64mb",
             "client-output-buffer-limit": "pubsub 64mb 32mb 30",
             "tcp-backlog": "128",
         }

@@ -153,7 +153,7 @@ def _in_short(line: str) -> str:
     """A log line without its frame; of an exception what it says, not where it was raised."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     if not isinstance(entry, dict):
         return line

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from services.kernel.bounded_json import MAX_BYTES
 from services.kernel.events import (
     SCHEMA_VERSION,
     Alert,
@@ -33,7 +34,6 @@ __all__ = ["MAX_BYTES", "OWNERS", "Intake", "Malformed", "normalise"]
 
 E = TypeVar("E", bound=StrEnum)
 SOURCE = "external"
-MAX_BYTES = 65_536
 
 OWNERS: Final[dict[str, str]] = {
     topics.ORDER_RESULTS: topics.EXECUTION,

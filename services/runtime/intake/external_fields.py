@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
+from services.kernel.bounded_json import MAX_DEPTH, Decoder, depth
 from services.kernel.events import PriceLevel, Side
 
 MAX_DIGITS = 40
 MAX_EXPONENT = 24
 _SECONDS_BELOW = 10_000_000_000  # as seconds the year 2286, as milliseconds April 1970
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_decoder: Decoder[Any] = Decoder(float_hook=Decimal)
 
 
 class Malformed(ValueError):
@@ -131,9 +132,11 @@ def parse(body: bytes) -> "Fields":
     Raises:
         Malformed: It is none.
     """
+    if depth(body) > MAX_DEPTH:
+        raise Malformed("TOO_DEEP", f"nested more than {MAX_DEPTH} levels deep")
     try:
         message = _decoder.decode(body)
-    except (msgspec.DecodeError, InvalidOperation, RecursionError, ValueError) as error:
+    except msgspec.DecodeError as error:
         raise Malformed("NOT_JSON", str(error)) from None
     if not isinstance(message, dict):
         raise Malformed("NOT_JSON", f"a {type(message).__name__}, a JSON object is needed")

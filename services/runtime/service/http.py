@@ -22,6 +22,7 @@ MOST_CONNECTIONS = 200
 IDLE_S = 30
 """A connection on which nothing happens for so long is closed."""
 STOP_TIMEOUT_S = 2.0
+MOST_BODY_BYTES = 65_536
 _log = logging.get(__name__)
 
 
@@ -117,6 +118,7 @@ class HttpServer:
             cleanup_interval=IDLE_S // 2,
             ident=None,
             clear_untrusted_proxy_headers=True,
+            max_request_body_size=MOST_BODY_BYTES,
         )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)

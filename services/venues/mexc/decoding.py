@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from services.venues.mexc.exact import plain
+from services.kernel.bounded_json import Decoder
 from services.venues.mexc.messages import (
     Contract,
     Deals,
@@ -27,10 +27,16 @@ from services.venues.mexc.wire_models import (
     PushedBook,
     PushedDeal,
     TickerRow,
+    price_of,
+    rate_of,
     read_rows,
+    time_of,
 )
 
 MAX_UNPACKED_BYTES: Final = 16 << 20
+MOST_NAME: Final = 64
+"""Characters of an unknown channel's name that are kept."""
+
 _GZIP_OR_ZLIB: Final = 47
 """zlib's window bits for: the larger window, and either header."""
 
@@ -70,7 +76,7 @@ class _Tickers(Struct, tag_field="channel", tag="push.tickers"):
     data: msgspec.Raw
 
     def read(self) -> Frame:
-        return Tickers(tuple(row.read() for row in read_rows(self.data)))
+        return Tickers(read_rows(self.data))
 
 
 class _Rate(Struct):
@@ -84,17 +90,15 @@ class _FundingRate(Struct, tag_field="channel", tag="push.funding.rate"):
     ts: int | str
 
     def read(self) -> Frame:
-        settles = int(self.data.nextSettleTime)
-        return FundingRate(self.symbol, plain(self.data.rate), settles, int(self.ts))
+        settles = time_of(self.data.nextSettleTime)
+        return FundingRate(self.symbol, rate_of(self.data.rate), settles, int(self.ts))
 
 
 class _Price(Struct, gc=False):
     price: Decimal
 
     def read(self) -> Decimal:
-        if self.price <= 0:
-            raise ValueError(f"price {self.price} is not positive")
-        return plain(self.price)
+        return price_of(self.price)
 
 
 class _FairPrice(Struct, gc=False, tag_field="channel", tag="push.fair.price"):
@@ -172,7 +176,7 @@ class _Envelope(Struct):
 
 
 _pushed = msgspec.json.Decoder(_Pushed, float_hook=Decimal)
-_envelope = msgspec.json.Decoder(_Envelope)
+_envelope = Decoder(_Envelope)
 
 
 def decode(body: str | bytes) -> Frame:
@@ -191,7 +195,7 @@ def decode(body: str | bytes) -> Frame:
             raw = _decompressed(raw)
         pushed: _Pushed = _pushed.decode(raw)
         return pushed.read()
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         return _not_read(raw, error)
 
 
@@ -204,7 +208,7 @@ def _not_read(raw: bytes, error: Exception) -> Frame:
     channel = envelope.channel
     if channel not in READ_CHANNELS:
         taken = channel.startswith("rs.sub.") or channel == "rs.login"
-        return Subscribed(channel) if taken else Ignored(channel)
+        return Subscribed(channel) if taken else Ignored(channel[:MOST_NAME])
     crossed = isinstance(error, CrossedBookError)
     reason = "crossed_book" if crossed else f"malformed_{channel}"
     raise FrameError(f"{channel}: {error}: {raw[:120]!r}", reason, envelope.symbol) from error

@@ -9,12 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
+from services.kernel.bounded_json import Decoder
+
 LOOK_AT_EVERY: Final = 97
 """A prime, so that frames that come in turns are all looked at in time."""
 
 MOST_NAMES: Final = 100
 UNREADABLE: Final = "unreadable"
 """Counted for a frame whose known fields could be read and whose other fields could not."""
+
+MOST_NAME: Final = 64
+"""Characters of a name that are kept."""
 
 _ENVELOPE: Final = frozenset({"channel", "data", "symbol", "ts"})
 _TICKER: Final = frozenset({
@@ -33,7 +38,7 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
     "push.fair.price": _PRICE,
     "push.index.price": _PRICE,
 }
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_decoder: Decoder[Any] = Decoder()
 
 
 class FieldWatch:
@@ -54,13 +59,14 @@ class FieldWatch:
             self._until_next = LOOK_AT_EVERY
             if body[:1] in ("{", b"{"):  # a compressed one is not opened twice
                 for name in _unknown_or_unreadable(body):
-                    self.unknown[name if len(self.unknown) < MOST_NAMES else "others"] += 1
+                    known = name in self.unknown or len(self.unknown) < MOST_NAMES
+                    self.unknown[name if known else "others"] += 1
 
 
 def _unknown_or_unreadable(body: str | bytes) -> list[str]:
     try:
-        return unknown_fields(body)
-    except (ValueError, ArithmeticError, RecursionError):
+        return [name[:MOST_NAME] for name in unknown_fields(body)]
+    except msgspec.DecodeError:
         return [UNREADABLE]  # an unknown field holds what no JSON number or text may be
 
 
@@ -73,5 +79,6 @@ def unknown_fields(body: str | bytes) -> list[str]:
         return []
     data = frame["data"]
     row = (data[0] if data else {}) if isinstance(data, list) else data
-    found = (frame.keys() - _ENVELOPE) | (row.keys() - known)
+    fields = row.keys() if isinstance(row, dict) else set()
+    found = (frame.keys() - _ENVELOPE) | (fields - known)
     return sorted(f"{channel}.{name}" for name in found)

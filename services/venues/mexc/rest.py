@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, TypeVar
 
-import msgspec
-
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar
 from services.venues.mexc import rest_messages
@@ -27,6 +25,9 @@ MOST_BARS: Final = 2000
 _OK: Final = 200
 _TOO_OFTEN: Final = frozenset({403, 429})
 _TOO_OFTEN_CODE: Final = 510
+
+NO_ANSWER: Final = (ValueError, ArithmeticError, TypeError, LookupError, AttributeError)
+"""What reading a body raises that is no answer to the question."""
 
 Result = TypeVar("Result")
 
@@ -153,7 +154,7 @@ class MexcRest:
             await self.limits.wait(endpoint)
             try:
                 found = await self._ask_host(host, path, decode)
-            except (OSError, msgspec.DecodeError, ValueError, ArithmeticError) as error:
+            except (OSError, *NO_ANSWER) as error:
                 problems.append(f"{host}: {str(error) or type(error).__name__}")
             except RestError as error:
                 if error.code == _TOO_OFTEN_CODE:

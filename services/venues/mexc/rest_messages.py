@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
 from services.kernel.instruments.contracts import (
     LIQUIDATION_FEE_RATE,
     MAKER_FEE_RATE,
@@ -21,7 +22,16 @@ from services.kernel.instruments.contracts import (
 from services.kernel.market.bar_ticks import Bar
 from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Book, Deal, FairPrice, IndexPrice, Ticker
-from services.venues.mexc.wire_models import PushedBook, PushedDeal, TickerRow, read_rows
+from services.venues.mexc.wire_models import (
+    TOO_MUCH,
+    PushedBook,
+    PushedDeal,
+    TickerRow,
+    price_of,
+    rate_of,
+    read_rows,
+    time_of,
+)
 
 RETRY_CODES: Final = frozenset({500, 501, 510, 9999})
 """Errors that go away by themselves: internal, busy, too frequent, abnormal."""
@@ -94,16 +104,16 @@ class _Depth(PushedBook, kw_only=True):
     timestamp: int
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
-_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
-_bars = msgspec.json.Decoder(_Bars)
-_deals = msgspec.json.Decoder(list[PushedDeal])
-_ticker = msgspec.json.Decoder(TickerRow)
-_settlements = msgspec.json.Decoder(_Settlements)
-_fair_price = msgspec.json.Decoder(_FairPrice)
-_index_price = msgspec.json.Decoder(_IndexPrice)
-_depth = msgspec.json.Decoder(_Depth)
-_time = msgspec.json.Decoder(int)
+_envelope = Decoder(_Envelope)
+_anything: Decoder[Any] = Decoder(float_hook=Decimal)
+_bars = Decoder(_Bars)
+_deals = Decoder(list[PushedDeal])
+_ticker = Decoder(TickerRow)
+_settlements = Decoder(_Settlements)
+_fair_price = Decoder(_FairPrice)
+_index_price = Decoder(_IndexPrice)
+_depth = Decoder(_Depth)
+_time = Decoder(int)
 
 
 def payload(body: bytes) -> msgspec.Raw:
@@ -240,6 +250,8 @@ def decode_bars(body: bytes) -> tuple[tuple[int, Bar], ...]:
     ]
     if any(len(column) != count for column in chosen):
         raise ValueError(f"the bars' columns are not all {count} long")
+    if any(not 0 <= value < TOO_MUCH for column in chosen for value in column):
+        raise ValueError("a bar has a price or volume that no bar can have")
     rows = zip(*([plain(value) for value in column] for column in chosen), strict=True)
     opened = (seconds * 1000 for seconds in columns.time)
     return tuple(sorted(zip(opened, map(Bar._make, rows), strict=True)))
@@ -263,7 +275,7 @@ def decode_tickers(body: bytes) -> tuple[Ticker, ...]:
     """
     data = payload(body)
     if bytes(data).lstrip()[:1] == b"[":
-        return tuple(row.read() for row in read_rows(data))
+        return read_rows(data)
     return (_ticker.decode(data).read(),)
 
 
@@ -285,20 +297,21 @@ def decode_funding_history(body: bytes) -> tuple[FundingSettlement, ...]:
     """One page of ``/api/v1/contract/funding_rate/history``, newest first."""
     rows = _settlements.decode(payload(body)).resultList
     return tuple(
-        FundingSettlement(row.symbol, plain(row.fundingRate), row.settleTime) for row in rows
+        FundingSettlement(row.symbol, rate_of(row.fundingRate), time_of(row.settleTime))
+        for row in rows
     )
 
 
 def decode_fair_price(body: bytes) -> FairPrice:
     """The mark price of ``/api/v1/contract/fair_price/{symbol}``."""
     row = _fair_price.decode(payload(body))
-    return FairPrice(row.symbol, _price(row.fairPrice), row.timestamp)
+    return FairPrice(row.symbol, price_of(row.fairPrice), row.timestamp)
 
 
 def decode_index_price(body: bytes) -> IndexPrice:
     """The index price of ``/api/v1/contract/index_price/{symbol}``."""
     row = _index_price.decode(payload(body))
-    return IndexPrice(row.symbol, _price(row.indexPrice), row.timestamp)
+    return IndexPrice(row.symbol, price_of(row.indexPrice), row.timestamp)
 
 
 def decode_depth(body: bytes, symbol: str) -> Book:
@@ -310,9 +323,3 @@ def decode_depth(body: bytes, symbol: str) -> Book:
 def decode_server_time(body: bytes) -> int:
     """The venue's time (Unix ms), from ``/api/v1/contract/ping``."""
     return _time.decode(payload(body))
-
-
-def _price(value: Decimal) -> Decimal:
-    if value <= 0:
-        raise ValueError(f"price {value} is not positive")
-    return plain(value)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from services.kernel.bounded_json import Decoder
 from services.kernel.events import Side
 from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Book, Deal, Level, Ticker
@@ -16,8 +17,48 @@ _PRICE_OF: Final = itemgetter(0)
 _TAKERS: Final = {1: Side.BUY, 2: Side.SELL}
 TOO_MUCH: Final = Decimal("1e15")
 LEAST: Final = Decimal("1e-30")
+MOST_CONTRACTS: Final = 10**15
 EARLIEST_MS: Final = 1_000_000_000_000
 """September 2001: what is older is a time in seconds, or none."""
+
+LATEST_MS: Final = 10_000_000_000_000
+"""November 2286."""
+
+HIGHEST_ID: Final = 1 << 63
+
+
+def time_of(value: int | str) -> int:
+    """Unix milliseconds.
+
+    Raises:
+        ValueError: It is no time in milliseconds.
+    """
+    timestamp = int(value)
+    if not EARLIEST_MS <= timestamp < LATEST_MS:
+        raise ValueError("a time is no Unix time in milliseconds")
+    return timestamp
+
+
+def price_of(value: Decimal) -> Decimal:
+    """A price, in plain digits.
+
+    Raises:
+        ValueError: No price can be so.
+    """
+    if not LEAST < value < TOO_MUCH:
+        raise ValueError(f"price {value:.6g} is none that a market can have")
+    return plain(value)
+
+
+def rate_of(value: Decimal) -> Decimal:
+    """A funding rate (a fraction), in plain digits.
+
+    Raises:
+        ValueError: No rate can be so.
+    """
+    if not -1 < value < 1:
+        raise ValueError(f"rate {value:.6g} is none that a settlement can have")
+    return plain(value)
 
 
 class CrossedBookError(ValueError):
@@ -41,13 +82,13 @@ class PushedDeal(Struct, gc=False):
         """
         if not (_ZERO < self.p < TOO_MUCH and _ZERO < self.v < TOO_MUCH):
             raise ValueError(f"price {self.p} or volume {self.v} is none that a deal can have")
-        timestamp = int(self.t)
-        if timestamp < EARLIEST_MS:
-            raise ValueError(f"time {timestamp} is no Unix time in milliseconds")
+        timestamp = time_of(self.t)
         side = _TAKERS.get(self.T)
         if side is None:
             raise ValueError(f"taker side {self.T} is neither 1 nor 2")
         trade_id = None if self.i is None else int(self.i)
+        if trade_id is not None and not 0 <= trade_id < HIGHEST_ID:
+            raise ValueError("the trade id is none that a database can hold")
         return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
 
 
@@ -91,16 +132,14 @@ class TickerRow(Struct):
         """The summary; prices that are zero are none.
 
         Raises:
-            ValueError: The last price is not positive.
+            ValueError: A price or rate that no market can have.
         """
-        if self.lastPrice <= 0:
-            raise ValueError(f"price {self.lastPrice} of {self.symbol} is not positive")
         return Ticker(
             self.symbol,
-            plain(self.lastPrice),
+            price_of(self.lastPrice),
             _price_or_none(self.fairPrice),
             _price_or_none(self.indexPrice),
-            None if self.fundingRate is None else plain(self.fundingRate),
+            None if self.fundingRate is None else rate_of(self.fundingRate),
             _price_or_none(self.bid1),
             _price_or_none(self.ask1),
             self.timestamp,
@@ -108,12 +147,12 @@ class TickerRow(Struct):
         )
 
 
-_rows = msgspec.json.Decoder(list[TickerRow])
-_row = msgspec.json.Decoder(TickerRow)
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_rows = Decoder(list[TickerRow])
+_row = Decoder(TickerRow)
+_raws = Decoder(list[msgspec.Raw])
 
 
-def read_rows(data: msgspec.Raw | bytes) -> list[TickerRow]:
+def read_rows(data: msgspec.Raw | bytes) -> tuple[Ticker, ...]:
     """The summaries of a list, without those that cannot be read.
 
     Contracts that have never traded are listed with empty fields; they do not spoil the others.
@@ -125,7 +164,14 @@ def read_rows(data: msgspec.Raw | bytes) -> list[TickerRow]:
         rows = _rows.decode(data)
     except msgspec.ValidationError:
         rows = [row for row in map(_row_or_none, _raws.decode(data)) if row is not None]
-    return [row for row in rows if row.lastPrice > 0]
+    return tuple(ticker for ticker in map(_ticker_or_none, rows) if ticker is not None)
+
+
+def _ticker_or_none(row: TickerRow) -> Ticker | None:
+    try:
+        return row.read()
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
@@ -137,7 +183,7 @@ def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
 
 def _levels(levels: list[Level], *, falling: bool) -> list[Level]:
     # 80 numbers a frame, the most of all frames: none is touched that need not be.
-    kept = [level for level in levels if level[1] > 0]
+    kept = [level for level in levels if 0 < level[1] < MOST_CONTRACTS]
     kept.sort(key=_PRICE_OF, reverse=falling)
     for edge in (kept[:1], kept[-1:]):
         for price, _, _ in edge:  # all others lie between these two
@@ -147,4 +193,4 @@ def _levels(levels: list[Level], *, falling: bool) -> list[Level]:
 
 
 def _price_or_none(price: Decimal | None) -> Decimal | None:
-    return plain(price) if price is not None and price > 0 else None
+    return price_of(price) if price is not None and price > 0 else None

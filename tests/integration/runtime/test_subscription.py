@@ -176,6 +176,10 @@ def forged(number: int, seq: int, topic_seq: int) -> bytes:
         forged(99, 9, 9),  # from the future
         forged(99, 2, 2),  # in the place of one that exists
         b'{"type":"unheard_of","seq":3,"topic_seq":3}',
+        forged(99, 10**30, 3),  # no place that a stream has
+        forged(99, -3, 3),
+        forged(99, 3, 3)[:-1] + b',"x":' + b"[" * 1_100 + b"]" * 1_100 + b"}",
+        forged(99, 3, 3).replace(b"BTC_USDT", b"\xff\xfe"),
     ],
 )
 def test_what_no_journal_holds_never_reaches_a_stage(bus_of: BusOf, forgery: bytes) -> None:
@@ -191,6 +195,32 @@ def test_what_no_journal_holds_never_reaches_a_stage(bus_of: BusOf, forgery: byt
     assert [(m.body, m.reason) for m in apart.malformed] == [(forgery, "NOT_IN_JOURNAL")]
     assert numbers(apart) == []
     assert numbers(receive_events(subscription, 2)) == [2, 3]
+    subscription.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 1_100 + b"]" * 1_100,
+        b'{"symbol":' + b'{"a":' * 1_100 + b"1" + b"}" * 1_101,
+        codec.encode(tick(9))[:-1] + b',"x":' + b"[" * 1_100 + b"]" * 1_100 + b"}",
+        b'{"seq":' + b"9" * 5_000 + b"}",
+        b'{"symbol":"\xff"}',
+        b"\0",
+        b"",
+    ],
+)
+def test_a_message_that_no_parser_can_read_is_one_from_outside(bus_of: BusOf, body: bytes) -> None:
+    """S3: 1,100 nested lists were a RecursionError in every service."""
+    ws, core, operator = bus_of("cdb_ws"), bus_of("cdb_core"), bus_of("operator")
+    subscription = Subscription(core, [topics.MARKET_DATA], 0)
+    ws.publish([tick(0)])
+    receive_events(subscription, 1)
+    operator.post("market_data", body)
+    apart = receive_until(subscription, lambda total: len(total.outside) >= 1)
+    assert [message.body for message in apart.outside] == [body]
+    ws.publish([tick(1)])
+    assert numbers(receive_events(subscription, 1)) == [1]
     subscription.close()
 
 

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import split_symbol
+from services.kernel.bounded_json import Decoder
 from services.kernel.instruments.contracts import Instrument, generic_instrument
 from services.venues.mexc.rest_messages import decode_contract
 
 FALLBACK_TICK: Final = Decimal("0.01")
 """Where no price shows a step."""
 
-_numbers: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+_numbers: Decoder[Any] = Decoder(float_hook=Decimal)
 
 
 class ContractDetails(Struct, frozen=True, kw_only=True):

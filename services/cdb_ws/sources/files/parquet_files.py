@@ -24,6 +24,7 @@ from services.cdb_ws.sources.files.csv_files import (
     unreadable,
 )
 from services.cdb_ws.sources.files.data_error import DataError
+from services.kernel.bounded_json import Decoder
 
 ROWS_AT_ONCE: Final = 20_000
 
@@ -48,7 +49,7 @@ class DataDay(Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...]
 
 
-_days = msgspec.json.Decoder(DataDay)
+_days = Decoder(DataDay)
 
 
 def read_data_set(folder: Path) -> dict[str, DataDay]:

@@ -83,6 +83,10 @@ def test_a_published_event_has_its_sequence_numbers_at_the_end() -> None:
         b'{"type":"clock"}',
         codec.encode(builders.clock()).replace(b'"timestamp":', b'"timestamp":"soon","was":'),
         codec.encode(builders.signal()).replace(b'"BUY"', b'"HOLD"'),
+        codec.encode(builders.clock())[:-1] + b',"x":' + b"[" * 1_100 + b"]" * 1_100 + b"}",
+        codec.encode(builders.clock()).replace(b"cdb_ws", b"\xff\xfe"),
+        codec.encode(builders.clock()).replace(b'"timestamp":', b'"timestamp":' + b"9" * 5_000),
+        b'{"schema_version":0,"x":' + b"[" * 1_100 + b"]" * 1_100 + b"}",
     ],
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:

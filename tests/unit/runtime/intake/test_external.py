@@ -199,7 +199,9 @@ def test_what_cannot_be_used_says_why(fields: dict[str, Any], said: str) -> None
         (b"\xff\xfe", "NOT_JSON"),
         (b"[1]", "NOT_JSON"),
         (b'{"price": NaN}', "NOT_JSON"),
-        (b"[" * 50_000, "NOT_JSON"),
+        (b"[" * 50_000, "TOO_DEEP"),
+        (b'{"price":' + b"[" * 32 + b"]" * 32 + b"}", "TOO_DEEP"),
+        (b'{"price":' + b"[" * 31 + b"]" * 31 + b"}", "MALFORMED"),
         (b" " * (MAX_BYTES + 1), "OVERSIZED"),
     ],
 )

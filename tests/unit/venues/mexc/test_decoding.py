@@ -72,12 +72,12 @@ def test_the_numbers_of_a_book_are_exact_with_exponents() -> None:
 
 
 def test_prices_rates_and_answers() -> None:
-    rate = {"symbol": "BTC_USDT", "rate": 8.1e-05, "nextSettleTime": 99}
+    rate = {"symbol": "BTC_USDT", "rate": 8.1e-05, "nextSettleTime": NOW}
     price = {"symbol": "BTC_USDT", "price": 75986}
     assert decode(push("fair.price", price)) == FairPrice("BTC_USDT", Decimal(75986), 1700)
     assert decode(push("index.price", price)) == IndexPrice("BTC_USDT", Decimal(75986), 1700)
     assert decode(push("funding.rate", rate)) == FundingRate(
-        "BTC_USDT", Decimal("0.000081"), 99, 1700
+        "BTC_USDT", Decimal("0.000081"), NOW, 1700
     )
     assert decode('{"channel":"pong","data":123,"ts":123}') == Pong(123)
     assert decode('{"channel":"rs.sub.deal","data":"success","ts":"1"}') == Subscribed(
@@ -113,6 +113,18 @@ def test_compressed_frames_are_read_too(pack: Any) -> None:
         push("fair.price", {"price": 1}, ts=None),
         push("depth.full", {"asks": [[1, 1, 1]], "bids": [[2, 1, 1]], "version": 1}),
         push("depth.full", {"asks": "none", "bids": [], "version": 1}),
+        '{"channel":"push.deal","data":' + "[" * 1_100 + "]" * 1_100 + "}",
+        '{"channel":"push.fair.price","x":' + "[" * 1_100 + "]" * 1_100 + ',"data":{"price":1}}',
+        '{"channel":' * 1_100 + "1" + "}" * 1_100,
+        b'{"channel":"push.fair.price","symbol":"\xff","data":{"price":1},"ts":1}',
+        push("fair.price", {"price": 1e300}),
+        push("fair.price", {"price": "NaN"}),
+        push("fair.price", {"price": 1}, ts="9" * 5_000),
+        push("funding.rate", {"rate": 1, "nextSettleTime": NOW}),
+        push("funding.rate", {"rate": 0, "nextSettleTime": 10**13}),
+        push("deal", [{"p": 1, "v": 1, "T": 1, "t": 10**13}]),
+        push("deal", [{"p": 1, "v": 1, "T": 1, "t": NOW, "i": str(1 << 63)}]),
+        push("ticker", {"symbol": "BTC_USDT", "lastPrice": 1e300}),
     ],
 )
 def test_what_is_not_the_protocol_is_refused(body: str | bytes) -> None:
@@ -144,6 +156,10 @@ def test_a_frame_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(decoding, "MAX_UNPACKED_BYTES", 100)
     with pytest.raises(FrameError, match="more than 100 bytes"):
         decode(gzip.compress(b'{"channel":"pong","data":1' + b" " * 1000 + b"}"))
+
+
+def test_the_name_of_an_unknown_channel_is_cut() -> None:
+    assert decode(json.dumps({"channel": "x" * 100_000})) == Ignored("x" * decoding.MOST_NAME)
 
 
 def test_one_unreadable_summary_does_not_spoil_the_others() -> None:

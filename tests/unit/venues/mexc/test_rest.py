@@ -104,6 +104,20 @@ def test_no_host_is_an_absence_that_says_why(answer: Answer | Exception, said: s
     assert "http://b" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ok(None), ok([]), ok("x"), ok({"collectCycle": [1]}), ok({"collectCycle": "x"}),
+        Answer(200, b'{"success":true,"data":' + b"[" * 1_100 + b"]" * 1_100 + b"}"),
+        Answer(200, b'{"success":true,"data":{"collectCycle":"\xff"}}'),
+        Answer(200, b'{"success":true,"data":{"collectCycle":1e999999999999999999999}}'),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_to_the_question_is_an_absence(answer: Answer) -> None:
+    with pytest.raises(VenueAwayError):
+        asking(Hosts({"http://": answer}), lambda rest: rest.funding_hours("A_USDT"))
+
+
 def test_a_refusal_that_will_not_change_is_not_asked_elsewhere() -> None:
     hosts = Hosts({"http://": refusal(1001)})
     with pytest.raises(RestError):

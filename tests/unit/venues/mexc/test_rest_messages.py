@@ -124,11 +124,20 @@ def test_summaries_of_one_symbol_or_of_all() -> None:
 
 
 def test_settled_funding_rates() -> None:
-    rows = [{"symbol": "A_USDT", "fundingRate": 1e-05, "settleTime": 9}]
+    rows = [{"symbol": "A_USDT", "fundingRate": 1e-05, "settleTime": NOW}]
     body = ok(
         {"pageSize": 20, "totalCount": 1, "totalPage": 1, "currentPage": 1, "resultList": rows}
     )
-    assert decode_funding_history(body) == (FundingSettlement("A_USDT", Decimal("0.00001"), 9),)
+    assert decode_funding_history(body) == (FundingSettlement("A_USDT", Decimal("0.00001"), NOW),)
+
+
+@pytest.mark.parametrize("value", [-1, 1e15, "NaN"])
+@pytest.mark.parametrize("column", ["open", "low", "vol"])
+def test_a_bar_with_an_absurd_number_is_refused(column: str, value: object) -> None:
+    names = ("open", "high", "low", "close", "vol")
+    columns = {"time": [NOW // 1000]} | {name: [1] for name in names} | {column: [value]}
+    with pytest.raises((ValueError, ArithmeticError)):
+        decode_bars(ok(columns))
 
 
 def test_a_funding_cycle_that_is_not_told_is_eight_hours() -> None:
@@ -137,5 +146,5 @@ def test_a_funding_cycle_that_is_not_told_is_eight_hours() -> None:
 
 
 def test_a_price_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="not positive"):
+    with pytest.raises(ValueError, match="none that a market can have"):
         decode_fair_price(ok({"symbol": "A_USDT", "fairPrice": 0, "timestamp": 1}))
