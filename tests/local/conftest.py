@@ -15,7 +15,7 @@ def claire(tmp_path: Path) -> Iterator[Claire]:
         yield commands
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recorded() -> Path:
     """Where the recorded market data is."""
     folder = os.environ.get("CDB_TEST_DATA")

@@ -44,7 +44,7 @@ def write(folder: Path, ticks: int) -> tuple[Path, ...]:
         folder: Exists.
         ticks: Over all symbols, warm-up not counted.
     """
-    paths = tuple(folder / f"bench_S{number:02d}USDT_trades.csv" for number in range(SYMBOLS))
+    paths = tuple(folder / f"bench-spot_S{number:02d}USDT_trades.csv" for number in range(SYMBOLS))
     for number, path in enumerate(paths):
         with path.open("w", encoding="ascii", newline="") as file:
             rows = csv.writer(file)
