@@ -1,14 +1,16 @@
-"""Port of /health, /status and /metrics where HTTP_PORT does not say otherwise."""
+"""Port of /health, /status and /metrics where HTTP_PORT does not say otherwise.
+
+The names stand here as text: the containers' health check imports this module every few seconds
+without site packages, and the kernel's events need some.
+"""
 
 from typing import Final
 
-from services.kernel.events import topics
-
 HTTP_PORTS: Final[dict[str, int]] = {
-    topics.WS: 8000,
-    topics.CORE: 8001,
-    topics.RISK: 8002,
-    topics.EXECUTION: 8003,
-    topics.PAPER_RUNNER: 8004,
-    topics.DB_WRITER: 8005,
+    "cdb_ws": 8000,
+    "cdb_core": 8001,
+    "cdb_risk": 8002,
+    "cdb_execution": 8003,
+    "cdb_paper_runner": 8004,
+    "cdb_db_writer": 8005,
 }

@@ -1,6 +1,8 @@
 import http.client
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,10 +10,12 @@ from flask import Blueprint, Flask
 from prometheus_client import CollectorRegistry, Counter
 
 from services import __version__
+from services.kernel.events import topics
 from services.kernel.settings.model import SettingError
 from services.runtime.service import healthcheck
 from services.runtime.service.health import Health, merged
 from services.runtime.service.http import HttpServer, create_app
+from services.runtime.service.http_ports import HTTP_PORTS
 
 pytestmark = pytest.mark.unit
 
@@ -166,6 +170,19 @@ def test_the_health_command_fails_when_nobody_answers(capsys: pytest.CaptureFixt
         unused.bind(("127.0.0.1", 0))
         assert healthcheck.main([], {"HTTP_PORT": str(unused.getsockname()[1])}) == 1
     assert "no answer" in capsys.readouterr().out
+
+
+def test_the_health_command_needs_no_site_packages():
+    # As in docker-compose.yml; a package that it needs would make every container unhealthy.
+    command = [sys.executable, "-S", "-m", "services.runtime.service.healthcheck", "cdb_nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert "set HTTP_PORT, or name one of" in done.stdout
+
+
+def test_every_service_has_a_port_of_its_own():
+    assert sorted(HTTP_PORTS) == sorted(topics.SERVICES)
+    assert len(set(HTTP_PORTS.values())) == len(HTTP_PORTS)
 
 
 def test_the_health_command_without_a_port_says_what_to_set(capsys: pytest.CaptureFixture[str]):
