@@ -188,7 +188,7 @@ class Prices(Struct, kw_only=True):
         pauses = sorted(self.pauses)
         count = len(pauses)
         twice_median = pauses[(count - 1) // 2] + pauses[count // 2] if count else 0
-        return min(max(LEAST_WAIT_MS, USUAL_PAUSES * twice_median // 2), stale_ms)
+        return min(max(LEAST_WAIT_MS, (USUAL_PAUSES * twice_median + 1) // 2), stale_ms)
 
 
 def is_jump(price: Decimal, reference: Decimal, limit: Decimal) -> bool:

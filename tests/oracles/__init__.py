@@ -1,0 +1,1 @@
+"""Second implementations, written from the contract alone: nothing here imports the program."""
