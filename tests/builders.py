@@ -195,8 +195,9 @@ def signal(
     **fields: Any,
 ) -> Signal:
     """An entry signal, or an exit where ``reduce_only`` says so."""
-    signal_id = f"signal-{next(_numbers)}"
-    fields = {"event_id": signal_id, "correlation_id": signal_id, **fields}
+    event_id = f"signal-{next(_numbers)}"
+    signal_id = fields.pop("signal_id", event_id)
+    fields = {"event_id": event_id, "correlation_id": signal_id, **fields}
     for name in ("limit_price", "trigger_price"):
         if name in fields:
             fields[name] = decimal(fields[name])

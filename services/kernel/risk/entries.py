@@ -34,6 +34,7 @@ HEADROOM_REASONS = {
     exposure.POSITION_LAYER: Reason.POSITION_LIMIT,
 }
 COST_LAYER = 2
+DUPLICATE = "a signal with this signal_id was decided before"
 BLOCK_ALERTS = {
     COST_LAYER: (AlertLevel.INFO, str(Reason.COST_TOO_HIGH)),
     4: (AlertLevel.INFO, "RISK_LIMIT"),
@@ -74,7 +75,13 @@ class EntryDesk:
         """Decide one entry signal."""
         problem = _problem(signal)
         if problem is not None:
-            self._refuse_unmeasured(signal, problem)
+            self._alarm.see(
+                AlertLevel.WARNING,
+                "INVALID_SIGNAL",
+                f"{signal.symbol}: {problem}",
+                symbol=signal.symbol,
+            )
+            self._refuse_unmeasured(signal, Reason.INVALID_SIGNAL, problem)
             return
         self._alarm.clear("INVALID_SIGNAL", symbol=signal.symbol)
         # From here on its price is the order's: what it would be filled at, its limit or trigger.
@@ -90,6 +97,10 @@ class EntryDesk:
             self._approve(candidate, judgement.results)
         else:
             self._emit(candidate, judgement.results, Verdict.REJECTED, reason, None)
+
+    def refuse_duplicate(self, signal: Signal) -> None:
+        """Refuse a signal whose ``signal_id`` was decided before."""
+        self._refuse_unmeasured(signal, Reason.DUPLICATE_SIGNAL, DUPLICATE)
 
     def _context(
         self,
@@ -269,14 +280,8 @@ class EntryDesk:
             layers=results,
         )
 
-    def _refuse_unmeasured(self, signal: Signal, problem: str) -> None:
-        """A signal whose price or quantity no layer could measure."""
-        self._alarm.see(
-            AlertLevel.WARNING,
-            "INVALID_SIGNAL",
-            f"{signal.symbol}: {problem}",
-            symbol=signal.symbol,
-        )
+    def _refuse_unmeasured(self, signal: Signal, reason: Reason, detail: str) -> None:
+        """A signal that no layer measures."""
         self._emitter.emit(
             RiskDecision,
             decision_id=self._emitter.next_id(),
@@ -287,7 +292,7 @@ class EntryDesk:
             side=signal.direction,
             reduce_only=False,
             verdict=Verdict.REJECTED,
-            reason=Reason.INVALID_SIGNAL,
+            reason=reason,
             binding_limit=None,
             requested_quantity=ZERO,
             quantity=ZERO,
@@ -297,7 +302,7 @@ class EntryDesk:
             equity=self._portfolio.equity,
             trading_state=self._state.account,
             sizing={},
-            layers=not_measured(problem),
+            layers=not_measured(detail),
         )
 
     def _tell_limits(self, symbol: str, judgement: Judgement, sized: SizedEntry) -> None:

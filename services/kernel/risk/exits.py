@@ -1,6 +1,7 @@
 """Exits: what a strategy wants to leave, the stop-loss, liquidation, the emergency stop.
 
-An exit passes every layer and every state. It is refused only when nothing is left to reduce.
+An exit passes every layer and every state. It is refused only when it is malformed or repeated, or
+when nothing is left to reduce.
 """
 
 from decimal import Decimal
@@ -26,6 +27,7 @@ from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import EntryContext
 from services.kernel.risk.checks.layers import judge_exit, not_measured
+from services.kernel.risk.entries import DUPLICATE
 from services.kernel.risk.order_terms import Terms, is_tradable_price, problem_of, terms_of
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
@@ -93,6 +95,11 @@ class ExitDesk:
             position=position,
             signal=signal,
         )
+
+    def refuse_duplicate(self, signal: Signal) -> None:
+        """Refuse a signal whose ``signal_id`` was decided before."""
+        price = signal.price if is_tradable_price(signal.price) else None
+        self._refuse(signal, price, Reason.DUPLICATE_SIGNAL, DUPLICATE)
 
     def check(self, symbol: str) -> None:
         """Liquidation, stop and emergency stop of one symbol, at its present mark price."""

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     TRADE_FREQUENCY = "TRADE_FREQUENCY"
     LOSS_COOLDOWN = "LOSS_COOLDOWN"
     INVALID_SIGNAL = "INVALID_SIGNAL"
+    DUPLICATE_SIGNAL = "DUPLICATE_SIGNAL"
     BELOW_MINIMUM = "BELOW_MINIMUM"
     NOTHING_TO_REDUCE = "NOTHING_TO_REDUCE"
     NOT_APPROVED = "NOT_APPROVED"
@@ -187,6 +188,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.LOSS_COOLDOWN: ReasonInfo(
         "layer 7", "the symbol rests after several losses in a row", "losses", AlertLevel.INFO
+    ),
+    Reason.DUPLICATE_SIGNAL: ReasonInfo(
+        "risk", "a signal with this signal_id was decided before in this run"
     ),
     Reason.INVALID_SIGNAL: ReasonInfo(
         "risk", "price or quantity cannot be traded", "", AlertLevel.WARNING

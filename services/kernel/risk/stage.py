@@ -205,7 +205,10 @@ class RiskStage:
             self._exits.check_all()
 
     def _on_signal(self, signal: Signal) -> None:
-        if signal.reduce_only:
+        desk = self._exits if signal.reduce_only else self._entries
+        if not self.state.signals.add(signal.signal_id):
+            desk.refuse_duplicate(signal)
+        elif signal.reduce_only:
             self._exits.on_signal(signal)
         else:
             self._entries.decide(signal)

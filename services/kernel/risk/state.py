@@ -10,6 +10,7 @@ from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio.checksums import Fingerprints
 from services.kernel.portfolio.portfolio import PortfolioState
+from services.kernel.risk.recent_ids import RecentIds
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 
@@ -49,6 +50,7 @@ class RiskState(Struct, kw_only=True):
         universe: The symbols that its source chose; None where they are all that it tells.
         volatility: What symbols move, where the sizing method asks for it.
         checksums: The fold at the last minutes' first clocks.
+        signals: The ``signal_id`` of the run's last signals.
     """
 
     run_id: str = ""
@@ -71,6 +73,7 @@ class RiskState(Struct, kw_only=True):
     alerts: AlertBook = field(default_factory=AlertBook)
     checksums: Fingerprints = field(default_factory=Fingerprints)
     volatility: dict[str, Volatility] = {}
+    signals: RecentIds = field(default_factory=RecentIds)
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
     def market(self, symbol: str) -> SymbolMarket:

@@ -19,6 +19,7 @@ from services.kernel.events import (
     Verdict,
 )
 from services.kernel.risk.reasons import Reason
+from services.kernel.risk.recent_ids import RecentIds
 from services.proof.validation.findings import Findings, Rule
 
 ZERO: Final = Decimal(0)
@@ -52,7 +53,7 @@ class TradingCheck:
         self._run_open = False
         self._undecided: dict[str, Signal] = {}
         self._unordered: dict[str, RiskDecision] = {}
-        self._decided: set[str] = set()
+        self._decided = RecentIds()
         self._ordered: set[str] = set()
         self._ended: set[str] = set()
         self._open: dict[str, _Open] = {}
@@ -62,7 +63,7 @@ class TradingCheck:
         """Take the next event that is no tick."""
         if isinstance(event, Signal):
             self.counts["signals"] += 1
-            self._undecided[event.signal_id] = event
+            self._undecided[event.event_id] = event
         elif isinstance(event, RiskDecision):
             self._on_decision(event)
         elif isinstance(event, Order):
@@ -71,6 +72,7 @@ class TradingCheck:
             self._on_result(event)
         elif isinstance(event, RunStarted):
             self._run_open = True
+            self._decided = RecentIds()
         elif isinstance(event, RunEnded):
             self._run_open = False
         elif isinstance(event, Recovered):
@@ -79,7 +81,7 @@ class TradingCheck:
 
     def finish(self) -> None:
         """All were seen; only a run in progress may leave something open."""
-        undecided = [s for s in self._undecided.values() if not self._is_excused(s.signal_id)]
+        undecided = [s for s in self._undecided.values() if not self._is_excused(s.event_id)]
         unordered = [d for name, d in self._unordered.items() if not self._is_excused(name)]
         unended = [e.order for e in self._open.values() if not self._is_excused(e.order.order_id)]
         if self._run_open:
@@ -103,28 +105,34 @@ class TradingCheck:
     def _on_decision(self, decision: RiskDecision) -> None:
         self.counts["decisions"] += 1
         self._overtaken(decision)
-        signal_id = decision.signal_id
-        if signal_id is not None:
-            if signal_id in self._decided:
-                message = f"signal {signal_id} is decided a second time"
-                self._findings.add(Rule.ONE_DECISION, decision.seq, decision.event_id, message)
-            elif signal_id not in self._undecided:
-                message = f"signal {signal_id} is decided and is not recorded"
-                self._findings.add(Rule.ONE_DECISION, decision.seq, decision.event_id, message)
-            self._decided.add(signal_id)
-            self._undecided.pop(signal_id, None)
+        if decision.signal_id is not None:
+            self._decide(decision, decision.signal_id)
         if decision.verdict is not Verdict.REJECTED and decision.order_id is not None:
             self._unordered[decision.order_id] = decision
 
+    def _decide(self, decision: RiskDecision, signal_id: str) -> None:
+        known = self._undecided.pop(decision.causation_id or "", None) is not None
+        first = self._decided.add(signal_id)
+        refused = decision.reason == Reason.DUPLICATE_SIGNAL
+        if known and first is not refused:
+            return
+        if first and refused:
+            message = f"signal {signal_id} is refused as a duplicate, and is the first of its id"
+        elif first:
+            message = f"signal {signal_id} is decided and is not recorded"
+        else:
+            message = f"signal {signal_id} is decided a second time"
+        self._findings.add(Rule.ONE_DECISION, decision.seq, decision.event_id, message)
+
     def _overtaken(self, decision: RiskDecision) -> None:
         """Risk answers in order: what it has passed over gets no answer any more."""
-        answered = self._undecided.get(decision.signal_id or "")
+        answered = self._undecided.get(decision.causation_id or "")
         if answered is not None:
             for signal in [s for s in self._undecided.values() if s.seq < answered.seq]:
-                if not self._is_excused(signal.signal_id):
+                if not self._is_excused(signal.event_id):
                     message = f"signal {signal.signal_id} has no decision, and later ones have"
                     self._findings.add(Rule.ONE_DECISION, signal.seq, signal.event_id, message)
-                del self._undecided[signal.signal_id]
+                del self._undecided[signal.event_id]
         passed = [d for d in self._unordered.values() if d.causation_id != decision.causation_id]
         for earlier in passed:
             order_id = str(earlier.order_id)

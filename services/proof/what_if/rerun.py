@@ -54,7 +54,9 @@ class Decided:
 
 
 def _key(decision: RiskDecision) -> str:
-    return decision.signal_id or f"{decision.causation_id}|{decision.symbol}|{decision.origin}"
+    if decision.signal_id is not None:
+        return str(decision.causation_id)
+    return f"{decision.causation_id}|{decision.symbol}|{decision.origin}"
 
 
 def parse_changes(assignments: Iterable[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from services.kernel.events import (
     Verdict,
     topics,
 )
+from services.kernel.risk.reasons import Reason
 from services.proof.validation.findings import MEANINGS, Rule
 from services.proof.validation.validation import Head, Validated, validate
 from tests.builders import envelope, recovered
@@ -172,6 +173,37 @@ def test_a_signal_that_is_decided_twice() -> None:
     twin = msgspec.structs.replace(events[index], event_id="e" * 32)
     found = check_events(renumbered([*events[: index + 1], twin, *events[index + 1 :]])).findings
     assert found.by_rule[Rule.ONE_DECISION] == 1
+
+
+def posted_again(reason: str, *, before: bool = False) -> list[AnyEvent]:
+    """The lively market with its first signal posted a second time, and decided for a reason."""
+    events = lively_events()
+    place = index_of(events, Signal)
+    signal = events[place]
+    decided = index_of(events, RiskDecision, lambda e: e.causation_id == signal.event_id)
+    again = msgspec.structs.replace(signal, event_id="a" * 32)
+    answer = msgspec.structs.replace(
+        events[decided], event_id="b" * 32, causation_id="a" * 32, order_id=None,
+        verdict=Verdict.REJECTED, reason=reason,
+    )  # fmt: skip
+    at = place if before else len(events) - 1
+    return renumbered([*events[:at], again, answer, *events[at:]])
+
+
+def test_a_signal_posted_again_is_refused_as_a_duplicate() -> None:
+    found = check_events(posted_again(Reason.DUPLICATE_SIGNAL)).findings
+    assert found.first == []
+
+
+def test_a_signal_posted_again_and_decided_again_is_wrong() -> None:
+    found = check_events(posted_again(Reason.PAUSED)).findings
+    assert found.by_rule == {Rule.ONE_DECISION: 1}
+    assert "second time" in found.first[0].message
+
+
+def test_only_a_repeated_signal_is_a_duplicate() -> None:
+    found = check_events(posted_again(Reason.DUPLICATE_SIGNAL, before=True)).findings
+    assert "is the first of its id" in found.first[0].message
 
 
 def test_an_answer_may_come_behind_a_loss() -> None:
