@@ -57,12 +57,16 @@ class Orchestration:
             return self.fold.handle(event)
         if isinstance(event, RunStarted):
             self.statistics = Statistics()
-        filled = isinstance(event, OrderResult)
-        position = self.fold.portfolio.quantity(event.symbol) if filled else ZERO  # type: ignore[attr-defined]
+        symbol = event.symbol if isinstance(event, OrderResult) else ""
+        portfolio = self.fold.portfolio
+        position, before = portfolio.quantity(symbol), portfolio.round_trips(symbol)
         self.statistics.count(event, position)  # type: ignore[arg-type]
         self.book.apply(event)  # type: ignore[arg-type]
         self.recent.see(event)  # type: ignore[arg-type]
         outputs = self.fold.handle(event)
+        after = portfolio.round_trips(symbol)
+        if symbol and after.closed > before.closed:
+            self.book.carried.close(symbol, won=after.wins > before.wins)
         if isinstance(event, Condition) and self._ends_the_run(event):
             outputs.append(self._run_ended(event))
         return outputs

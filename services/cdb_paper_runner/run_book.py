@@ -1,6 +1,7 @@
 """Which run is on, what halts it, and what the next one would begin with."""
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from services.kernel.events import (
     AnyEvent,
@@ -16,6 +17,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.portfolio.portfolio import Market, Portfolio, Position
+from services.kernel.risk.trading_state.carried import CarriedState
 
 
 class RunBook(Struct, kw_only=True):
@@ -29,6 +31,7 @@ class RunBook(Struct, kw_only=True):
         quarantined: Symbols that a person must release.
         paused: Whether an operator paused the account.
         paused_symbols: Symbols that an operator paused.
+        carried: What risk and the strategy go on with in the next run.
     """
 
     run: RunStarted | None = None
@@ -39,9 +42,11 @@ class RunBook(Struct, kw_only=True):
     quarantined: list[str] = field(default_factory=list)
     paused: bool = False
     paused_symbols: list[str] = field(default_factory=list)
+    carried: CarriedState = field(default_factory=CarriedState)
 
     def apply(self, event: AnyEvent) -> None:
-        """Fold one event in."""
+        """Fold one event in; what closes a position comes through ``carried.close``."""
+        self.carried.apply(event)
         match event:
             case RunStarted():
                 self._begin(event)
@@ -62,7 +67,7 @@ class RunBook(Struct, kw_only=True):
     def carried_over(self, portfolio: Portfolio) -> OpeningAccount:
         """The account that the next run begins with: everything as it is, a halt included."""
         state = portfolio.state
-        return OpeningAccount(
+        account = OpeningAccount(
             cash=portfolio.cash,
             peak_equity=state.peak_equity,
             day_start_equity=state.day_start_equity,
@@ -76,9 +81,11 @@ class RunBook(Struct, kw_only=True):
             paused=self.paused,
             paused_symbols=tuple(self.paused_symbols),
         )
+        return replace(account, **self.carried.carried_over(account))
 
     def _begin(self, event: RunStarted) -> None:
         self.run = event
+        self.carried = CarriedState.begin(event)
         self.end_reason, self.ended_at_seq, self.last_clock = None, 0, None
         self.halted = event.account.halted
         self.quarantined = list(event.account.quarantined)

@@ -1,7 +1,9 @@
 """Deciding about runs: the open one goes on while nothing that shapes it changed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
 
 from services.cdb_paper_runner.orchestration import Orchestration
 from services.kernel.events import (
@@ -23,8 +25,17 @@ from services.runtime.settings.model import Settings
 
 FINITE_SOURCES = frozenset({"replay", "synthetic"})
 SUPERSEDED = "SUPERSEDED"
+MARKET_SETTINGS = {"replay": "CDB_DATA", "synthetic": "CDB_SEED"}
+"""What chooses the market beside its source."""
 
 _log = logging.get(__name__)
+
+
+def market_of(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Which market a run's settings choose; only within one has a position a price."""
+    source = settings.get("CDB_SOURCE", "")
+    chosen = settings.get(MARKET_SETTINGS.get(source, ""), "")
+    return (source, chosen) if chosen else (source,)
 
 
 class Runs:
@@ -92,7 +103,7 @@ class Runs:
         elif behind := self._not_yet_ended():
             self.waiting_for = behind
         else:
-            self._start(book.carried_over(self._stage.fold.portfolio))
+            self._start(self._next_account(run))
 
     def changed(self, run: RunStarted) -> tuple[str, ...]:
         """What of settings, source and code differs from that run; nothing: it can go on."""
@@ -153,6 +164,22 @@ class Runs:
         equity = self._settings.trading.account_equity
         return OpeningAccount(cash=equity, peak_equity=equity, day_start_equity=equity, day=-1)
 
+    def _next_account(self, run: RunStarted) -> OpeningAccount:
+        """What the next run begins with: on another market an account without the past of this one.
+
+        What is held has no price there. What a person decided or must decide stays.
+        """
+        account = self._stage.book.carried_over(self._stage.fold.portfolio)
+        if market_of(run.settings) == market_of(self._wanted):
+            return account
+        return replace(
+            self._fresh_account(),
+            halted=account.halted,
+            quarantined=account.quarantined,
+            paused=account.paused,
+            paused_symbols=account.paused_symbols,
+        )
+
     def _start(self, account: OpeningAccount) -> None:
         previous = self._stage.book.run
         version = code_version()
@@ -179,13 +206,30 @@ class Runs:
             account=account,
         )
         events: list[Event] = [started, *self._setting_alerts(run_id, now)]
+        if previous is not None and market_of(previous.settings) != market_of(self._wanted):
+            events.append(self._market_alert(previous, started))
         _log.info("run_started", run_id=run_id, source=started.source, halted=account.halted)
         self._loop.publish(events, shell_id=started.event_id)
         self.waiting_for = None
 
+    def _market_alert(self, previous: RunStarted, started: RunStarted) -> Alert:
+        portfolio = self._stage.fold.portfolio
+        held = sorted(portfolio.state.positions.items())
+        left = ", ".join(f"{position.quantity:f} {symbol}" for symbol, position in held)
+        before, after = (" ".join(market_of(run.settings)) for run in (previous, started))
+        return _run_alert(
+            started.run_id,
+            started.timestamp,
+            "MARKET_CHANGED",
+            f"the market changed from {before} to {after}: the account begins with"
+            f" {started.account.cash:f}; equity {portfolio.equity:f} and {left or 'no position'} of"
+            " the run before are not carried over; a halt and what is paused stay",
+            {"name": "CDB_SOURCE"},
+        )
+
     def _setting_alerts(self, run_id: str, now: int) -> list[Alert]:
         out_of_range = [
-            _setting_alert(
+            _run_alert(
                 run_id,
                 now,
                 "SETTING_OUT_OF_RANGE",
@@ -195,7 +239,7 @@ class Runs:
             for problem in self._settings.problems
         ]
         return out_of_range + [
-            _setting_alert(
+            _run_alert(
                 run_id,
                 now,
                 "SETTINGS_CONTRADICT",
@@ -206,9 +250,7 @@ class Runs:
         ]
 
 
-def _setting_alert(
-    run_id: str, now: int, code: str, message: str, context: dict[str, str]
-) -> Alert:
+def _run_alert(run_id: str, now: int, code: str, message: str, context: dict[str, str]) -> Alert:
     return Alert(
         event_id=make_id(run_id, topics.PAPER_RUNNER, code, context["name"]),
         run_id=run_id,

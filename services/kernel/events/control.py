@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from services.kernel.events import topics
-from services.kernel.events.envelope import Event
+from services.kernel.events.envelope import Event, Side
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.portfolio.costs import Costs
 
@@ -36,6 +36,46 @@ class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):
     priced_at: int | None = None
 
 
+class OpeningStreak(Struct, frozen=True, kw_only=True, gc=False):
+    """Losses in a row of a symbol that a run begins with.
+
+    Attributes:
+        rest_ms: How long the symbol still may not be entered, from the run's first clock.
+    """
+
+    symbol: str
+    losses: int
+    rest_ms: int = 0
+
+
+class OpeningPause(Struct, frozen=True, kw_only=True, gc=False):
+    """A symbol that an anomaly pauses as a run begins.
+
+    Attributes:
+        reason: The anomaly.
+        retry_ms: Time to its next retry, from the run's first clock.
+        failed_retries: Retries in a row that found the anomaly again.
+    """
+
+    symbol: str
+    reason: str
+    retry_ms: int
+    failed_retries: int = 0
+
+
+class OpeningStance(Struct, frozen=True, kw_only=True, gc=False):
+    """What the strategy's past signals in a symbol still mean as a run begins.
+
+    Attributes:
+        side: What it entered and has not left; None where it has left.
+        rest_ms: How long it makes no entry signal, from the run's first clock.
+    """
+
+    symbol: str
+    side: Side | None = None
+    rest_ms: int = 0
+
+
 class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
     """The account a run begins with: fresh, or carried over from the run before.
 
@@ -47,6 +87,11 @@ class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
         quarantined: Symbols that only a person may release.
         paused: An operator paused the account and has not resumed it.
         paused_symbols: Symbols that an operator paused.
+        entries_ms: How long each entry approved within the last hour still counts, from the run's
+            first clock.
+        streaks: Losses in a row.
+        pauses: Symbols that an anomaly pauses.
+        stances: What the strategy's past signals still mean.
     """
 
     cash: Decimal
@@ -58,6 +103,10 @@ class OpeningAccount(Struct, frozen=True, kw_only=True, gc=False):
     quarantined: tuple[str, ...] = ()
     paused: bool = False
     paused_symbols: tuple[str, ...] = ()
+    entries_ms: tuple[int, ...] = ()
+    streaks: tuple[OpeningStreak, ...] = ()
+    pauses: tuple[OpeningPause, ...] = ()
+    stances: tuple[OpeningStance, ...] = ()
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):

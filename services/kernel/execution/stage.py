@@ -35,6 +35,7 @@ from services.kernel.execution.state import Approval, ExecutionState
 from services.kernel.matching.fills import MarketState
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk.reasons import Reason
+from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.control import FORBIDDING_CONDITIONS, condition_key
 from services.kernel.settings.model import TradingSettings
 
@@ -111,7 +112,7 @@ class ExecutionStage:
             state.account = TradingState.HALTED
         elif account.paused:
             state.account = TradingState.PAUSED
-        state.symbol_states = dict.fromkeys(account.paused_symbols, TradingState.PAUSED)
+        state.symbol_states = dict.fromkeys(carried.paused_symbols(account), TradingState.PAUSED)
         state.symbol_states |= dict.fromkeys(account.quarantined, TradingState.HALTED)
         self._wire(state)
         self.portfolio.apply(event)

@@ -5,6 +5,7 @@ the price of the event that books it: profit and fee at the fill's, funding at t
 """
 
 from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -199,6 +200,13 @@ class SymbolBook(Struct, kw_only=True):
             self.peak_profit = profit
         elif self.peak_profit - profit > self.max_drawdown:
             self.max_drawdown = self.peak_profit - profit
+
+
+class RoundTrips(NamedTuple):
+    """Positions closed altogether, and those of them that brought a profit."""
+
+    closed: int
+    wins: int
 
 
 class Market(Prices, kw_only=True):

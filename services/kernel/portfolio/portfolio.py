@@ -33,6 +33,7 @@ from services.kernel.portfolio.account import (
     Market,
     PortfolioState,
     Position,
+    RoundTrips,
     SymbolBook,
 )
 from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
@@ -150,6 +151,11 @@ class Portfolio:
         """Signed open quantity in the contract's unit, 0 when flat."""
         position = self.state.positions.get(symbol)
         return position.quantity if position else ZERO
+
+    def round_trips(self, symbol: str) -> RoundTrips:
+        """Positions of this symbol that were closed altogether."""
+        book = self.state.books.get(symbol)
+        return RoundTrips(0, 0) if book is None else RoundTrips(book.round_trips, book.wins)
 
     def mark_price(self, symbol: str) -> Decimal | None:
         """The price positions of this symbol are valued at; None before its first tick."""

@@ -35,6 +35,7 @@ from services.kernel.risk.entries import EntryDesk
 from services.kernel.risk.exits import ExitDesk
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
+from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
@@ -141,6 +142,7 @@ class RiskStage:
             state.market(symbol).operator_paused = True
         for symbol in account.quarantined:
             state.market(symbol).quarantined = True
+        carried.take_up(state, account)
         for market in state.markets.values():
             market.published = market.state
         self._wire(state)
@@ -173,6 +175,7 @@ class RiskStage:
 
     def _on_clock(self, clock: Clock) -> None:
         previous, self.state.clock = self.state.clock, clock.timestamp
+        carried.begin_times(self.state, clock.timestamp)
         self.portfolio.apply(clock)
         for trade in self.portfolio.counted:
             self._measure(trade, self.state.market(trade.symbol))
@@ -235,16 +238,14 @@ class RiskStage:
 
     def _apply_result(self, result: OrderResult) -> None:
         """Fold the result in; a position that it closed altogether is a win or a loss."""
-        symbol, books = result.symbol, self.portfolio.state.books
-        before = books.get(symbol)
-        closed, won = (before.round_trips, before.wins) if before is not None else (0, 0)
+        symbol, state = result.symbol, self.state
+        before = self.portfolio.round_trips(symbol)
         self.portfolio.apply(result)
-        after = books.get(symbol)
-        if after is None or after.round_trips == closed:
+        closed, wins = self.portfolio.round_trips(symbol)
+        if closed == before.closed:
             return
-        state = self.state
         streak = state.streaks.setdefault(symbol, LossStreak())
-        if streak.note(won=after.wins > won, now=state.clock, settings=self.settings):
+        if streak.note(won=wins > before.wins, now=state.clock, settings=self.settings):
             self._trading.tell_cooldown(symbol, streak)
 
     def _on_trading_state(self, event: TradingStateChanged) -> None:

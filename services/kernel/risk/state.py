@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
-from services.kernel.events import Side, TradingState
+from services.kernel.events import OpeningAccount, Side, TradingState
 from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio.checksums import Fingerprints
@@ -49,6 +49,7 @@ class RiskState(Struct, kw_only=True):
         whitelist: The symbols that the run names; empty where its source chooses.
         universe: The symbols that its source chose; None where they are all that it tells.
         volatility: What symbols move, where the sizing method asks for it.
+        carried: What the run goes on with, until its first clock has come.
         checksums: The fold at the last minutes' first clocks.
         signals: The ``signal_id`` of the run's last signals.
     """
@@ -70,6 +71,7 @@ class RiskState(Struct, kw_only=True):
     entry_times: list[int] = []
     streaks: dict[str, LossStreak] = {}
     conditions: dict[str, str] = {}
+    carried: OpeningAccount | None = None
     alerts: AlertBook = field(default_factory=AlertBook)
     checksums: Fingerprints = field(default_factory=Fingerprints)
     volatility: dict[str, Volatility] = {}

@@ -1,5 +1,6 @@
 """Momentum: follow a price that moved far enough over the window, leave when the move is gone."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -47,15 +48,18 @@ class Momentum:
         self._cooldown_ms = settings.signal_cooldown_sec * 1000
         self._symbols: dict[str, SymbolMomentum] = {}
 
+    def seed(self, sides: Mapping[str, Side], rests: Mapping[str, int]) -> None:
+        """Go on from the last run's signals."""
+        for symbol in sorted(sides.keys() | rests.keys()):
+            memory = self._memory(symbol)
+            memory.side, memory.rest_until = sides.get(symbol), rests.get(symbol, 0)
+
     def on_tick(self, tick: MarketData) -> Intent | None:
         """Take one tick; only trades count."""
         price, volume = tick.price, tick.volume
         if tick.kind is not MarketDataKind.TRADE or volume is None:
             return None
-        memory = self._symbols.get(tick.symbol)
-        if memory is None:
-            window = PriceWindow(length_ms=self._length_ms, max_hole_ms=self._max_hole_ms)
-            memory = self._symbols[tick.symbol] = SymbolMomentum(window=window)
+        memory = self._symbols.get(tick.symbol) or self._memory(tick.symbol)
         now = tick.timestamp
         if price is None:
             memory.window.add_volume(volume)
@@ -88,6 +92,13 @@ class Momentum:
             symbol: {"wants": memory.side, "seconds_in_window": len(memory.window.seconds)}
             for symbol, memory in self._symbols.items()
         }
+
+    def _memory(self, symbol: str) -> SymbolMomentum:
+        memory = self._symbols.get(symbol)
+        if memory is None:
+            window = PriceWindow(length_ms=self._length_ms, max_hole_ms=self._max_hole_ms)
+            memory = self._symbols[symbol] = SymbolMomentum(window=window)
+        return memory
 
     def _entry(
         self, memory: SymbolMomentum, now: int, price: Decimal, reference: Decimal

@@ -1,5 +1,6 @@
 """What a strategy is: it sees ticks, and says what it wants; it knows no positions."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -44,6 +45,15 @@ class Strategy(Protocol):
     """One strategy, deciding for every symbol on its own."""
 
     strategy_id: str
+
+    def seed(self, sides: Mapping[str, Side], rests: Mapping[str, int]) -> None:
+        """Go on from its own signals of the run before; called once, at the run's first clock.
+
+        Args:
+            sides: What it entered and has not left, by symbol: its exits are still to come.
+            rests: Until when it makes no entry, by symbol, Unix milliseconds.
+        """
+        ...
 
     def on_tick(self, tick: MarketData) -> Intent | None:
         """Take one tick. A backfilled one feeds the indicators and never makes an intent.

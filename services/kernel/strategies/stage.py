@@ -19,6 +19,7 @@ from services.kernel.events import (
     Event,
     MarketData,
     MarketDataKind,
+    OpeningStance,
     RunStarted,
     Signal,
     topics,
@@ -45,6 +46,7 @@ class _SignalState(Struct, kw_only=True):
     symbols: dict[str, _SymbolTrades] = {}
     bars_closed: int = 0
     bars_revised: int = 0
+    stances: tuple[OpeningStance, ...] = ()
 
 
 class SignalStage:
@@ -62,6 +64,7 @@ class SignalStage:
         self._length_ms = interval_ms(DEFAULT_INTERVAL)
         self._symbols: dict[str, _SymbolTrades] = {}
         self._closed = self._revised = 0
+        self._stances: tuple[OpeningStance, ...] = ()
 
     def handle(self, event: Event) -> list[Event]:
         """Take one event; before ``run_started`` all others are ignored."""
@@ -77,6 +80,7 @@ class SignalStage:
                 self._on_gap(event)
         elif isinstance(event, RunStarted):
             self._start(event.run_id, event.settings)
+            self._stances = event.account.stances
         return self._emitter.outputs()
 
     def snapshot(self) -> bytes:
@@ -89,6 +93,7 @@ class SignalStage:
             symbols=self._symbols,
             bars_closed=self._closed,
             bars_revised=self._revised,
+            stances=self._stances,
         )
         return msgspec.json.encode(state)
 
@@ -99,6 +104,7 @@ class SignalStage:
             self._start(state.run_id, state.settings).restore(bytes(state.strategy))
             self._symbols = state.symbols
             self._closed, self._revised = state.bars_closed, state.bars_revised
+            self._stances = state.stances
 
     def status(self) -> dict[str, object]:
         """The strategy, what it says of itself, and how many bars it was given."""
@@ -161,6 +167,11 @@ class SignalStage:
             self._publish(strategy, tick.symbol, intent)
 
     def _on_clock(self, strategy: Strategy, now: int) -> None:
+        if self._stances:  # the run's first clock
+            sides = {s.symbol: s.side for s in self._stances if s.side is not None}
+            rests = {s.symbol: now + s.rest_ms for s in self._stances if s.rest_ms}
+            strategy.seed(sides, rests)
+            self._stances = ()
         for known in self._symbols.values():
             for trade in known.prices.on_clock(now, self._stale_ms):
                 self._take(strategy, known.bars, trade)

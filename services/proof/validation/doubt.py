@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.kernel.events import AnyEvent, Order, RunStarted, TradingState, TradingStateChanged
+from services.kernel.risk.trading_state.carried import paused_symbols
 from services.proof.validation.findings import Findings, Rule
 
 
@@ -67,7 +68,7 @@ class DoubtCheck:
             state = TradingState.HALTED
         elif account.paused:
             state = TradingState.PAUSED
-        held = {*account.paused_symbols, *account.quarantined}
+        held = {*paused_symbols(account), *account.quarantined}
         for symbol in {None, *self._changes, *held}:
             now = state if symbol is None else TradingState.ACTIVE
             now = TradingState.PAUSED if symbol in held else now

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.cdb_paper_runner.orchestration import Orchestration
-from services.cdb_paper_runner.runs import Runs
+from services.cdb_paper_runner.runs import Runs, market_of
 from services.kernel.events import Alert, Event, RunEnded, RunStarted, TradingState, topics
 from services.runtime.bus.bus import Claim, Cursor, Published
 from services.runtime.settings import model
@@ -195,6 +195,81 @@ def test_a_halt_and_the_losses_stay_in_the_next_run(desk: Desk):
     assert second.account.peak_equity == Decimal(100_000)
     assert second.account.cash == Decimal(99_000)
     assert len(second.account.positions) == 1
+
+
+@pytest.mark.risk
+@pytest.mark.parametrize(
+    ("before", "after", "fresh"),
+    [
+        ({}, {"MAX_LEVERAGE": "2"}, False),
+        ({}, {"CDB_SOURCE": "external"}, True),
+        ({}, {"CDB_SEED": "2"}, True),
+        ({"CDB_SOURCE": "external"}, {"CDB_SOURCE": "external", "CDB_SEED": "2"}, False),
+        ({"CDB_SOURCE": "external"}, {"CDB_SOURCE": "mexc"}, True),
+    ],
+)
+def test_only_a_run_on_the_same_market_goes_on_with_what_is_held(
+    desk: Desk, before: dict[str, str], after: dict[str, str], fresh: bool
+):
+    started(desk, wanted(**before))
+    entry = a.signal()
+    desk.loop.feed(a.clock(), entry, a.decision(replace(a.order(), signal_id=entry.signal_id)))
+    desk.loop.feed(a.result(quantity=2, fees=1000))
+    runs = desk.come(wanted(ACCOUNT_EQUITY="5000", **after))
+    runs.look()
+    desk.taken()
+
+    runs.look()
+
+    published = desk.taken()
+    (second,) = a.of_type(published, RunStarted)
+    account = second.account
+    if not fresh:
+        assert (account.cash, len(account.positions)) == (99_000, 1)
+        assert (len(account.entries_ms), len(account.stances)) == (1, 1)
+        assert a.of_type(published, Alert) == []
+        return
+    assert account == a.account(5_000)
+    (alert,) = a.of_type(published, Alert)
+    assert alert.code == "MARKET_CHANGED"
+    assert "equity 99000 and 2 BTC_USDT of the run before are not carried over" in alert.message
+    assert desk.stage.fold.portfolio.equity == 5_000
+
+
+@pytest.mark.risk
+def test_a_halt_and_what_is_paused_stay_on_another_market(desk: Desk):
+    started(desk, wanted())
+    desk.loop.feed(
+        a.clock(),
+        a.trading_state(TradingState.HALTED),
+        a.trading_state(TradingState.HALTED, symbol=a.SOL),
+        a.pause(),
+        a.pause(a.ETH),
+    )
+    runs = desk.come(wanted(CDB_SOURCE="external"))
+    runs.look()
+    runs.look()
+
+    account = a.of_type(desk.taken(), RunStarted)[-1].account
+
+    assert account.halted == "OPERATOR: test"
+    assert (account.quarantined, account.paused_symbols) == ((a.SOL,), (a.ETH,))
+    assert account.paused
+
+
+@pytest.mark.parametrize(
+    ("settings", "market"),
+    [
+        ({"CDB_SOURCE": "mexc", "CDB_SEED": "1", "CDB_DATA": "x.csv"}, ("mexc",)),
+        ({"CDB_SOURCE": "replay", "CDB_SEED": "1", "CDB_DATA": "x.csv"}, ("replay", "x.csv")),
+        ({"CDB_SOURCE": "synthetic", "CDB_SEED": "7"}, ("synthetic", "7")),
+        ({}, ("",)),
+    ],
+)
+def test_a_market_is_its_source_and_what_that_plays(
+    settings: dict[str, str], market: tuple[str, ...]
+):
+    assert market_of(settings) == market
 
 
 def ended(desk: Desk, reason: str = "DATA_OVER: 10 ticks") -> None:

@@ -32,7 +32,7 @@ def losing_desk(**fields: object) -> Desk:
         day_start=105_000,
         peak=105_000,
         day=TODAY,
-        positions=[builders.opening_position(BTC, 100, 100, stop=1)],
+        positions=[builders.opening_position(BTC, 100, 100, stop=1, leverage=1)],
     )
     return Desk(settings, symbols=[BTC, ETH], opening=opening, **fields)  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def test_what_was_lost_over_several_days_is_an_emergency_on_a_good_day_too() -> 
         day_start=99_000,
         peak=110_500,
         day=TODAY,
-        positions=[builders.opening_position(BTC, 100, 100, stop=1)],
+        positions=[builders.opening_position(BTC, 100, 100, stop=1, leverage=1)],
     )
     desk = Desk(CALM, opening=opening)
     desk.trade("94.51")
