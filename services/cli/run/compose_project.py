@@ -21,6 +21,7 @@ ASK_TIMEOUT_S: Final = 30.0
 STEADY_S: Final = 20.0
 """A service that has given the same reason for so long is not about to become healthy."""
 LONGEST_S: Final = 300.0
+LONGEST_REASON: Final = 300
 _WORKING_DIR: Final = "com.docker.compose.project.working_dir"
 _OWN_PROJECT: Final = (
     "set COMPOSE_PROJECT_NAME, CDB_CONTAINER_PREFIX and other *_HOST_PORT values in .env"
@@ -157,7 +158,8 @@ def _unhealthy(container: Mapping[str, Any]) -> tuple[str, str] | None:
     if entry["healthy"]:
         return None
     name = container["Config"]["Labels"].get("com.docker.compose.service", container["Name"])
-    return name, one_line(str(entry["health"].get("reason", "not healthy")))
+    reason = one_line(str(entry["health"].get("reason", "not healthy")))
+    return name, reason[:LONGEST_REASON]
 
 
 def _words(reason: str) -> str:
