@@ -10,7 +10,20 @@ param(
 $ErrorActionPreference = "Stop"
 Set-Location $PSScriptRoot
 $python = Join-Path ".venv" "Scripts\python.exe"
-$ready = Join-Path ".venv" ".ready"
+
+# What each target needs: nothing of Python, the running system, or the tools of development too.
+$needs = @{
+    "up" = "requirements.txt"; "down" = "requirements.txt"; "run" = "requirements-dev.txt"
+    "test" = "requirements-dev.txt"; "test-unit" = "requirements-dev.txt"
+    "test-integration" = "requirements-dev.txt"; "test-e2e" = "requirements-dev.txt"
+    "test-chaos" = "requirements-dev.txt"; "test-local" = "requirements-dev.txt"
+    "test-full-system" = "requirements-dev.txt"; "lint" = "requirements-dev.txt"
+    "bench" = "requirements-dev.txt"; "backup" = $null
+}
+if (-not $needs.ContainsKey($Target)) {
+    Write-Error "unknown target '$Target'; see the first lines of this file" -ErrorAction Continue
+    exit 2
+}
 
 function Invoke-Checked([string[]] $Command) {
     $program, $arguments = $Command
@@ -18,11 +31,23 @@ function Invoke-Checked([string[]] $Command) {
     if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 }
 
-if (-not (Test-Path $ready)) {
+function Test-Installed([string] $Requirements) {
+    # Older than a file that it was made from is as good as missing.
+    $mark = Join-Path ".venv" ".ready-$Requirements"
+    if (-not (Test-Path $mark)) { return $false }
+    $made = (Get-Item $mark).LastWriteTimeUtc
+    foreach ($source in @("requirements.txt", $Requirements, "pyproject.toml")) {
+        if ((Get-Item $source).LastWriteTimeUtc -gt $made) { return $false }
+    }
+    return $true
+}
+
+$requirements = $needs[$Target]
+if ($requirements -and -not (Test-Installed $requirements)) {
     if (-not (Test-Path $python)) { Invoke-Checked @("py", "-3", "-m", "venv", ".venv") }
-    Invoke-Checked @($python, "-m", "pip", "install", "--quiet", "-r", "requirements-dev.txt")
+    Invoke-Checked @($python, "-m", "pip", "install", "--quiet", "-r", $requirements)
     Invoke-Checked @($python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", ".")
-    New-Item -ItemType File $ready | Out-Null
+    New-Item -ItemType File -Force (Join-Path ".venv" ".ready-$requirements") | Out-Null
 }
 
 $pytest = @($python, "-m", "pytest")
@@ -55,5 +80,4 @@ switch ($Target) {
         # Through cmd: PowerShell would re-encode a binary pipe.
         Invoke-Checked @("cmd", "/c", "docker compose exec -T cdb_postgres pg_dump -U claire_user -Fc claire_de_binare > backups\$name")
     }
-    default { Write-Error "unknown target '$Target'; see the first lines of this file"; exit 2 }
 }

