@@ -41,7 +41,7 @@ def record_options(command: Command) -> Command:
     command = click.option(
         "--file",
         "file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help="A file that `claire export` wrote, instead of a database.",
     )(command)
     return click.option(

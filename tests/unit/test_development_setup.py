@@ -63,4 +63,6 @@ def test_a_package_without_a_windows_wheel_is_not_asked_for_there() -> None:
                    re.MULTILINE)
     )  # fmt: skip
     assert marked == WITHOUT_WINDOWS_WHEEL
-    assert not WITHOUT_WINDOWS_WHEEL & set(re.findall(r"^[\w-]+", text_of("requirements.txt"), re.M))
+    assert not WITHOUT_WINDOWS_WHEEL & set(
+        re.findall(r"^[\w-]+", text_of("requirements.txt"), re.M)
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from services.cli.failure import Failure
+from services.cli.failure import BadInput, Failure
 from services.cli.json_option import json_option
 from services.cli.run.run_options import read_settings
 from services.cli.terminal import say, wide_console
@@ -14,18 +14,21 @@ from services.kernel.settings.model import ALL_SPECS, SettingError
 from services.runtime.settings import model as runtime_settings
 
 _RANGES = {spec.name: spec.allowed for spec in ALL_SPECS}
+DEFAULT_ENV_FILE = Path(".env")
 _DEFAULTS = {spec.name: str(spec.default) for spec in ALL_SPECS}
 
 
 @click.command(epilog="Examples: claire config · claire config --set STOP_LOSS_PCT=0.03 --json")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="As in run-paper.")
 @click.option(
-    "--env-file", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"),
+    "--env-file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_ENV_FILE,
     show_default=True,
 )  # fmt: skip
 @json_option
 def config(assignments: tuple[str, ...], env_file: Path, as_json: bool) -> None:
     """Show every setting: value (secrets hidden), source, range, meaning."""
+    if env_file != DEFAULT_ENV_FILE and not env_file.exists():
+        raise BadInput(f"there is no file {env_file}; check the path of --env-file")
     try:
         settings = runtime_settings.load(env_file=env_file, overrides=read_settings(assignments))
     except SettingError as error:

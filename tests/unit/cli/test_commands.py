@@ -229,3 +229,24 @@ def test_the_help_has_the_groups_of_the_contract() -> None:
 
     titles = ["Run:", "Operate:", "Look:", "Prove:", "Data:", "Develop:"]
     assert [line for line in done.output.splitlines() if line in titles] == titles
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("replay", "--file", "nope"),
+        ("verify", "--file", "nope"),
+        ("validate", "--file", "nope"),
+        ("run-paper", "--data", "nope"),
+        ("run-scenarios", "nope"),
+        ("data", "check", "nope"),
+        ("data", "import", "nope"),
+        ("config", "--env-file", "nope"),
+    ],
+)
+def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(line: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(claire, line)
+
+    assert done.exit_code == 2, done.output
+    assert done.output.count("\n") == 1
+    assert "nope" in done.output
