@@ -22,6 +22,7 @@ from services.cdb_db_writer.config import (
     SNAPSHOT_COPY_S,
     WRITE_AGE_LIMIT_S,
 )
+from services.cdb_db_writer.state_rebuild import StateRebuild
 from services.kernel.events import AnyEvent, topics
 from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Keep, Recorder, UnstorableError
@@ -75,6 +76,7 @@ class RecordService:
         self._migrated = False
         self._recorder: Recorder | None = None
         self._notices = Notices(bus)
+        self._states = StateRebuild(bus, recovery, roles[topics.DB_WRITER])
         self._acknowledged = 0
         self._events: list[AnyEvent] = []
         self._bodies: list[bytes] = []
@@ -116,7 +118,7 @@ class RecordService:
             for migration in migrations.migrate(self._owner, role_passwords=self._passwords):
                 _log.info("migrated", version=migration.version, name=migration.name)
             self._migrated = True
-        cursor = self.store.open()
+        cursor = self.store.readable(self.store.open())
         self.connected = True
         self._recorder = Recorder(cursor)
         self.committed_seq = self._upto = cursor.seq
@@ -226,6 +228,7 @@ class RecordService:
         self.dead_letters.report(projector.run_id, projector.clock)
         if not self._events:
             self._notices.record_head(self._recorder_now(), now)
+        self._states.look(self.committed_seq)
         if now - self._copied_at >= SNAPSHOT_COPY_S:
             self._copied_at = now
             self._copies = self._copy_snapshots()
@@ -269,6 +272,8 @@ class RecordService:
             reasons.append(f"nothing written for {age:.1f} s (limit {WRITE_AGE_LIMIT_S:g} s)")
         if self.lag > LAG_LIMIT:
             reasons.append(f"{self.lag} events behind the bus (limit {LAG_LIMIT})")
+        for service, why in self._states.failures.items():
+            reasons.append(f"the state of {service} cannot be made again: {why}")
         measured: dict[str, object] = {
             "db_write_age_s": round(age, 3),
             "bus_lag_events": self.lag,

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from services.kernel.events import codec, topics
-from services.persistence.record_store import events_page
+from services.persistence.record_store import events_page, last_run_seq
+from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch
@@ -60,6 +61,18 @@ class RecordedLoop(StageLoop):
     def __init__(self, record: DatabaseAddress, stage: Any, bus: Bus, **options: Any) -> None:
         super().__init__(stage, bus, **options)
         self._record = record
+        self._from_record = self._last_run_start
+
+    def _last_run_start(self) -> int:
+        """Seq before the last ``run_started``, which resets every fold of this service."""
+        first = journal.run_start(self.bus, self.bus.heads().trimmed)
+        if first is not None:
+            return first - 1
+        with (
+            translated(self._record),
+            connect_to_read(self._record, application=topics.PAPER_RUNNER) as connection,
+        ):
+            return last_run_seq(connection) - 1
 
     def start(self) -> None:
         """Start, and read from PostgreSQL up to where the journal begins.

@@ -9,18 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from services.cdb_ws.replay.past import KEEP_MS
-from services.kernel.events import Clock, RunEnded, RunStarted
+from services.kernel.events import Clock
 from services.kernel.events.topics import CONSUMES as CONSUMED_TOPICS
 from services.kernel.events.topics import CONTROL, MARKET_DATA, ORDER_RESULTS, WS
 from services.kernel.market.run_watch import RunWatch
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.dead_letters import DeadLetters
-from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch, Outside, Subscription
+from services.runtime.consumer import restart
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.intake.external import Malformed
 
@@ -73,22 +71,17 @@ class Ear:
         """Claim the service's place, and go on hearing behind the last snapshot.
 
         Raises:
-            Unavailable: The bus is away or not open.
+            Unavailable: The bus is away or not open, or a snapshot has to be made again.
         """
         self.close()
-        claim = self._bus.claim()
-        try:
-            snapshot = snapshots.load(self._bus)
-        except snapshots.SnapshotCorrupt:
-            snapshot = None  # the journal tells it again, as far as it reaches
-        if snapshot is not None and snapshot.epoch == claim.epoch:
-            self._watch.restore(snapshot.state)
-            self.context = msgspec.json.decode(snapshot.context, type=LoopContext)
-            self._kept = snapshot.cursor
-        else:
-            self._watch.restore(self._pristine)
-            self.context = LoopContext()
-            self._kept = 0
+        self._bus.claim()
+        self._kept = restart.begin(
+            self._bus,
+            self._watch,
+            self.context,
+            pristine=self._pristine,
+            heads=self._bus.heads(),
+        )
         self._subscribe(self._kept)
 
     def hear(self, timeout: float) -> None:
@@ -99,14 +92,7 @@ class Ear:
             Rewound: The bus lost something; start again.
         """
         assert self._subscription is not None, "start first"
-        try:
-            batch = self._subscription.receive(timeout)
-        except JournalTrimmed as trimmed:
-            if self._kept:
-                raise
-            # A service that was never here before has nothing to miss.
-            self._subscribe(trimmed.first - 1)
-            return
+        batch = self._subscription.receive(timeout)
         self._note(batch)
         self._housekeep()
 
@@ -118,8 +104,7 @@ class Ear:
         """
         heard = self._subscription.position if self._subscription else 0
         if heard > self._kept:
-            context = msgspec.json.encode(self.context)
-            snapshots.save(self._bus, self._watch.snapshot(), heard, context)
+            snapshots.save(self._bus, self._watch.snapshot(), heard, self.context.snapshot())
             self._kept = heard
         if self._kept and self._clocks:
             # The journal is kept a while longer than was heard: a restarted source looks back.
@@ -141,16 +126,12 @@ class Ear:
         for malformed in batch.malformed:
             self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
         for event in batch.events:
+            self.context.note(event)
             if isinstance(event, Clock):
-                self.context.clock_ms = event.timestamp
                 self._clocks.append((event.timestamp, event.seq))
                 while len(self._clocks) > 1 and self._clocks[1][0] <= event.timestamp - KEEP_MS:
                     self._clocks.popleft()
                 continue
-            if isinstance(event, RunStarted):
-                self.context = LoopContext.of(event)
-            elif isinstance(event, RunEnded):
-                self.context.run_ended = True
             self._watch.handle(event)
         for message in batch.outside:
             self._take(message)

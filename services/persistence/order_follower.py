@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.kernel.events import AnyEvent
+from services.kernel.stage import StateUnreadableError, restore_exactly
 from services.persistence.order_store import OrderStore
 from services.persistence.orders import TOPICS, OrderProjector, OrderRows
 from services.runtime.bus import journal
@@ -88,7 +89,7 @@ class OrderFollower:
 
     def _follow(self, stopping: threading.Event, backoff: Backoff) -> None:
         self.committed_seq, self._state = self._store.open()
-        self._projector.restore(self._state)
+        self._restore()
         self._look_at_record()
         subscription = self._subscribe()
         try:
@@ -102,6 +103,16 @@ class OrderFollower:
                     self._move_in_silence(subscription)
         finally:
             subscription.close()
+
+    def _restore(self) -> None:
+        """Become what the database says, or what the record makes where that cannot be read."""
+        if not self._state:
+            return
+        try:
+            restore_exactly(self._projector, self._state)
+        except StateUnreadableError as unreadable:
+            _log.warning("fold_made_again", seq=self.committed_seq, reason=str(unreadable))
+            self._state = self._store.folded(self.committed_seq)
 
     def _subscribe(self) -> Subscription:
         while self._bus.heads().trimmed > self.committed_seq + 1:

@@ -8,8 +8,15 @@ from psycopg import sql
 
 from services.kernel.events import AnyEvent, codec, topics
 from services.kernel.portfolio.portfolio import FundingPayment
-from services.persistence.orders import ORDERS, TOPICS, TRADES, OrderRows, RecordedPayment
-from services.persistence.record_store import CursorMovedError, SecondWriterError
+from services.persistence.orders import (
+    ORDERS,
+    TOPICS,
+    TRADES,
+    OrderProjector,
+    OrderRows,
+    RecordedPayment,
+)
+from services.persistence.record_store import CursorMovedError, SecondWriterError, last_run_seq
 from services.runtime.database.connections import (
     Connection,
     DatabaseAddress,
@@ -167,16 +174,33 @@ class OrderStore:
             for seq, symbol, settled_ms, quantity, mark_price, rate, amount in rows
         ]
 
-    def recorded(self, after: int) -> tuple[list[AnyEvent], int]:
+    def folded(self, upto: int) -> bytes:
+        """The fold's state after a seq that the tables have taken, made from the record.
+
+        Args:
+            upto: That seq.
+        """
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            after = last_run_seq(connection) - 1
+        projector = OrderProjector()
+        while after < upto:
+            events, reached = self.recorded(after, upto)
+            projector.fold(events, self.funding_payments(after, reached), OrderRows())
+            after = reached
+        return projector.snapshot()
+
+    def recorded(self, after: int, upto: int | None = None) -> tuple[list[AnyEvent], int]:
         """The next page of events from the record, for when the journal no longer has them.
 
         Args:
             after: Seq before the page.
+            upto: Seq of the last event that is wanted; None for the record's last.
 
         Returns:
             The events, and the seq up to which they are complete; ``after`` at the record's end.
         """
-        complete = self.record_seq()
+        complete = self.record_seq() if upto is None else upto
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
             rows = connection.execute(

@@ -1,20 +1,19 @@
 """Making the projections again from ``events`` and ``market_data``, and comparing the rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 from psycopg import IsolationLevel, sql
 
-from services.kernel.events import AnyEvent, MarketData, codec
+from services.kernel.events import MarketData
 from services.kernel.portfolio.portfolio import FundingPayment
 from services.persistence import order_store, record_store
 from services.persistence.order_store import write_order_rows
 from services.persistence.orders import TOPICS as ORDER_TOPICS
 from services.persistence.orders import OrderProjector, OrderRows
 from services.persistence.projector import Projections, Projector
-from services.persistence.record_store import events_page, write_projections
+from services.persistence.record_store import recorded_events, write_projections
 from services.runtime.database.connections import Connection, DatabaseAddress, connect, translated
 from services.runtime.database.migrations import require_current
 
@@ -24,7 +23,6 @@ TABLES: Final = (
 )
 """The projections. ``events``, ``market_data`` and ``state_snapshots`` are what they come from."""
 
-PAGE: Final = 5_000
 FLUSH_EVERY: Final = 20_000
 _LOCKS: Final = {
     "cdb_db_writer": record_store.WRITER_LOCK,
@@ -122,7 +120,7 @@ def _fill(
     projector, orders = Projector(), OrderProjector()
     projections, order_rows = Projections(), OrderRows()
     waiting = 0
-    for event in _events(connection, upto):
+    for event in recorded_events(connection, 0, upto):
         if type(event) is MarketData:
             projector.apply_tick(event)
         else:
@@ -142,20 +140,6 @@ def _fill(
     write_order_rows(connection, order_rows)
     progress(upto, upto)
     return projector, orders
-
-
-def _events(connection: Connection, upto: int) -> Iterator[AnyEvent]:
-    after = 0
-    while after < upto:
-        page = events_page(connection, after, upto, PAGE)
-        for _, _, body in page:
-            try:
-                yield codec.decode(body.encode())
-            except msgspec.DecodeError:
-                continue  # whoever wrote the tables passed over it too
-        if len(page) < PAGE:
-            return
-        after = page[-1][0]
 
 
 def _compare(connection: Connection, table: str) -> Rebuilt:

@@ -1,14 +1,16 @@
 """The record's tables: one writer, one transaction per batch, the cursor in the same one."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import msgspec
 import psycopg
 from psycopg import sql
 
-from services.kernel.events import topics
+from services.kernel.events import AnyEvent, MarketData, codec, topics
+from services.kernel.stage import StateUnreadableError, restore_exactly
 from services.persistence import chain
-from services.persistence.projector import Projections
+from services.persistence.projector import Projections, Projector
 from services.persistence.recorder import RecordCursor, Transaction
 from services.persistence.tables import COLUMNS, POSITIONS, Row
 from services.persistence.tick_lines import MS_PER_DAY, day_of
@@ -18,15 +20,18 @@ from services.runtime.database.connections import (
     Connection,
     DatabaseAddress,
     DatabaseAwayError,
-    DatabaseRefusedError,
     connect,
     translated,
 )
 from services.runtime.database.migrations import require_current
+from services.runtime.service import logging
 
 WRITER_LOCK = 0x636462777274  # "cdbwrt": held by the one process that writes the record
 SNAPSHOTS_KEPT = 3
 _PAGE = 5000
+
+
+_log = logging.get(__name__)
 
 
 class SecondWriterError(DatabaseAwayError):
@@ -103,6 +108,32 @@ def events_page(
     return rows
 
 
+def recorded_events(connection: Connection, after: int, upto: int) -> Iterator[AnyEvent]:
+    """Recorded events of all topics, in their order; what this program cannot read is left out.
+
+    Args:
+        connection: As a role that may read the record.
+        after: Seq before the first.
+        upto: Seq of the last.
+    """
+    while after < upto:
+        page = events_page(connection, after, upto, _PAGE)
+        for _, _, body in page:
+            try:
+                yield codec.decode(body.encode())
+            except msgspec.DecodeError:
+                continue  # the stages passed over it too
+        if len(page) < _PAGE:
+            return
+        after = page[-1][0]
+
+
+def last_run_seq(connection: Connection) -> int:
+    """Seq of the last ``run_started``, which resets every fold; 1 when there was none."""
+    row = connection.execute("SELECT max(seq) FROM runs").fetchone()
+    return int(row[0]) if row and row[0] else 1
+
+
 class RecordStore:
     """The record in one database, as its one writer.
 
@@ -135,6 +166,21 @@ class RecordStore:
             raise
         self._connection = connection
         self._days = set()
+        return cursor
+
+    def readable(self, cursor: RecordCursor) -> RecordCursor:
+        """The cursor with a fold that this program can read, made again where it cannot.
+
+        Args:
+            cursor: As ``open`` returned it.
+        """
+        if not cursor.state:
+            return cursor
+        try:
+            restore_exactly(Projector(), cursor.state)
+        except StateUnreadableError as unreadable:
+            _log.warning("fold_made_again", seq=cursor.seq, reason=str(unreadable))
+            return replace(cursor, state=self._folded(cursor.seq))
         return cursor
 
     def close(self) -> None:
@@ -189,34 +235,20 @@ class RecordStore:
             return kept.rowcount == 1
 
     def snapshots(self) -> list[Snapshot]:
-        """The newest kept snapshot of every stage.
-
-        Raises:
-            DatabaseRefusedError: One does not match its checksum.
-        """
+        """The newest undamaged kept snapshot of every stage."""
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
-            rows = connection.execute(
-                "SELECT DISTINCT ON (service) service, state, cursor, epoch, context, checksum"
-                " FROM state_snapshots ORDER BY service, cursor DESC"
-            ).fetchall()
-        found = []
-        for *parts, checksum in rows:
-            snapshot = Snapshot(*parts)
-            if snapshot.checksum != checksum:
-                raise DatabaseRefusedError(
-                    f"state_snapshots: {snapshot.service} at {snapshot.cursor} does not match its"
-                    " checksum: it was changed; delete that row to use the one before it"
-                )
-            found.append(snapshot)
-        return found
+            kept = kept_snapshots(connection)
+        newest: dict[str, Snapshot] = {}
+        for snapshot in kept:
+            newest.setdefault(snapshot.service, snapshot)
+        return list(newest.values())
 
     def last_run_seq(self) -> int:
         """Seq of the last ``run_started``; 1 when there was none."""
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
-            row = connection.execute("SELECT max(seq) FROM runs").fetchone()
-        return int(row[0]) if row and row[0] else 1
+            return last_run_seq(connection)
 
     def last_source_event(self, run_id: str) -> str | None:
         """Id of the last event that ``cdb_ws`` made of a run's recorded market; empty if none.
@@ -251,6 +283,18 @@ class RecordStore:
                 return
             after = rows[-1][0]
 
+    def _folded(self, upto: int) -> bytes:
+        projector, rows = Projector(), Projections()
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            for event in recorded_events(connection, last_run_seq(connection) - 1, upto):
+                if type(event) is MarketData:
+                    projector.apply_tick(event)
+                else:
+                    projector.apply(event, rows)
+                    rows = Projections()  # the tables have them
+        return projector.snapshot()
+
     def _open_connection(self) -> Connection:
         if self._connection is None or self._connection.closed:
             raise DatabaseAwayError(f"PostgreSQL {self.address} is not connected")
@@ -277,6 +321,23 @@ class RecordStore:
                 with cursor.copy(_COPY["market_data"]) as copy:
                     copy.write(transaction.tick_lines)
             _copy_rows(cursor, "events", transaction.event_rows)
+
+
+def kept_snapshots(connection: Connection, service: str | None = None) -> list[Snapshot]:
+    """The kept snapshots that are undamaged, of one service or of all, the newest first."""
+    rows = connection.execute(
+        "SELECT service, state, cursor, epoch, context, checksum FROM state_snapshots"
+        " WHERE service = coalesce(%s, service) ORDER BY service, cursor DESC",
+        (service,),
+    ).fetchall()
+    found = []
+    for *parts, checksum in rows:
+        snapshot = Snapshot(*parts)
+        if snapshot.checksum == checksum:
+            found.append(snapshot)
+        else:
+            _log.error("kept_snapshot_damaged", service=snapshot.service, cursor=snapshot.cursor)
+    return found
 
 
 def write_projections(connection: Connection, projections: Projections) -> None:

@@ -1,11 +1,12 @@
 """The journal: what every producer has published, read back as the one total order."""
 
+import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
-from services.kernel.events import AnyEvent, codec, topics
+from services.kernel.events import AnyEvent, RunStarted, codec, topics
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.connection import pack
 from services.runtime.bus.redis.scripts import script
@@ -13,6 +14,7 @@ from services.runtime.bus.redis.scripts import script
 PAGE = 1000
 HIGHEST_SEQ = 1 << 53
 """No seq is higher: the script that gives them out counts in doubles."""
+_RUN_STARTED = str(RunStarted.__struct_config__.tag).encode()
 
 
 class JournalTrimmed(Exception):
@@ -167,7 +169,7 @@ def trim(bus: Bus) -> int:
     commands = [pack("HGET", f"cdb:cursor:{topics.DB_WRITER}", "seq")]
     readers = (*topics.STAGE_ORDER, topics.WS)
     commands += [pack("HGET", f"cdb:snapshot:{name}", "cursor") for name in readers]
-    needed = [int(reply or 0) for reply in bus.pipeline(commands)]
+    needed = [int(reply) if reply and reply.isdigit() else 0 for reply in bus.pipeline(commands)]
     commits = bus.pipeline(
         [pack("HGET", f"cdb:cursor:{name}", "commit") for name in topics.SERVICES]
     )
@@ -177,6 +179,34 @@ def trim(bus: Bus) -> int:
         return 0
     bus.run_script(script("trim", allow_oom=True), bus.service, keep_after + 1)
     return keep_after + 1
+
+
+def run_start(bus: Bus, trimmed: int) -> int | None:
+    """Seq from which on the journals hold the whole run, so that every stage can begin there.
+
+    Args:
+        bus: Where to read.
+        trimmed: The journals hold everything from this seq on.
+
+    Returns:
+        That of the last ``run_started``, 1 where nothing was trimmed, None where it was.
+    """
+    if trimmed <= 1:
+        return 1
+    upto = "+"
+    while True:
+        page = bus.execute(
+            "XREVRANGE", _key(topics.PAPER_RUNNER), upto, f"{trimmed}-0", "COUNT", PAGE
+        )
+        for entry_id, fields in page:
+            if _RUN_STARTED in fields[1]:
+                entry = Entry(int(entry_id.split(b"-", 1)[0]), topics.PAPER_RUNNER, fields[1])
+                with contextlib.suppress(Foreign, msgspec.DecodeError):
+                    if isinstance(open_entry(entry), RunStarted):
+                        return entry.seq
+        if len(page) < PAGE:
+            return None
+        upto = f"({page[-1][0].decode()}"
 
 
 def producers_of(of_topics: Collection[str]) -> list[str]:

@@ -1,14 +1,20 @@
-"""Snapshots: a stage's state at one seq, so that a restart need not read from the beginning."""
+"""Snapshots: a stage's state at one seq, so that a restart need not read from the beginning.
 
+A stage that cannot use its snapshot asks ``cdb_db_writer`` for one that is made again from the
+record; it does so in the field ``wanted`` of the hash that holds the snapshot.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from services.runtime.bus.bus import Bus
+from services.runtime.bus.redis.connection import pack
 from services.runtime.bus.redis.scripts import script
 
 
 class SnapshotCorrupt(Exception):
-    """A snapshot's checksum does not match what it holds."""
+    """A snapshot is not what was saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Snapshot:
             "epoch": self.epoch,
             "context": self.context,
             "checksum": self.checksum,
+            "wanted": "",
         }
 
 
@@ -81,14 +88,52 @@ def load(bus: Bus, service: str | None = None) -> Snapshot | None:
     """
     name = service or bus.service
     state, cursor, epoch, context, checksum = bus.execute(
-        "HMGET", f"cdb:snapshot:{name}", "state", "cursor", "epoch", "context", "checksum"
+        "HMGET", _key(name), "state", "cursor", "epoch", "context", "checksum"
     )
     if state is None:
         return None
-    snapshot = Snapshot(name, state, int(cursor), epoch.decode(), context or b"{}")
-    if snapshot.checksum.encode() != checksum:
-        raise SnapshotCorrupt(
-            f"snapshot of {name} at {snapshot.cursor}: checksum is not {snapshot.checksum};"
-            f" delete the key cdb:snapshot:{name} to rebuild from the journal"
-        )
+    try:
+        snapshot = Snapshot(name, state, int(cursor), epoch.decode(), context)
+        intact = snapshot.checksum.encode() == checksum
+    except (TypeError, ValueError, AttributeError):  # a field is missing, or no number, or no text
+        intact = False
+    if not intact:
+        raise SnapshotCorrupt(f"the snapshot of {name} is damaged: its checksum does not match")
     return snapshot
+
+
+def keep_journal(bus: Bus, after: int) -> None:
+    """Keep the journal behind a seq for this service, whose snapshot is of no use.
+
+    Args:
+        bus: Claimed.
+        after: Seq from which on the service reads.
+    """
+    bus.execute("HSET", _key(bus.service), "cursor", after, "wanted", "")
+
+
+def ask(bus: Bus, why: str, after: int) -> bool:
+    """Ask for this service's snapshot, made again from the record.
+
+    Args:
+        bus: Claimed.
+        why: Not empty.
+        after: The journal behind this seq is kept meanwhile.
+
+    Returns:
+        False where it was asked for before, and nothing was written.
+    """
+    if asked(bus, [bus.service]):
+        return False
+    bus.execute("HSET", _key(bus.service), "cursor", after, "wanted", why)
+    return True
+
+
+def asked(bus: Bus, services: Sequence[str]) -> list[str]:
+    """Those services that asked for their snapshots."""
+    replies = bus.pipeline([pack("HGET", _key(name), "wanted") for name in services])
+    return [name for name, wanted in zip(services, replies, strict=True) if wanted]
+
+
+def _key(service: str) -> str:
+    return f"cdb:snapshot:{service}"

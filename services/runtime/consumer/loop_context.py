@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.kernel.events import RunStarted
+from services.kernel.events import AnyEvent, Clock, RunEnded, RunStarted
 from services.runtime.intake import event_time
 
 
@@ -18,7 +18,23 @@ class LoopContext(msgspec.Struct):
     clock_ms: int | None = None
     behind_ms: int = event_time.STALE_MS
 
-    @classmethod
-    def of(cls, run: RunStarted) -> "LoopContext":
-        """The context at the beginning of a run."""
-        return cls(run_id=run.run_id, behind_ms=event_time.stale_ms(run.settings))
+    def note(self, event: AnyEvent) -> None:
+        """Take one event of ``control`` or ``clock``; others say nothing."""
+        match event:
+            case Clock():
+                self.clock_ms = event.timestamp
+            case RunStarted():
+                self.run_id, self.run_ended, self.clock_ms = event.run_id, False, None
+                self.behind_ms = event_time.stale_ms(event.settings)
+            case RunEnded():
+                self.run_ended = True
+
+    def snapshot(self) -> bytes:
+        """All of it as JSON."""
+        return msgspec.json.encode(self)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become what `snapshot` was made from."""
+        saved = msgspec.json.decode(snapshot, type=LoopContext)
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(saved, name))

@@ -5,15 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from services.kernel.events import AnyEvent, Clock, Event, MarketData, RunEnded, RunStarted, topics
+from services.kernel.events import AnyEvent, Clock, Event, MarketData, RunStarted, topics
 from services.kernel.stage import Stage
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus, Published, Refused, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
+from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.lockstep import is_lockstep
 from services.runtime.bus.subscription import Batch, Outside, Rewound, Subscription
+from services.runtime.consumer import restart
 from services.runtime.consumer.backoff import Backoff
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.outbox import Outbox
@@ -84,6 +84,7 @@ class StageLoop:
         self.last_data_ms: dict[str, int] = {}
         self.last_data_monotonic: dict[str, float] = {}
         self._pristine = stage.snapshot()
+        self._from_record: Callable[[], int] | None = None
         self._take_outside = take_outside or self._normalise
         self._on_batch = on_batch
         self._every_second = every_second
@@ -128,7 +129,6 @@ class StageLoop:
         Raises:
             Refused: ``FENCED``, when another instance took over; ``TOPIC``, when the stage makes
                 what this service must not publish.
-            JournalTrimmed: Neither snapshot nor journal reach back far enough.
         """
         self.stopping = stop
         backoff = Backoff()
@@ -145,21 +145,23 @@ class StageLoop:
         """Claim the place, become what the last snapshot says, subscribe after it.
 
         Raises:
-            Unavailable: The bus is away or not open.
+            Unavailable: The bus is away or not open, or a snapshot has to be made again.
         """
         self._close_subscription()
         self.counters["restarts"] += 1
         claim = self.bus.claim()
         self._intake = external.Intake(self.bus.service, f"{claim.epoch}:{claim.instance}")
-        snapshot = self._load(claim.epoch)
-        self._snapshot_cursor = snapshot.cursor if snapshot else 0
-        self.stage.restore(snapshot.state if snapshot else self._pristine)
-        self.context = msgspec.json.decode(
-            snapshot.context if snapshot else b"{}", type=LoopContext
-        )
-        self.last_clock_ms = self.context.clock_ms
         heads = self.bus.heads()
         self._head_at_start = heads.seq
+        self._snapshot_cursor = restart.begin(
+            self.bus,
+            self.stage,
+            self.context,
+            pristine=self._pristine,
+            heads=heads,
+            from_record=self._from_record,
+        )
+        self.last_clock_ms = self.context.clock_ms
         in_step = self._waited_for(heads.in_step)
         self._outbox.begin(
             claim.cursor, handled=self._snapshot_cursor, head=heads.seq, in_step=in_step
@@ -210,8 +212,7 @@ class StageLoop:
         if handled <= self._snapshot_cursor or not self._settled:
             return
         self._confirm()
-        context = msgspec.json.encode(self.context)
-        snapshots.save(self.bus, self.stage.snapshot(), handled, context)
+        snapshots.save(self.bus, self.stage.snapshot(), handled, self.context.snapshot())
         self._snapshot_cursor = handled
         self.counters["snapshots"] += 1
 
@@ -228,6 +229,8 @@ class StageLoop:
         except Unavailable as reason:
             # Which inputs are settled, the bus knows; which were only received, nobody does.
             self._begin_again(str(reason), backoff)
+        except JournalTrimmed as trimmed:
+            self._begin_again(str(trimmed), backoff)
         except Rewound as rewound:
             for malformed in rewound.malformed:
                 self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
@@ -283,14 +286,12 @@ class StageLoop:
         return self._outbox.in_step or late or len(outputs) >= OUTPUTS_AT_ONCE
 
     def _observe(self, event: AnyEvent) -> None:
+        self.context.note(event)
         if isinstance(event, Clock):
-            self.context.clock_ms = self.last_clock_ms = event.timestamp
+            self.last_clock_ms = event.timestamp
             self.last_clock_monotonic = time.monotonic()
         elif isinstance(event, RunStarted):
-            self.context = LoopContext.of(event)
             self._outbox.in_step = self._waited_for(is_lockstep(event))
-        elif isinstance(event, RunEnded):
-            self.context.run_ended = True
 
     def _waited_for(self, in_step: bool) -> bool:
         return in_step and self.bus.service in topics.STAGE_ORDER
@@ -339,15 +340,6 @@ class StageLoop:
             journal.trim(self.bus)
         if self._every_second is not None:
             self._every_second()
-
-    def _load(self, epoch: str) -> snapshots.Snapshot | None:
-        try:
-            snapshot = snapshots.load(self.bus)
-        except snapshots.SnapshotCorrupt as corrupt:
-            # The journal may still reach back to the beginning; else JournalTrimmed says so.
-            self._on_wait(str(corrupt))
-            return None
-        return snapshot if snapshot is not None and snapshot.epoch == epoch else None
 
     def _confirm(self) -> None:
         if self._subscription is not None:

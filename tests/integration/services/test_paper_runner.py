@@ -163,11 +163,13 @@ def test_changed_settings_start_a_new_run_on_the_same_account(
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("damaged", [False, True], ids=["", "and the snapshot is damaged"])
 def test_what_the_journal_no_longer_has_is_read_from_postgresql(
     start_service: StartService,
     bus_of: BusOf,
     open_redis: RedisServer,
     postgres_server: PostgresServer,
+    damaged: bool,
 ):
     reader = bus_of("operator")
     writer = start_service(
@@ -186,6 +188,9 @@ def test_what_the_journal_no_longer_has_is_read_from_postgresql(
     with pytest.raises(journal.JournalTrimmed):
         list(journal.read(reader, topics.TOPICS, 0, reader.head()))
     play(bus_of, run, tick(1600), clock(MINUTE_MS))
+    if damaged:
+        with open_redis.admin() as admin:
+            admin.hset(f"cdb:snapshot:{topics.PAPER_RUNNER}", "state", b"{}")
 
     successor = start_service(topics.PAPER_RUNNER, postgres_server)
     successor.wait_health(200)
