@@ -3,8 +3,8 @@
 The drift of a fill is what is left of its slippage after half the spread and the impact: the
 middle of the market at the fill against a reference, positive where it is against us. The
 reference of an entry and of an exit is the price that its order was decided at; that of a stop is
-its trigger, the stop-loss price. Fills from resting limit orders and take-overs by the venue have
-their price by rule; they do not count.
+its trigger, the stop-loss price. Limit orders and take-overs by the venue have their price by rule;
+they do not count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -147,5 +147,6 @@ _FILLS: Final = """
     WHERE r.type = 'order_result' AND r.run_id = %(run)s
         AND (r.body ->> 'filled_quantity')::numeric > 0 AND r.body ->> 'liquidity' = %(taker)s
         AND r.body -> 'fill' ->> 'touch' IS NOT NULL
+        AND o.order_type NOT IN ('LIMIT', 'STOP_LIMIT')
     ORDER BY r.seq
 """

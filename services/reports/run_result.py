@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.kernel.settings.model import TradingSettings
+from services.reports.data_notes import data_notes
 from services.reports.decisions_hash import DECISION_TOPICS, decisions_hash
 from services.runtime.database.connections import Connection
 
@@ -49,7 +50,7 @@ class PriceGap:
     Attributes:
         at: Event time of the fill, Unix ms.
         stop_loss_price: Where the stop was.
-        trigger_price: The first price at or beyond it.
+        trigger_price: The first price at or beyond it; on bars, where its fill started.
         filled_price: What the exit got, slippage included.
         gap_pct: Trigger beyond stop, as a fraction of the stop.
         loss: What the gap cost, in quote.
@@ -131,7 +132,9 @@ def compute(
     signals = _count(connection, "SELECT count(*) FROM signals WHERE run_id = %s", run_id)
     settings = _settings(connection, run_id)
     account = _account(connection, run_id)
-    notes = () if signals else (why_no_signals(settings, first, last),)
+    notes = data_notes(connection, run_id, settings)
+    if not signals:
+        notes = (why_no_signals(settings, first, last), *notes)
     return RunResult(
         run_id=run_id,
         ticks=made,
@@ -295,7 +298,7 @@ def price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
     rows = connection.execute(
         """
         SELECT (extract(epoch FROM r."timestamp") * 1000)::bigint, d.symbol, d.stop_loss_price,
-            d.price, (r.body ->> 'filled_price')::numeric,
+            began.price, (r.body ->> 'filled_price')::numeric,
             -- an inverse contract's quantity is its face value: its coins are what a gap costs
             (r.body ->> 'filled_quantity')::numeric
                 / CASE WHEN i.symbol IS NULL THEN 1 ELSE coalesce(t.entry_price, d.price) END
@@ -303,13 +306,16 @@ def price_gaps(connection: Connection, run_id: str) -> tuple[PriceGap, ...]:
         JOIN events AS r ON r.type = 'order_result' AND r.run_id = d.run_id
             AND r.body ->> 'order_id' = d.order_id
             AND (r.body ->> 'filled_quantity')::numeric > 0
+        CROSS JOIN LATERAL (
+            SELECT coalesce((r.body -> 'fill' ->> 'start')::numeric, d.price) AS price
+        ) AS began
         LEFT JOIN trades AS t ON t.trade_id = r.event_id
         LEFT JOIN (
             SELECT DISTINCT contract ->> 'symbol' AS symbol
             FROM events AS e, json_array_elements(e.body -> 'instruments') AS contract
             WHERE e.type = 'instruments' AND e.run_id = %s AND (contract ->> 'inverse')::boolean
         ) AS i ON i.symbol = d.symbol
-        WHERE d.run_id = %s AND d.origin = 'stop_loss' AND d.price <> d.stop_loss_price
+        WHERE d.run_id = %s AND d.origin = 'stop_loss' AND began.price <> d.stop_loss_price
         ORDER BY r.seq
         """,
         (run_id, run_id),

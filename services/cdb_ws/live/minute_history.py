@@ -6,7 +6,7 @@ from typing import Final
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.kernel.events import MarketData, MarketDataKind
 from services.kernel.instruments.contracts import Instrument
-from services.kernel.market.bar_ticks import Bar, points
+from services.kernel.market.bar_ticks import Bar, bar_point, points
 from services.venues.mexc.exact import plain
 
 HISTORY_SOURCE: Final = "mexc:klines_1m:synthetic"
@@ -39,6 +39,7 @@ def history(
                     price=point.price,
                     volume=plain(contract.volume_in_base(point.volume, point.price)),
                     backfill=True,
+                    bar=bar_point(index),
                 )
             )
     return events

@@ -6,16 +6,22 @@ cast the column (``CAST(price AS DECIMAL(38, 18))``).
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Final
 
 import pyarrow as pa
 
 from services.kernel.bounded_json import Decoder
-from services.kernel.events import Event, MarketData, MarketDataKind, Side
+from services.kernel.events import BarPoint, Event, MarketData, MarketDataKind, Side
 
 LEVELS: Final = ("bids", "asks")
 _ENVELOPE = frozenset(Event.__struct_fields__) - {"timestamp"}
-_TEXT: Final = frozenset({"kind", "symbol", "source", "side", "trade_id"})
+_TEXT: Final = frozenset({"kind", "symbol", "source", "side", "trade_id", "bar"})
+_WORDS: Final[dict[str, type[StrEnum]]] = {
+    "kind": MarketDataKind,
+    "side": Side,
+    "bar": BarPoint,
+}
 _WHOLE: Final = frozenset({"timestamp", "next_funding_time"})
 _FLAGS: Final = frozenset({"backfill"})
 _SCALARS: Final = tuple(
@@ -131,10 +137,8 @@ class TickFields:
         values: list[Any] = column.to_pylist()
         if name in _DECIMALS:
             return [None if text is None else Decimal(text) for text in values]
-        if name == "kind":
-            return [MarketDataKind(text) for text in values]
-        if name == "side":
-            return [None if text is None else Side(text) for text in values]
+        if name in _WORDS:
+            return [None if text is None else _WORDS[name](text) for text in values]
         return values
 
 

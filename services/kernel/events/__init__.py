@@ -26,7 +26,7 @@ from services.kernel.events.control import (
     RunStarted,
 )
 from services.kernel.events.envelope import SCHEMA_VERSION, Event, Side
-from services.kernel.events.market import Clock, MarketData, MarketDataKind, PriceLevel
+from services.kernel.events.market import BarPoint, Clock, MarketData, MarketDataKind, PriceLevel
 from services.kernel.events.reports import (
     Alert,
     AlertLevel,
@@ -105,6 +105,7 @@ __all__ = [
     "AlertLevel",
     "AlertPhase",
     "AnyEvent",
+    "BarPoint",
     "Clock",
     "Condition",
     "ConditionName",

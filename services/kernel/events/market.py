@@ -21,8 +21,19 @@ class MarketDataKind(StrEnum):
     FUNDING = "funding"
 
 
+class BarPoint(StrEnum):
+    """Which point of a bar a trade stands for: its opening price, or one within it."""
+
+    OPEN = "open"
+    INSIDE = "inside"
+
+
 class MarketData(Event, frozen=True, kw_only=True, tag="market_data"):
-    """One observation of one market."""
+    """One observation of one market.
+
+    Attributes:
+        bar: Of a trade that was made from a bar; None where it was observed as it is.
+    """
 
     TOPIC: ClassVar[str] = topics.MARKET_DATA
 
@@ -45,6 +56,7 @@ class MarketData(Event, frozen=True, kw_only=True, tag="market_data"):
     next_funding_time: int | None = None
     pct_change: Decimal | None = None
     backfill: bool = False
+    bar: BarPoint | None = None
 
 
 class Clock(Event, frozen=True, kw_only=True, tag="clock"):

@@ -57,7 +57,9 @@ class FillDesk:
 
     def accept(self, order: Order) -> None:
         """Keep an order that the guard let pass."""
-        self._state.open[order.order_id] = WorkingOrder.of(order)
+        market = self._state.markets.get(order.symbol) or MarketState()
+        position = self._portfolio.state.positions.get(order.symbol)
+        self._state.open[order.order_id] = WorkingOrder.of(order, market, position)
 
     def position(self, symbol: str) -> Decimal:
         """Signed open quantity, fills that are not read back yet included."""
@@ -70,11 +72,10 @@ class FillDesk:
                 self._meet(working, market, tick)
 
     def expire(self, now: int) -> None:
-        """Entries that were not filled in time."""
+        """Entries that were not filled in time; on bars each has met the next point first."""
         expiry_ms = self._settings.order_expiry_sec * 1000
-        for working in list(self._state.open.values()):
-            order = working.order
-            if not order.reduce_only and now - order.timestamp > expiry_ms:
+        for working in self._open_entries():
+            if now - working.order.timestamp > expiry_ms and not self._awaits_a_point(working):
                 self._end(working, OrderStatus.CANCELLED, Reason.EXPIRED)
 
     def cancel_all(self, reason: Reason) -> None:
@@ -132,6 +133,11 @@ class FillDesk:
             fill=fill.arithmetic if fill is not None else {},
         )
 
+    def _awaits_a_point(self, working: WorkingOrder) -> bool:
+        """Whether the market is made of bars, and the order has not met its next point yet."""
+        market = self._state.markets.get(working.order.symbol)
+        return market is not None and market.bar is not None and not working.met
+
     def _open_entries(self) -> list[WorkingOrder]:
         return [w for w in self._state.open.values() if not w.order.reduce_only]
 
@@ -147,15 +153,18 @@ class FillDesk:
             if quantity <= 0:
                 self._end(working, OrderStatus.CANCELLED, Reason.NOTHING_TO_REDUCE)
                 return
+        working.met = True
         if working.waits:
             if working.is_triggered(self._portfolio.mark_price(order.symbol)):
-                working.waits, working.active_at = False, now
+                working.trigger(order.trigger_price or order.price, market)
+                working.active_at = now
                 self.report(order, OrderStatus.PENDING, Reason.TRIGGERED)
             return
         unconfirmed = self._portfolio.unconfirmed_jump(order.symbol) is not None
         if unconfirmed and (working.rests or market.book.fresh(now) is None):
             return  # an unconfirmed print fills nothing
         met = self._capped(order, self._match(working, quantity, market, tick))
+        working.starts_there = False
         working.rests = working.rests or met.rests
         if met.fill is not None and not self._book(working, quantity, met.fill, market):
             return
@@ -169,11 +178,8 @@ class FillDesk:
         instrument = self._instrument(order.symbol)
         if order.origin is not Origin.LIQUIDATION:
             return match(working, quantity, market, tick, instrument, self._settings)
-        ask = Ask(
-            side=order.side,
-            quantity=quantity,
-            order_price=order.price,
-            fee_rate=instrument.liquidation_fee_rate,
+        ask = replace(
+            working.ask(quantity, market, tick.bar), fee_rate=instrument.liquidation_fee_rate
         )
         position = self._portfolio.state.positions.get(order.symbol)
         bankruptcy = position.bankruptcy_price if position is not None else None

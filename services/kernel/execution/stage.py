@@ -128,7 +128,7 @@ class ExecutionStage:
         if tick.kind is MarketDataKind.TRADE:
             if tick.price is None or tick.volume is None or tick.price <= 0:
                 return
-            market.on_trade(tick.timestamp, tick.price, tick.volume)
+            market.on_trade(tick.timestamp, tick.price, tick.volume, tick.bar)
         elif tick.bid is not None or tick.ask is not None or tick.kind is MarketDataKind.DEPTH:
             market.book.on_tick(tick)
             if market.book.bid is None or market.book.ask is None:

@@ -3,6 +3,8 @@
 from decimal import ROUND_DOWN, Decimal
 from typing import Final, NamedTuple
 
+from services.kernel.events import BarPoint
+
 MAX_POINT_GAP_MS: Final = 15_000
 """Points of a bar are at most this far apart, so that a quiet bar never looks stale."""
 
@@ -25,6 +27,11 @@ class Point(NamedTuple):
     offset_ms: int
     price: Decimal
     volume: Decimal
+
+
+def bar_point(index: int) -> BarPoint:
+    """What a bar's tick stands for, by its place among the bar's points."""
+    return BarPoint.INSIDE if index else BarPoint.OPEN
 
 
 def points_per_quarter(step_ms: int) -> int:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from services.kernel.events import MarketData, MarketDataKind, PriceSource
+from services.kernel.events import BarPoint, MarketData, MarketDataKind, PriceSource
 from services.kernel.market.order_book import MAX_AGE_MS, best_prices
 
 LEAST_WAIT_MS = 3_000
@@ -29,6 +29,7 @@ class Prices(Struct, kw_only=True):
 
     Attributes:
         last_price, last_time: The last confirmed live trade.
+        inside_bar: Whether that trade stands for a point within a bar.
         confirmed: Price of the last confirmed trade, backfilled ones included: what the next trade
             is compared with. Nothing is valued at a backfilled trade.
         mark_price, mark_time: The venue's fair price; no price once it is too old.
@@ -41,6 +42,7 @@ class Prices(Struct, kw_only=True):
 
     last_price: Decimal | None = None
     last_time: int = 0
+    inside_bar: bool = False
     confirmed: Decimal | None = None
     mark_price: Decimal | None = None
     mark_time: int = 0
@@ -66,6 +68,11 @@ class Prices(Struct, kw_only=True):
     def source(self) -> PriceSource:
         """Which price `value` is."""
         return PriceSource.LAST if self.mark_price is None else PriceSource.MARK
+
+    @property
+    def values_inside_bar(self) -> bool:
+        """Whether positions are valued at a point within a bar."""
+        return self.inside_bar and self.mark_price is None
 
     @property
     def unconfirmed_jump(self) -> Decimal | None:
@@ -163,6 +170,7 @@ class Prices(Struct, kw_only=True):
         self.confirmed = trade.price
         if not trade.backfill:
             self.last_price, self.last_time = trade.price, trade.timestamp
+            self.inside_bar = trade.bar is BarPoint.INSIDE
         return trade
 
     def _jumps(self, trade: MarketData, price: Decimal, max_jump: Decimal, stale_ms: int) -> bool:

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
 
 from msgspec import Struct, field
 
-from services.kernel.events import Side
+from services.kernel.events import BarPoint, Side
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
 from services.kernel.market.order_book import Book, Walk
@@ -30,19 +30,25 @@ class MarketState(Struct, kw_only=True):
     before it, counted by the share that still lies within a minute.
 
     Attributes:
+        price, before: Prices of the last trade and of the one before it, quote per base.
+        bar: What the last trade stands for, where it was made from a bar.
         unclaimed: Volume of the last trade that no resting order of ours was filled from.
     """
 
     price: Decimal | None = None
+    before: Decimal | None = None
+    bar: BarPoint | None = None
     book: Book = field(default_factory=Book)
     unclaimed: Decimal = ZERO
     slot: int = 0
     slot_volume: Decimal = ZERO
     previous_volume: Decimal = ZERO
 
-    def on_trade(self, timestamp: int, price: Decimal, volume: Decimal) -> None:
+    def on_trade(
+        self, timestamp: int, price: Decimal, volume: Decimal, bar: BarPoint | None = None
+    ) -> None:
         """Take a trade (Unix milliseconds, quote per base, base); a late one is of now."""
-        self.price = price
+        self.before, self.price, self.bar = self.price, price, bar
         self.unclaimed = volume
         slot = timestamp // VOLUME_WINDOW_MS
         if slot > self.slot:
@@ -67,7 +73,7 @@ class MarketState(Struct, kw_only=True):
             self.book.take(side, base)
 
     def touch(
-        self, side: Side, now: int, half_spread_pct: Decimal
+        self, side: Side, now: int, half_spread_pct: Decimal, start: Decimal | None = None
     ) -> tuple[Decimal, Decimal] | None:
         """Price that the side meets first, and half the spread; None where no price is known.
 
@@ -75,14 +81,16 @@ class MarketState(Struct, kw_only=True):
             side: Of the order.
             now: Unix milliseconds.
             half_spread_pct: Added to the last trade where no quote is fresh.
+            start: A price that stands for the last trade.
         """
         quote = self.book.fresh(now)
         if quote is not None:
             return quote[1] if side is Side.BUY else quote[0], (quote[1] - quote[0]) / 2
-        if self.price is None:
+        middle = self.price if start is None else start
+        if middle is None:
             return None
-        half_spread = self.price * half_spread_pct
-        return self.price + half_spread * side.sign, half_spread
+        half_spread = middle * half_spread_pct
+        return middle + half_spread * side.sign, half_spread
 
 
 class Fill(Struct, frozen=True, kw_only=True, gc=False):
@@ -114,6 +122,7 @@ class Ask(Struct, frozen=True, kw_only=True, gc=False):
         order_price: The price the order was decided at, quote per base, > 0.
         limit: The worst price that is acceptable; None where any is.
         fee_rate: Fraction of notional; None is the contract's taker rate.
+        start: Price that stands for the last trade where no quote is fresh, quote per base.
     """
 
     side: Side
@@ -121,6 +130,7 @@ class Ask(Struct, frozen=True, kw_only=True, gc=False):
     order_price: Decimal
     limit: Decimal | None = None
     fee_rate: Decimal | None = None
+    start: Decimal | None = None
 
 
 def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Decimal:
@@ -163,7 +173,7 @@ def market_fill(
     )
     if walk is not None:
         return _walked(ask, walk, market, now, instrument, settings)
-    touched = market.touch(ask.side, now, settings.sim_half_spread_pct)
+    touched = market.touch(ask.side, now, settings.sim_half_spread_pct, ask.start)
     if touched is None:
         return None
     touch, half_spread = touched
@@ -179,6 +189,8 @@ def market_fill(
         "impact_pct": impact,
         "minute_volume": volume,
     }
+    if ask.start is not None:
+        arithmetic["start"] = ask.start
     return _fill(ask, ask.quantity, price, TAKER, instrument, arithmetic)
 
 

@@ -5,22 +5,28 @@ from decimal import Decimal
 from msgspec import Struct
 
 from services.kernel.events import (
+    BarPoint,
     MarketData,
     MarketDataKind,
     Order,
     OrderStatus,
     OrderType,
+    Origin,
     Side,
     TimeInForce,
 )
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.matching.bar_prices import triggered_at, worse
 from services.kernel.matching.fills import Ask, Fill, MarketState, maker_fill, market_fill
+from services.kernel.portfolio.account import Position
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
 WITH_TRIGGER = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+FORCED_AT_A_LEVEL = frozenset({Origin.STOP_LOSS, Origin.TAKE_PROFIT})
+"""Risk's own exits at a price of the position: their order has the price that triggered them."""
 
 
 class WorkingOrder(Struct, kw_only=True):
@@ -31,19 +37,75 @@ class WorkingOrder(Struct, kw_only=True):
         active_at: Event time from which the latency runs: the order's, later its trigger's.
         waits: For its trigger price.
         rests: In the book, as a limit order: it fills as maker from now on.
+        met: A tick came that could have filled it.
+        decided_at: Price that it was decided at; a fill on a bar's tick never starts at a better
+            one.
+        starts_there: The first fill on a bar's tick starts at ``decided_at`` itself.
     """
 
     order: Order
     left: Decimal
     active_at: int
     waits: bool
+    decided_at: Decimal
     rests: bool = False
+    met: bool = False
+    starts_there: bool = False
 
     @classmethod
-    def of(cls, order: Order) -> "WorkingOrder":
-        """An order that was accepted just now."""
-        waits = order.order_type in WITH_TRIGGER
-        return cls(order=order, left=order.quantity, active_at=order.timestamp, waits=waits)
+    def of(cls, order: Order, market: MarketState, position: Position | None) -> "WorkingOrder":
+        """An order that was accepted just now.
+
+        Args:
+            order: As it was published.
+            market: Its symbol's.
+            position: What is open in its symbol.
+        """
+        working = cls(
+            order=order,
+            left=order.quantity,
+            active_at=order.timestamp,
+            waits=order.order_type in WITH_TRIGGER,
+            decided_at=order.price,
+        )
+        if order.order_type is OrderType.LIMIT:
+            working.decided_at = market.price or order.price
+        if position is None:
+            return working
+        if order.origin is Origin.STOP_LOSS and position.stop_loss_price is not None:
+            working.trigger(position.stop_loss_price, market)
+        if order.origin is Origin.TAKE_PROFIT and position.take_profit_price is not None:
+            working.decided_at = position.take_profit_price
+        return working
+
+    def trigger(self, level: Decimal, market: MarketState) -> None:
+        """The market reached the price that the order waited for."""
+        self.waits = False
+        self.decided_at, self.starts_there = triggered_at(level, self.order.side, market)
+
+    def ask(self, quantity: Decimal, market: MarketState, bar: BarPoint | None) -> Ask:
+        """What it asks of a tick.
+
+        Args:
+            quantity: What may be filled, in the contract's unit, > 0.
+            market: The market, the tick included.
+            bar: What the tick stands for, where it was made from a bar.
+        """
+        order, decided_at = self.order, self.order.price
+        start = None
+        if bar is not None and market.price is not None:
+            start = self.decided_at
+            if not self.starts_there:
+                start = worse(order.side, start, market.price)
+            if order.origin in FORCED_AT_A_LEVEL:
+                decided_at = self.decided_at
+        return Ask(
+            side=order.side,
+            quantity=quantity,
+            order_price=decided_at,
+            limit=order.price if order.order_type in WITH_LIMIT else None,
+            start=start,
+        )
 
     def is_triggered(self, price: Decimal | None) -> bool:
         """Whether this price (mark while fresh, else last; quote per base) reaches the trigger."""
@@ -92,8 +154,7 @@ def match(
         settings: Half-spread and impact.
     """
     order = working.order
-    limit = order.price if order.order_type in WITH_LIMIT else None
-    ask = Ask(side=order.side, quantity=quantity, order_price=order.price, limit=limit)
+    ask = working.ask(quantity, market, tick.bar)
     if not working.rests:
         return _first_meeting(order, ask, market, tick.timestamp, instrument, settings)
     is_trade = tick.kind is MarketDataKind.TRADE

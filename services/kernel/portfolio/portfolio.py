@@ -12,6 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from services.kernel.events import (
+    BarPoint,
     Clock,
     Event,
     Instruments,
@@ -254,7 +255,7 @@ class Portfolio:
                 priced_at=opening.priced_at,
             )
             position.protect(None, isolated=not state.cross_margin)
-            self._guard(position)
+            self._guard(opening.symbol, position)
             profit = position.unrealised_profit
             state.books[opening.symbol] = SymbolBook(
                 profit=profit, peak_profit=profit, day_start_profit=profit
@@ -266,8 +267,10 @@ class Portfolio:
         market, state = self._market(event.symbol), self.state
         if event.kind is MarketDataKind.FUNDING and not event.backfill:
             market.announce(event)
-        self.counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
         position = None if event.backfill else state.positions.get(event.symbol)
+        if event.bar is BarPoint.OPEN and position is not None and state.trailing_stop_pct:
+            position.trail(state.trailing_stop_pct)  # at the close of the bar before
+        self.counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
         value = market.value
         if position is not None and value is not None and position.mark_price != value:
             self._mark(event.symbol, position, value)
@@ -284,8 +287,7 @@ class Portfolio:
         position.mark_price = price
         gained = position.unrealised_profit - before
         self.state.unrealised_profit += gained
-        if self.state.trailing_stop_pct:
-            position.trail(self.state.trailing_stop_pct)
+        self._trail(symbol, position)
         if not self._reckon():
             book = self.state.books[symbol]
             book.become(book.profit + gained)
@@ -296,16 +298,22 @@ class Portfolio:
         effects = book_fill(self.state, event)
         position = self.state.positions.get(event.symbol)
         if position is not None:
-            self._guard(position)
+            self._guard(event.symbol, position)
         self._revalue(event.symbol)
         return effects
 
-    def _guard(self, position: Position) -> None:
+    def _guard(self, symbol: str, position: Position) -> None:
         """Take profit and trailing stop of a position that was opened or changed."""
         if self.state.take_profit_pct:
             position.aim(self.state.take_profit_pct)
+        self._trail(symbol, position)
+
+    def _trail(self, symbol: str, position: Position) -> None:
+        """Let a trailing stop follow the value; not within a bar, whose order is a convention."""
         if self.state.trailing_stop_pct:
-            position.trail(self.state.trailing_stop_pct)
+            market = self.state.markets.get(symbol)
+            if market is None or not market.values_inside_bar:
+                position.trail(self.state.trailing_stop_pct)
 
     def _on_clock(self, event: Clock) -> tuple[Effect, ...]:
         self._mark_by_time(event.timestamp)

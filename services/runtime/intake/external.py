@@ -12,6 +12,7 @@ from services.kernel.events import (
     Alert,
     AlertLevel,
     AlertPhase,
+    BarPoint,
     Event,
     Halt,
     MarketData,
@@ -195,7 +196,19 @@ def _market_data(message: Fields, envelope: dict[str, Any]) -> Event:
         ),
         pct_change=message.number("pct_change"),
         backfill=message.flag("backfill"),
+        bar=_bar_point(message),
     )
+
+
+def _bar_point(message: Fields) -> BarPoint | None:
+    """What a trade that was made from a bar stands for; None for one that was observed."""
+    word = message.text("bar", default="").lower()
+    if not word:
+        return None
+    if word not in tuple(BarPoint):
+        known = ", ".join(BarPoint)
+        raise Malformed("MALFORMED", f"bar is {word!r}, one of {known} is needed")
+    return BarPoint(word)
 
 
 def _signal(message: Fields, envelope: dict[str, Any]) -> Event:

@@ -37,12 +37,25 @@ class Record:
         self._seq += 1
         return self._seq
 
-    def tick(self, event_id: str, minute: int = 0, kind: str = "trade") -> None:
+    def tick(
+        self,
+        event_id: str,
+        minute: int = 0,
+        kind: str = "trade",
+        *,
+        symbol: str | None = None,
+        second: int = 0,
+        backfill: bool = False,
+        **body: str,
+    ) -> None:
+        at = START_MS / 1000 + minute * 60 + second
+        given = (event_id, RUN, at, kind, symbol, backfill, json.dumps(body))
         with self._server.connection() as connection:
             connection.execute(
                 "INSERT INTO market_data (seq, topic_seq, event_id, run_id, timestamp, kind,"
-                " backfill, body) VALUES (%s, 1, %s, %s, to_timestamp(%s), %s, false, '{}')",
-                (self._next(), event_id, RUN, START_MS / 1000 + minute * 60, kind),
+                " symbol, backfill, body)"
+                " VALUES (%s, 1, %s, %s, to_timestamp(%s), %s, %s, %s, %s)",
+                (self._next(), *given),
             )
 
     def event(self, topic: str, event_type: str, body: dict[str, Any]) -> None:
@@ -119,6 +132,36 @@ def test_a_run_without_signals_says_why(record: Record) -> None:
 
     assert "window is longer than the data" in note
     assert "6.0 minutes" in note
+
+
+def test_what_the_data_is_too_coarse_for_and_does_not_have_is_noted(record: Record) -> None:
+    for place in range(5):
+        bar = "inside" if place else "open"
+        record.tick(f"a{place}", symbol="A_USDT", second=15 * place, bar=bar)
+    record.tick("later", symbol="A_USDT", second=300, bar="open")
+    for kind in ("trade", "quote", "mark", "funding"):
+        record.tick(f"b {kind}", symbol="B_USDT", second=300, kind=kind)
+    record.tick("b past", symbol="B_USDT", kind="trade", bar="open", backfill=True)
+
+    notes = [note for note in record.result().notes if not note.startswith("no signals")]
+
+    assert [note.partition(": ")[0] for note in notes] == ["A_USDT"] * 4
+    assert "a point every 15 s: too coarse for SIM_LATENCY_MS=50" in notes[0]
+    assert "no quotes or books" in notes[1]
+    assert "no mark prices" in notes[2]
+    assert "no funding rates" in notes[3]
+
+
+def test_a_stop_within_a_bar_is_no_price_gap_and_an_opening_beyond_it_is(record: Record) -> None:
+    fill = {"filled_quantity": "2", "filled_price": "94.9", "status": "FILLED"}
+    for order_id, start in (("crossed", "98"), ("jumped", "95.5")):
+        record.stop_exit(order_id, trigger="95", stop="98.0")
+        body = fill | {"order_id": order_id, "fill": {"start": start}}
+        record.event("order_results", "order_result", body)
+
+    (gap,) = record.result().price_gaps
+
+    assert (gap.trigger_price, gap.loss) == (Decimal("95.5"), 5)
 
 
 def test_halts_and_releases_have_their_reasons(record: Record) -> None:

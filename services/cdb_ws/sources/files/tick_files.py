@@ -7,9 +7,9 @@ from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.sources.files.csv_files import CsvRows
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind
 from services.cdb_ws.sources.files.venue_units import VolumeUnit, counted_in
-from services.kernel.events import MarketData, MarketDataKind
+from services.kernel.events import BarPoint, MarketData, MarketDataKind
 from services.kernel.instruments.contracts import Instrument
-from services.kernel.market.bar_ticks import Bar, points
+from services.kernel.market.bar_ticks import Bar, bar_point, points
 
 FUNDING_NOTICE_MS: Final = 1_000
 """A settled rate is told this long before its settlement, which books the last rate it knows."""
@@ -69,6 +69,9 @@ class TradeFile:
 
     def tick(self, observation: Observation) -> MarketData:
         """The trade, its volume in units of base."""
+        return self._trade(observation, None)
+
+    def _trade(self, observation: Observation, bar: BarPoint | None) -> MarketData:
         timestamp, _, line, point, (price, volume, side) = observation
         if self._in_contracts:
             volume = self._contract.volume_in_base(volume, price)
@@ -80,6 +83,7 @@ class TradeFile:
             price=price,
             volume=volume,
             side=side,
+            bar=bar,
         )
 
 
@@ -105,6 +109,10 @@ class KlineFile(TradeFile):
                     index,
                     (point.price, point.volume, None),
                 )
+
+    def tick(self, observation: Observation) -> MarketData:
+        """The trade that stands for a point of a bar."""
+        return self._trade(observation, bar_point(observation[3]))
 
 
 class QuoteFile(TradeFile):

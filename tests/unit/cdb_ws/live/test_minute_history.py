@@ -23,6 +23,7 @@ def test_only_closed_minutes_of_the_span_become_history() -> None:
     assert {tick.timestamp // 60_000 for tick in made} == {1, 2, 3}
     assert all(tick.backfill and tick.volume == Decimal(20_000_000) for tick in made)
     assert {tick.source for tick in made} == {HISTORY_SOURCE}
+    assert [tick.bar for tick in made] == ["open", "inside", "inside", "inside"] * 3
     assert len({tick.event_id for tick in made}) == len(made) == 12
 
 

@@ -14,6 +14,7 @@ from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recording import Recording
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.kernel.events import (
+    BarPoint,
     Clock,
     Condition,
     ConditionPhase,
@@ -65,6 +66,7 @@ def every_kind() -> Iterator[Event]:
     yield data_gap(RUN, NOON + 900, ConditionPhase.CLEARED, detail="back", unique=1)
     yield clock(NOON + 1000)
     yield trade(NOON + 1005, "0.080100", ETH, trade_id=None, side=None)
+    yield trade(NOON + 1006, "0.08011", ETH, bar=BarPoint.INSIDE)
 
 
 def test_every_event_comes_back_with_all_its_digits_and_in_its_order(folder: Path) -> None:
@@ -129,7 +131,7 @@ def test_one_symbol_of_a_day_can_be_played(folder: Path) -> None:
 
     assert [type(event) for event in again] == [
         Instruments, Clock, MarketData, Condition, MarketData, MarketData, Condition, Clock,
-        MarketData,
+        MarketData, MarketData,
     ]  # fmt: skip
     assert {event.symbol for event in again if isinstance(event, MarketData)} == {ETH}
     first = again[0]

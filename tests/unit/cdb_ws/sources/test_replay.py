@@ -9,7 +9,15 @@ import pytest
 from services.cdb_ws.sources.files.csv_files import SORT_WINDOW_ROWS, digest
 from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.replay import Replay
-from services.kernel.events import Clock, Event, Instruments, MarketData, MarketDataKind, Side
+from services.kernel.events import (
+    BarPoint,
+    Clock,
+    Event,
+    Instruments,
+    MarketData,
+    MarketDataKind,
+    Side,
+)
 from services.kernel.events.codec import encode
 from services.kernel.events.ids import make_id
 
@@ -259,6 +267,7 @@ def test_bars_become_ticks_with_the_volume_of_the_bar(tmp_path: Path) -> None:
         (0, "10", "2"), (15_000, "9", "2"), (30_000, "12", "2"), (45_000, "11", "2"),
     ]  # fmt: skip
     assert {t.source for t in made} == {"x-spot:klines_1m:synthetic"}
+    assert [t.bar for t in made] == [BarPoint.OPEN] + [BarPoint.INSIDE] * 3
     assert replay.counts() == {
         "files": [
             {"file": path.name, "accepted": 1, "reordered": 0,

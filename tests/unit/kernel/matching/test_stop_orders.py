@@ -187,5 +187,5 @@ def test_before_any_price_nothing_is_triggered_and_nothing_made() -> None:
     order = builders.order(order_type=STOP, trigger_price=Decimal(99))
     ask = Ask(side=BUY, quantity=Decimal(1), order_price=Decimal(99), limit=Decimal(99))
 
-    assert not WorkingOrder.of(order).is_triggered(None)
+    assert not WorkingOrder.of(order, MarketState(), None).is_triggered(None)
     assert maker_fill(ask, MarketState(), builders.instrument()) is None

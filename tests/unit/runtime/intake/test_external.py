@@ -8,6 +8,7 @@ import pytest
 
 from services.kernel.events import (
     Alert,
+    BarPoint,
     Event,
     Halt,
     MarketData,
@@ -147,6 +148,12 @@ def test_everything_a_market_can_tell() -> None:
     assert event.backfill
 
 
+def test_a_trade_made_from_a_bar_may_say_so() -> None:
+    assert tick(bar="OPEN").bar is BarPoint.OPEN
+    assert tick(bar="inside").bar is BarPoint.INSIDE
+    assert tick().bar is None
+
+
 def test_two_messages_are_two_events_whatever_they_say() -> None:
     assert tick(trade_id=7).trade_id == "7"
     one = taken("market_data", TICK | {"trade_id": 7}, unique="1")
@@ -182,6 +189,7 @@ def test_two_messages_are_two_events_whatever_they_say() -> None:
         ({"bids": 5}, "list of"),
         ({"bids": [["a"]]}, "list of"),
         ({"backfill": "perhaps"}, "true or false"),
+        ({"bar": "close"}, "bar is 'close', one of open, inside is needed"),
         ({"source": "a\0b"}, "a text is needed"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Stops keep their promise in every recorded market, bars and ticks."""
+"""Every recorded market, bars and ticks: stops keep their promise, bars give nothing away."""
 
 import os
 from itertools import chain, islice
@@ -9,6 +9,7 @@ import pytest
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.pipeline import Pipeline
 from tests import builders
+from tests.unit.kernel.fill_drift import FillDrift
 from tests.unit.kernel.stop_promises import StopPromises
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
@@ -51,31 +52,46 @@ def recorded(request: pytest.FixtureRequest) -> Path:
     return Path(folder) / request.param
 
 
-def played(path: Path, settings: dict[str, str], steps: int | None) -> StopPromises:
+def played(
+    path: Path, settings: dict[str, str], steps: int | None
+) -> tuple[StopPromises, FillDrift]:
     replay = Replay([path], builders.RUN)
     started = builders.run_started(settings, at=replay.first_timestamp)
     events = (event for _, event in islice(replay.steps(), steps))
-    return StopPromises().watch(Pipeline().run(chain([started], events)))
+    promises, drift = StopPromises(), FillDrift()
+    for event in Pipeline().run(chain([started], events)):
+        promises.watch([event])
+        drift.watch([event])
+    return promises, drift
 
 
-def test_no_entry_risks_more_than_it_may_in_the_first_hours(recorded: Path) -> None:
-    assert played(recorded, LIVELY, SLICE).broken == []
+def judged(path: Path, settings: dict[str, str], steps: int | None) -> None:
+    promises, drift = played(path, settings, steps)
+    assert promises.broken == []
+    if "klines" in path.name:
+        assert drift.in_our_favour == 0
+
+
+def test_the_first_hours(recorded: Path) -> None:
+    judged(recorded, LIVELY, SLICE)
 
 
 @pytest.mark.local_only
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("settings", [{}, LIVELY], ids=["defaults", "lively"])
-def test_no_entry_risks_more_than_it_may_in_the_whole_file(
-    recorded: Path, settings: dict[str, str]
-) -> None:
-    assert played(recorded, settings, None).broken == []
+def test_the_whole_file(recorded: Path, settings: dict[str, str]) -> None:
+    judged(recorded, settings, None)
 
 
-def test_what_is_recorded_makes_entries_to_judge() -> None:
+def test_what_is_recorded_makes_fills_to_judge() -> None:
     folder = os.environ.get("CDB_TEST_DATA")
     if not folder:
         pytest.skip("CDB_TEST_DATA names no folder with recorded market data")
     violent = Path(folder) / "mexc-spot_BSBUSDT_klines_1m.csv.gz"
 
-    assert played(violent, LIVELY, SLICE).kept > 10
+    promises, drift = played(violent, LIVELY, SLICE)
+
+    assert promises.kept > 10
+    assert all(len(drift.drifts[kind]) > 3 for kind in ("entries", "exits"))
+    assert drift.drifts["stops"]
