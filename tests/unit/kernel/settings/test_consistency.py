@@ -176,3 +176,49 @@ def test_the_bound_itself_is_allowed() -> None:
     smallest = {"ACCOUNT_EQUITY": "50"}
     assert contradictions(parsed(smallest)) == ()
     assert parsed(smallest).account_equity * Decimal("0.10") == parsed(smallest).min_notional
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (
+            {"MAX_LEVERAGE": "10"},
+            "Set MAX_LEVERAGE to at most 6.4516 or MIN_LIQUIDATION_DISTANCE to at most 0.095",
+        ),
+        (
+            {"SIM_HALF_SPREAD_PCT": "0.00033", "STOP_LOSS_PCT": "0.005"},
+            "Set STOP_LOSS_PCT above 0.0091 or MAX_COST_SHARE above 0.452",
+        ),
+        (
+            {"STOP_LOSS_PCT": "0.01", "MAX_COST_SHARE": "0.15"},
+            "cost 0.2 % for entry and exit, 0.2 of the distance to a stop at STOP_LOSS_PCT=0.01;",
+        ),
+        ({"SIM_LATENCY_MS": "1001", "ORDER_EXPIRY_SEC": "1"}, "Set ORDER_EXPIRY_SEC to at least 2"),
+    ],
+)
+def test_the_advice_has_figures_that_can_be_used(values: dict[str, str], advice: str) -> None:
+    assert advice in contradictions(parsed(values))[0].message
+
+
+@pytest.mark.parametrize(
+    ("values", "fatal"),
+    [
+        # Fees of 0.16 % and a spread of 0.04 % are a quarter of 0.8 %.
+        ({"STOP_LOSS_PCT": "0.008", "RISK_PER_TRADE_PCT": "0.0008"}, ()),
+        ({"STOP_LOSS_PCT": "0.00799", "RISK_PER_TRADE_PCT": "0.0007"}, (True,)),
+        ({"SIM_LATENCY_MS": "1000", "ORDER_EXPIRY_SEC": "1"}, ()),
+        ({"SIM_LATENCY_MS": "1001", "ORDER_EXPIRY_SEC": "1"}, (True,)),
+        ({"MAX_SLIPPAGE_PCT": "0.001", "SIM_IMPACT_PCT": "0.0008"}, ()),
+        ({"MAX_SLIPPAGE_PCT": "0.001", "SIM_IMPACT_PCT": "0.0009"}, (False,)),
+        (
+            {"MAX_SLIPPAGE_PCT": "0.001", "SIM_HALF_SPREAD_PCT": "0.001", "MAX_COST_SHARE": "1"},
+            (False,),
+        ),
+        (
+            {"MAX_LEVERAGE": "10", "MIN_LIQUIDATION_DISTANCE": "0.05", "STOP_LOSS_PCT": "0.095"},
+            (True,),
+        ),
+    ],
+)
+def test_where_each_rule_begins(values: dict[str, str], fatal: tuple[bool, ...]) -> None:
+    assert tuple(problem.fatal for problem in contradictions(parsed(values))) == fatal
