@@ -14,7 +14,7 @@ from services.cdb_ws.sources.files.data_error import DataError
 from services.cli.failure import Failure
 from services.cli.json_option import last_line_json_option
 from services.cli.run.run_options import read_settings
-from services.cli.terminal import wide_console
+from services.cli.terminal import say, wide_console
 from services.lab.bench.default_results import FileResult, market_files, play
 
 Column = Callable[[FileResult], str]
@@ -83,15 +83,15 @@ def defaults(
     for paths in runs:
         if only not in paths[0].name:
             continue
-        click.echo(f"{paths[0].name} ...", err=True)
+        say(f"{paths[0].name} ...", err=True)
         try:
             found.append(play(paths, values, instruments))
         except DataError as error:
             found.append(FileResult(file=paths[0].name, problem=str(error)))
     if as_json:
-        click.echo(msgspec.json.encode({"files": [_plain(result) for result in found]}).decode())
+        say(msgspec.json.encode({"files": [_plain(result) for result in found]}).decode())
     elif markdown:
-        click.echo("\n".join(_markdown(found)))
+        say("\n".join(_markdown(found)))
     else:
         _show(found)
 
@@ -124,7 +124,7 @@ def _show(found: Sequence[FileResult]) -> None:
         table.add_row(*row)
     console.print(table)
     for line in _refused(found):
-        click.echo(line)
+        say(line)
 
 
 def _markdown(found: Sequence[FileResult]) -> list[str]:

@@ -15,7 +15,7 @@ from services.cli.terminal import say
 from services.runtime.database.connections import (
     DatabaseAwayError,
     DatabaseRefusedError,
-    connect,
+    connect_to_read,
 )
 from services.runtime.embedded.postgres_server import DATABASE, OWNER
 from services.runtime.settings.secrets import EnvFileError, GeneratedEnv, generate_env
@@ -98,7 +98,7 @@ def _check_database_password(project: ComposeProject) -> None:
     """
     address = compose_database(OWNER)
     try:
-        connect(address, application="claire").close()
+        connect_to_read(address, application="claire").close()
     except DatabaseAwayError:
         return  # not reachable from here: its container's health is what counts
     except DatabaseRefusedError as error:
