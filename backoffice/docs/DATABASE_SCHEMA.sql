@@ -240,11 +240,11 @@ CREATE TABLE portfolio_snapshots (
     fees numeric NOT NULL,
     funding numeric NOT NULL,
     gross_exposure numeric NOT NULL,
-    exposure_pct numeric NOT NULL,
+    exposure_pct numeric,
     peak_equity numeric NOT NULL,
     day_start_equity numeric NOT NULL,
-    daily_drawdown_pct numeric NOT NULL,
-    drawdown_pct numeric NOT NULL,
+    daily_drawdown_pct numeric,
+    drawdown_pct numeric,
     max_drawdown_pct numeric NOT NULL,
     worst_day_pct numeric NOT NULL,
     positions jsonb NOT NULL,
@@ -256,6 +256,7 @@ CREATE TABLE portfolio_snapshots (
     CONSTRAINT portfolio_snapshots_pkey PRIMARY KEY (event_id),
     CONSTRAINT portfolio_snapshots_seq_key UNIQUE (seq)
 );
+COMMENT ON COLUMN portfolio_snapshots.exposure_pct IS 'Over equity; null without equity.';
 CREATE INDEX portfolio_snapshots_time ON public.portfolio_snapshots USING btree ("timestamp");
 GRANT INSERT, SELECT ON portfolio_snapshots TO cdb_db_writer;
 GRANT SELECT ON portfolio_snapshots TO cdb_execution;

@@ -118,7 +118,7 @@ class Orchestration:
             "fees": _text(state.fees),
             "funding": _text(state.funding),
             "exposure": _text(exposure),
-            "exposure_pct": _text(exposure / equity if equity > 0 else ZERO),
+            "exposure_pct": _text(portfolio.exposure_pct),
             "initial_margin": _text(portfolio.initial_margin),
             "maintenance_margin": _text(portfolio.maintenance_margin),
             "available_margin": _text(portfolio.available_margin),
@@ -160,5 +160,5 @@ class Orchestration:
         )
 
 
-def _text(number: Decimal) -> str:
-    return f"{number.normalize():f}"
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number.normalize():f}"

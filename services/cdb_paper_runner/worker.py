@@ -79,7 +79,8 @@ class PaperRunner(StageWorker):
         if not summary.get("run_id"):
             return
         for name, (figure, doc) in GAUGES.items():
-            yield metrics.gauge(name, doc, float(str(summary[figure])))
+            if summary[figure] is not None:  # a ratio without equity
+                yield metrics.gauge(name, doc, float(str(summary[figure])))
         yield metrics.gauge(
             "cdb_positions",
             "Open positions.",

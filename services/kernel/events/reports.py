@@ -98,7 +98,12 @@ class SymbolView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapshot"):
-    """The account at one instant: the fold's figures and the checksum that all folds share."""
+    """The account at one instant: the fold's figures and the checksum that all folds share.
+
+    Attributes:
+        exposure_pct: Null without equity.
+        daily_drawdown_pct, drawdown_pct: Null where there was no equity to lose a part of.
+    """
 
     TOPIC: ClassVar[str] = topics.PORTFOLIO_SNAPSHOTS
 
@@ -109,11 +114,11 @@ class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapsho
     fees: Decimal
     funding: Decimal
     gross_exposure: Decimal
-    exposure_pct: Decimal
+    exposure_pct: Decimal | None
     peak_equity: Decimal
     day_start_equity: Decimal
-    daily_drawdown_pct: Decimal
-    drawdown_pct: Decimal
+    daily_drawdown_pct: Decimal | None
+    drawdown_pct: Decimal | None
     max_drawdown_pct: Decimal
     worst_day_pct: Decimal
     positions: tuple[PositionView, ...]

@@ -139,14 +139,23 @@ class Portfolio:
         )
 
     @property
-    def daily_drawdown_pct(self) -> Decimal:
-        """Loss since the day's start (or the last reset), as a fraction; 0 when there is none."""
-        return _loss(self.state.day_start_equity, self.state.equity)
+    def exposure_pct(self) -> Decimal | None:
+        """Gross exposure over equity; None without equity."""
+        equity = self.state.equity
+        return self.gross_exposure / equity if equity > 0 else None
 
     @property
-    def drawdown_pct(self) -> Decimal:
-        """Loss from the equity peak (or the last reset), as a fraction."""
-        return _loss(self.state.peak_equity, self.state.equity)
+    def daily_drawdown_pct(self) -> Decimal | None:
+        """Loss since the day's start (or the last reset), as a fraction; 0 when there is none.
+
+        None where nothing could be lost.
+        """
+        return _drawdown(self.state.day_start_equity, self.state.equity)
+
+    @property
+    def drawdown_pct(self) -> Decimal | None:
+        """Loss from the equity peak (or the last reset), as a fraction; None without a peak."""
+        return _drawdown(self.state.peak_equity, self.state.equity)
 
     def quantity(self, symbol: str) -> Decimal:
         """Signed open quantity in the contract's unit, 0 when flat."""
@@ -396,6 +405,10 @@ class Portfolio:
             book = self.state.books[symbol]
             profit = book.realised_profit - book.fees + book.funding
             book.become(profit + profits.get(symbol, ZERO))
+
+
+def _drawdown(base: Decimal, equity: Decimal) -> Decimal | None:
+    return _loss(base, equity) if base > 0 else None
 
 
 def _loss(base: Decimal, equity: Decimal) -> Decimal:

@@ -74,8 +74,8 @@ class PortfolioStage:
             "equity": str(portfolio.equity),
             "cash": str(portfolio.cash),
             "exposure": str(portfolio.gross_exposure),
-            "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
-            "drawdown_pct": str(portfolio.drawdown_pct),
+            "daily_drawdown_pct": views.text(portfolio.daily_drawdown_pct),
+            "drawdown_pct": views.text(portfolio.drawdown_pct),
             "positions": msgspec.to_builtins(views.positions(portfolio)),
         }
 
@@ -92,7 +92,7 @@ class PortfolioStage:
             fees=state.fees,
             funding=state.funding,
             gross_exposure=exposure,
-            exposure_pct=exposure / equity if equity > 0 else exposure,
+            exposure_pct=portfolio.exposure_pct,
             peak_equity=state.peak_equity,
             day_start_equity=state.day_start_equity,
             daily_drawdown_pct=portfolio.daily_drawdown_pct,

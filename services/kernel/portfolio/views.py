@@ -8,6 +8,11 @@ from services.kernel.portfolio.portfolio import Portfolio
 ZERO = Decimal(0)
 
 
+def text(ratio: Decimal | None) -> str | None:
+    """A ratio as a status shows it; None where there is none."""
+    return None if ratio is None else str(ratio)
+
+
 def positions(portfolio: Portfolio) -> tuple[PositionView, ...]:
     """The open positions, by symbol."""
     profits = portfolio.profits

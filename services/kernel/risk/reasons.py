@@ -11,6 +11,7 @@ class Reason(StrEnum):
 
     HALTED = "HALTED"
     PAUSED = "PAUSED"
+    NO_EQUITY = "NO_EQUITY"
     DAILY_DRAWDOWN = "DAILY_DRAWDOWN"
     EQUITY_DRAWDOWN = "EQUITY_DRAWDOWN"
     SPREAD_ANOMALY = "SPREAD_ANOMALY"
@@ -95,6 +96,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PAUSED: ReasonInfo(
         "layer 1", "an operator paused the account or the symbol", "fraction"
     ),
+    Reason.NO_EQUITY: ReasonInfo("layer 1", "the account has no equity left", "fraction"),
     Reason.DAILY_DRAWDOWN: ReasonInfo(
         "layer 1", "loss of the UTC day reached its limit", "fraction", AlertLevel.CRITICAL
     ),

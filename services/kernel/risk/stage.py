@@ -30,6 +30,7 @@ from services.kernel.events import (
 )
 from services.kernel.market.bars import BarBuilder
 from services.kernel.market.volatility import Volatility
+from services.kernel.portfolio import views
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk.entries import EntryDesk
 from services.kernel.risk.exits import ExitDesk
@@ -103,8 +104,8 @@ class RiskStage:
             "further_halts": list(state.further_halts),
             "operator_paused": state.operator_paused,
             "equity": str(portfolio.equity),
-            "daily_drawdown_pct": str(portfolio.daily_drawdown_pct),
-            "drawdown_pct": str(portfolio.drawdown_pct),
+            "daily_drawdown_pct": views.text(portfolio.daily_drawdown_pct),
+            "drawdown_pct": views.text(portfolio.drawdown_pct),
             "exposure": str(portfolio.gross_exposure),
             "positions": len(portfolio.state.positions),
             "pending_orders": len(state.pending),

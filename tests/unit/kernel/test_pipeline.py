@@ -156,15 +156,6 @@ def test_a_snapshot_tells_the_account() -> None:
     assert Decimal(str(desk.portfolio.status()["equity"])) == snapshot.equity
 
 
-def test_without_equity_exposure_is_told_as_it_is() -> None:
-    stage = PortfolioStage()
-    stage.handle(builders.run_started(opening=builders.account(0)))
-
-    (snapshot,) = snapshots(stage.handle(builders.clock()))
-
-    assert snapshot.exposure_pct == 0
-
-
 def test_before_a_run_no_snapshot_is_published() -> None:
     assert PortfolioStage().handle(builders.clock()) == []
 

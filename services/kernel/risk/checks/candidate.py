@@ -53,8 +53,8 @@ class EntryContext:
     stop_loss_price: Decimal
     leverage: Decimal
     equity: Decimal
-    daily_drawdown_pct: Decimal
-    drawdown_pct: Decimal
+    daily_drawdown_pct: Decimal | None
+    drawdown_pct: Decimal | None
     account_state: TradingState
     position: Decimal
     others: Elsewhere
@@ -110,20 +110,21 @@ class EntryContext:
         return self.position + self.quantity * self.side.sign
 
     @property
-    def position_pct_after(self) -> Decimal:
-        """Notional of this symbol after the trade over equity."""
+    def position_pct_after(self) -> Decimal | None:
+        """Notional of this symbol after the trade over equity; None without equity."""
         return _over(self._notional_after, self.equity)
 
     @property
-    def exposure_pct_after(self) -> Decimal:
-        """Gross notional of everything after the trade over equity."""
+    def exposure_pct_after(self) -> Decimal | None:
+        """Gross notional of everything after the trade over equity; None without equity."""
         return _over(self.others.gross + self._notional_after, self.equity)
 
     @property
-    def correlated_pct_after(self) -> Decimal:
+    def correlated_pct_after(self) -> Decimal | None:
         """Notional of this symbol and those that move alike after the trade over equity.
 
-        0 where nothing moves alike; a position that the trade only reduces is no such bet.
+        None without equity; 0 where nothing moves alike. A position that the trade only reduces is
+        no such bet.
         """
         if not self.others.correlated:
             return ZERO
@@ -183,5 +184,5 @@ class Finding:
     unit: str | None = None
 
 
-def _over(amount: Decimal, equity: Decimal) -> Decimal:
-    return amount / equity if equity > 0 else Decimal("999999")
+def _over(amount: Decimal, equity: Decimal) -> Decimal | None:
+    return amount / equity if equity > 0 else None

@@ -24,22 +24,30 @@ def drawdown(context: EntryContext) -> Finding:
     """Layer 1: the nearer of the two losses to its limit; and what the account is allowed."""
     settings = context.settings
     daily, total = context.daily_drawdown_pct, context.drawdown_pct
+    if daily is None or total is None:
+        detail = f"no equity to lose; account {context.account_state}"
+        return Finding(None, None, _forbidden(context) or Reason.NO_EQUITY, detail)
     daily_room = settings.max_daily_drawdown_pct - daily
     total_room = settings.circuit_breaker_threshold_pct - total
     if total_room < daily_room:
         value, limit, which = total, settings.circuit_breaker_threshold_pct, "from the peak"
     else:
         value, limit, which = daily, settings.max_daily_drawdown_pct, "of the day"
-    reason = None
-    if context.account_state is TradingState.HALTED:
-        reason = Reason.HALTED
-    elif context.account_state is TradingState.PAUSED or context.market.operator_paused:
-        reason = Reason.PAUSED
-    elif daily_room <= 0:
+    reason = _forbidden(context)
+    if reason is None and daily_room <= 0:
         reason = Reason.DAILY_DRAWDOWN
-    elif total_room <= 0:
+    elif reason is None and total_room <= 0:
         reason = Reason.EQUITY_DRAWDOWN
     return Finding(value, limit, reason, f"loss {which}; account {context.account_state}")
+
+
+def _forbidden(context: EntryContext) -> Reason | None:
+    """Why the account allows no entry at all, whatever it has lost; None when it does."""
+    if context.account_state is TradingState.HALTED:
+        return Reason.HALTED
+    if context.account_state is TradingState.PAUSED or context.market.operator_paused:
+        return Reason.PAUSED
+    return Reason.NO_EQUITY if context.equity <= 0 else None
 
 
 def anomaly(context: EntryContext) -> Finding:
@@ -137,6 +145,8 @@ def exposure(context: EntryContext) -> Finding:
     """Layer 4: everything after the trade, or what moves alike if that is nearer its limit."""
     settings, after = context.settings, context.exposure_pct_after
     limit = settings.max_total_exposure_pct
+    if after is None:
+        return Finding(None, limit, Reason.EXPOSURE_LIMIT, "no equity: nothing may be opened")
     together, alike_limit = context.correlated_pct_after, settings.max_correlated_exposure_pct
     if together and alike_limit - together < limit - after:
         names = ", ".join(f"{name} ({value})" for name, value in context.others.alike.items())
@@ -156,6 +166,8 @@ def position(context: EntryContext) -> Finding:
         limit = settings.min_liquidation_distance
         return Finding(distance, limit, Reason.LIQUIDATION_DISTANCE, detail, at_least=True)
     limit, after = settings.max_position_pct, context.position_pct_after
+    if after is None:
+        return Finding(None, limit, Reason.POSITION_LIMIT, "no equity: nothing may be opened")
     reason = Reason.POSITION_LIMIT if after > limit else None
     detail = (
         f"notional after the trade over equity; {context.leverage}x, "

@@ -27,6 +27,7 @@ from services.kernel.risk.trading_state.transitions import Trigger
 from services.kernel.settings.model import TradingSettings
 
 SYMBOLS_THAT_HALT = 3
+ZERO = Decimal(0)
 MAX_PRESENT_EXPOSURE_PCT = Decimal("0.80")
 FORBIDDING_CONDITIONS = frozenset(
     {
@@ -82,7 +83,7 @@ class TradingControl:
         equity, figures = portfolio.equity, portfolio.state
         if equity >= figures.peak_equity and equity >= figures.day_start_equity:
             return
-        total, daily = portfolio.drawdown_pct, portfolio.daily_drawdown_pct
+        total, daily = portfolio.drawdown_pct or ZERO, portfolio.daily_drawdown_pct or ZERO
         if total >= settings.circuit_breaker_threshold_pct and not self._state.emergency:
             self._state.emergency = True
             message = f"equity is {total:.2%} below its peak: all positions are closed"

@@ -271,13 +271,6 @@ def test_an_account_of_less_than_one_loses_as_any_other() -> None:
     assert portfolio.drawdown_pct == portfolio.daily_drawdown_pct == Decimal("0.2")
 
 
-def test_without_equity_there_is_no_percentage() -> None:
-    portfolio = opened(cash=0)
-    portfolio.apply(sold(1, 100, fees=1))
-
-    assert portfolio.drawdown_pct == 0
-
-
 # Properties
 
 lots = st.integers(1, 10_000).map(lambda n: Decimal(n) / 1000)

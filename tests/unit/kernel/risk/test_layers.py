@@ -275,11 +275,6 @@ def test_4_an_opposite_entry_nets_with_the_position() -> None:
     assert layer(4, position=-150, quantity=250).value == Decimal("0.1")
 
 
-def test_4_without_equity_nothing_passes() -> None:
-    assert judge(candidate(equity=0)).reason is Reason.EXPOSURE_LIMIT
-    assert layer(4, equity="0.5").value == 20_000
-
-
 # Layer 5
 
 
