@@ -365,3 +365,28 @@ class PortfolioState(Struct, kw_only=True):
     contracts: dict[str, Instrument] = {}
     books: dict[str, SymbolBook] = {}
     round_trips: list[Decimal] = []
+
+    def reach(self, equity: Decimal) -> None:
+        """Take the present equity; peak, lows and the run's losses follow."""
+        self.equity = equity
+        if equity > self.peak_equity:  # noqa: PLR1730  a call of max costs more than the rest
+            self.peak_equity = equity
+        if equity >= self.high_water_equity:
+            self.high_water_equity = self.low_equity = equity
+        elif equity < self.low_equity:
+            self.low_equity = equity
+            loss = loss_pct(self.high_water_equity, equity)
+            self.max_drawdown_pct = max(self.max_drawdown_pct, loss)
+        if equity < self.day_low_equity:
+            self.day_low_equity = equity
+            self.worst_day_pct = max(self.worst_day_pct, loss_pct(self.day_open_equity, equity))
+
+
+def loss_pct(base: Decimal, equity: Decimal) -> Decimal:
+    """Loss from ``base`` to ``equity`` as a fraction; 0 where there is none."""
+    return (base - equity) / base if equity < base and base > 0 else ZERO
+
+
+def drawdown(base: Decimal, equity: Decimal) -> Decimal | None:
+    """As `loss_pct`; None where there was nothing to lose a part of."""
+    return loss_pct(base, equity) if base > 0 else None

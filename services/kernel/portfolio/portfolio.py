@@ -36,6 +36,7 @@ from services.kernel.portfolio.account import (
     Position,
     RoundTrips,
     SymbolBook,
+    drawdown,
 )
 from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
 from services.kernel.settings.model import MarginMode, TradingSettings
@@ -150,12 +151,12 @@ class Portfolio:
 
         None where nothing could be lost.
         """
-        return _drawdown(self.state.day_start_equity, self.state.equity)
+        return drawdown(self.state.day_start_equity, self.state.equity)
 
     @property
     def drawdown_pct(self) -> Decimal | None:
         """Loss from the equity peak (or the last reset), as a fraction; None without a peak."""
-        return _drawdown(self.state.peak_equity, self.state.equity)
+        return drawdown(self.state.peak_equity, self.state.equity)
 
     def quantity(self, symbol: str) -> Decimal:
         """Signed open quantity in the contract's unit, 0 when flat."""
@@ -385,18 +386,7 @@ class Portfolio:
             state.shortfall = max(-equity, ZERO)
             equity += state.shortfall
             self._rebook(state.books)
-        state.equity = equity
-        if equity > state.peak_equity:  # noqa: PLR1730  a call of max costs more than the rest
-            state.peak_equity = equity
-        if equity >= state.high_water_equity:
-            state.high_water_equity = state.low_equity = equity
-        elif equity < state.low_equity:
-            state.low_equity = equity
-            loss = _loss(state.high_water_equity, equity)
-            state.max_drawdown_pct = max(state.max_drawdown_pct, loss)
-        if equity < state.day_low_equity:
-            state.day_low_equity = equity
-            state.worst_day_pct = max(state.worst_day_pct, _loss(state.day_open_equity, equity))
+        state.reach(equity)
         return rebooked
 
     def _rebook(self, symbols: Iterable[str]) -> None:
@@ -405,11 +395,3 @@ class Portfolio:
             book = self.state.books[symbol]
             profit = book.realised_profit - book.fees + book.funding
             book.become(profit + profits.get(symbol, ZERO))
-
-
-def _drawdown(base: Decimal, equity: Decimal) -> Decimal | None:
-    return _loss(base, equity) if base > 0 else None
-
-
-def _loss(base: Decimal, equity: Decimal) -> Decimal:
-    return (base - equity) / base if equity < base and base > 0 else ZERO
