@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
+from services.cdb_risk.command_loop import CommandLoop
 from services.cdb_risk.config import SERVICE
 from services.kernel.risk.stage import RiskStage
 from services.runtime.consumer.stage_worker import StageWorker
@@ -19,7 +20,7 @@ def build(shell: Shell) -> StageWorker:
     """
     stage = RiskStage()
     metrics.Figures(shell.metrics.registry, lambda: _figures(stage))
-    return StageWorker(shell, stage)
+    return StageWorker(shell, stage, CommandLoop)
 
 
 def _figures(stage: RiskStage) -> Iterable[Metric]:

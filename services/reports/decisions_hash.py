@@ -29,12 +29,15 @@ IDENTITIES: Final = frozenset(
 )
 """What differs from run to run although the decision is the same."""
 
+ANSWER: Final = "command_answered"
+"""No decision: it repeats what trading states say, as often as a command is posted."""
+
 
 def decisions_hash(bodies: Mapping[str, Iterable[str]]) -> str:
     """SHA-256 over the canonical JSON of the decisions.
 
     Canonical is: one object per event without `IDENTITIES`, keys sorted, no spaces, one line each,
-    preceded by its topic's name.
+    preceded by its topic's name. Answers to commands are left out.
 
     Args:
         bodies: Topic to its events as they were published, in their order.
@@ -46,7 +49,9 @@ def decisions_hash(bodies: Mapping[str, Iterable[str]]) -> str:
     for topic in DECISION_TOPICS:
         digest.update(topic.encode() + b"\n")
         for body in bodies.get(topic, ()):
-            digest.update(_canonical(json.loads(body)) + b"\n")
+            event = json.loads(body)
+            if event.get("type") != ANSWER:
+                digest.update(_canonical(event) + b"\n")
     return digest.hexdigest()
 
 

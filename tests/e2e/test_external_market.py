@@ -224,9 +224,9 @@ def test_operator_commands_work_without_the_paper_runner(external: Stack) -> Non
     external.stop("cdb_paper_runner")
     try:
         with listening(external, "risk_decisions") as listener, external.bus() as client:
-            client.publish("control", json.dumps({"type": "halt", "reason": "an e2e test"}))
+            client.publish("operator", json.dumps({"type": "halt", "reason": "an e2e test"}))
             halted = state_becomes(listener, "HALTED")
-            client.publish("control", json.dumps({"type": "reset", "reason": "test over"}))
+            client.publish("operator", json.dumps({"type": "reset", "reason": "test over"}))
             released = state_becomes(listener, "ACTIVE")
     finally:
         external.start("cdb_paper_runner")

@@ -2,13 +2,14 @@
 
 import json
 import os
+from uuid import uuid4
 
 import click
 
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
 from services.cli.operate.operator_channel import Answer, NoAnswerError, OperatorChannel
-from services.cli.run.run_options import control_message
+from services.cli.run.run_options import operator_message
 from services.cli.target import (
     Where,
     compose_answers,
@@ -83,7 +84,8 @@ def _command(
 
 def _post(bus: RedisAddress, command: str, reason: str, symbol: str | None) -> Answer:
     with OperatorChannel(bus) as channel:
-        return channel.post(command, control_message(command, reason, symbol), reason)
+        command_id = uuid4().hex
+        return channel.post(operator_message(command, reason, symbol, command_id), command_id)
 
 
 def _sleeps(home: Home, where: Where | None) -> bool:
@@ -107,7 +109,6 @@ def _post_to_sleeping(home: Home, command: str, reason: str, symbol: str | None)
 
 
 def _show(answer: Answer, label: str, *, as_json: bool) -> None:
-    kind = str(answer.command.__struct_config__.tag)
     if as_json:
         changes = [
             {
@@ -120,14 +121,16 @@ def _show(answer: Answer, label: str, *, as_json: bool) -> None:
             }
             for change in answer.changes
         ]
-        body = {"command": kind, "seq": answer.command.seq, "changes": changes}
+        body = {"command": answer.command, "seq": answer.seq, "changes": changes}
         say(json.dumps(body))
         return
-    say(f"{kind}: taken by cdb_risk as event {answer.command.seq} of {label}")
+    place = "" if answer.seq is None else f" as event {answer.seq}"
+    say(f"{answer.command}: accepted by cdb_risk{place} of {label}")
     for change in answer.changes:
         values = ", ".join(f"{name} {value}" for name, value in change.values.items())
         whom = change.symbol or "account"
         line = f"  {whom}: {change.previous} -> {change.state} ({change.reason})"
         say(f"{line} {values}".rstrip())
     if not answer.changes:
-        say("  nothing changed: the trading state was already so")
+        said = "; ".join(one.message for one in answer.states)
+        say(f"  nothing changed: {said or 'the trading state was already so'}")

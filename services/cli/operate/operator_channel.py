@@ -1,19 +1,28 @@
-"""The operator's way to risk: post a command on `control`, and wait for its published answer."""
+"""The operator's way to risk: post a command until its answer is published."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeGuard
+from typing import Self
 
 import msgspec
 import redis
 
-from services.kernel.events import AnyEvent, Event, TradingStateChanged, topics
+from services.kernel.events import (
+    AnyEvent,
+    CommandAnswered,
+    Halt,
+    Pause,
+    Reset,
+    Resume,
+    StateChange,
+    topics,
+)
 from services.kernel.events.codec import decode
 from services.runtime.bus.redis.address import RedisAddress
 
 ANSWER_SECONDS = 15.0
+REPEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 
 
@@ -26,12 +35,19 @@ class Answer:
     """What risk published.
 
     Attributes:
-        command: The command as an event of the total order.
-        changes: The trading states that it changed; empty when it changed nothing.
+        command: ``halt``, ``reset``, ``pause`` or ``resume``.
+        seq: Of the command in the total order; None where it was published before this channel.
+        states: The trading states as the command found and left them.
     """
 
-    command: Event
-    changes: tuple[TradingStateChanged, ...]
+    command: str
+    seq: int | None
+    states: tuple[StateChange, ...]
+
+    @property
+    def changes(self) -> tuple[StateChange, ...]:
+        """The trading states that it changed; empty when it changed nothing."""
+        return tuple(one for one in self.states if one.previous is not one.state)
 
 
 class OperatorChannel:
@@ -86,78 +102,54 @@ class OperatorChannel:
         self._subscription.close()
         self._client.close()
 
-    def post(self, command: str, message: bytes, reason: str) -> Answer:
-        """Publish a command and wait until risk has published it, and what it changed.
+    def post(self, message: bytes, command_id: str) -> Answer:
+        """Post a command until risk has answered it; risk acts on it once.
+
+        Pub/Sub reaches only who is connected: while ``cdb_risk`` is away a message is gone.
 
         Args:
-            command: Its type, for instance ``halt``.
-            message: The unsequenced JSON.
-            reason: As in the message; tells our command from another's.
+            message: The JSON of the command.
+            command_id: As in the message.
 
         Raises:
             NoAnswerError: Risk did not answer in time.
         """
         try:
-            self._client.publish(topics.CONTROL, message)
-            return self._await_answer(command, reason)
+            return self._answer_to(message, command_id)
         except redis.RedisError as error:
             raise NoAnswerError(f"the bus at {self._address} went away ({error})") from None
 
-    def _await_answer(self, command: str, reason: str) -> Answer:
-        published: Event | None = None
-        changes: list[TradingStateChanged] = []
+    def _answer_to(self, message: bytes, command_id: str) -> Answer:
+        seq: int | None = None
         deadline = time.monotonic() + ANSWER_SECONDS
-        for event in self._events_until(deadline):
-            if published is None:
-                if _answers(event, command, reason):
-                    published = event
-            elif _changes_state(event, published):
-                changes.append(event)
-            if published is not None and event is None and self._risk_has_handled(published.seq):
-                return Answer(published, tuple(changes))
-        if published is None:
+        post_at = 0.0
+        while (now := time.monotonic()) < deadline:
+            if now >= post_at:
+                self._client.publish(topics.OPERATOR, message)
+                post_at = now + REPEAT_SECONDS
+            event = self._next_event()
+            if event is None or event.producer != topics.RISK:
+                continue
+            if isinstance(event, CommandAnswered) and event.command_id == command_id:
+                return Answer(event.command, seq, event.changes)
+            if isinstance(event, Halt | Reset | Pause | Resume) and event.command_id == command_id:
+                seq = event.seq
+        if seq is not None:
             raise NoAnswerError(
-                f"cdb_risk did not answer the {command} within {ANSWER_SECONDS:g} s; see"
-                " `claire status`"
+                f"the command is on the record (event {seq}), but cdb_risk has not acted on it"
+                f" within {ANSWER_SECONDS:g} s; see `claire status`"
             )
         raise NoAnswerError(
-            f"the {command} is on the record (event {published.seq}), but cdb_risk has not acted on"
-            f" it within {ANSWER_SECONDS:g} s; see `claire status`"
+            f"cdb_risk did not answer within {ANSWER_SECONDS:g} s; see `claire status`"
         )
 
-    def _events_until(self, deadline: float) -> Iterator[AnyEvent | None]:
-        """Published events as they arrive; None whenever nothing waits."""
-        while time.monotonic() < deadline:
-            message = self._subscription.get_message(timeout=_POLL_SECONDS)
-            if message is None:
-                yield None
-                continue
-            try:
-                event = decode(message["data"])
-            except msgspec.DecodeError:
-                continue  # ours and others' unsequenced messages
-            if event.seq:
-                yield event
-
-    def _risk_has_handled(self, seq: int) -> bool:
-        cursor = self._client.hget(f"cdb:cursor:{topics.RISK}", "seq")
-        return cursor is not None and int(cursor) >= seq
-
-
-def _changes_state(event: AnyEvent | None, command: Event) -> TypeGuard[TradingStateChanged]:
-    """Whether an event is a change that the command made; risk also answers "still as it was"."""
-    return (
-        isinstance(event, TradingStateChanged)
-        and event.causation_id == command.event_id
-        and event.previous is not event.state
-    )
-
-
-def _answers(event: AnyEvent | None, command: str, reason: str) -> bool:
-    return (
-        event is not None
-        and event.producer == topics.RISK
-        and event.TOPIC == topics.CONTROL
-        and event.__struct_config__.tag == command
-        and getattr(event, "reason", None) == reason
-    )
+    def _next_event(self) -> AnyEvent | None:
+        """The next published event; None where none comes soon."""
+        message = self._subscription.get_message(timeout=_POLL_SECONDS)
+        if message is None:
+            return None
+        try:
+            event = decode(message["data"])
+        except msgspec.DecodeError:
+            return None  # no event of the bus
+        return event if event.seq else None

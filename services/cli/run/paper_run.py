@@ -127,7 +127,9 @@ class PaperRun:
         )
         subscription = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         with client, subscription:
-            wanted = [topics.CONTROL] + ([topics.CLOCK] if self._plan.control else [])
+            wanted = [topics.CONTROL]
+            if self._plan.control:
+                wanted += [topics.CLOCK, topics.RISK_DECISIONS]
             subscription.subscribe(*wanted)
             self._say("starting the services")
             session.start_services()
@@ -153,6 +155,7 @@ class PaperRun:
             if now - self._looked >= LOOK_SECONDS:
                 self._looked = now
                 self._look(session)
+                script.look(now)
         self._look(session)
 
     def _on_event(self, body: bytes, script: ControlScript) -> None:

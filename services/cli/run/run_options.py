@@ -67,14 +67,11 @@ class ControlEntry:
     reason: str
     symbol: str | None = None
 
-    def message(self) -> bytes:
-        """The unsequenced message for the topic `control`."""
-        return control_message(self.command, self.reason, self.symbol)
 
-
-def control_message(command: str, reason: str, symbol: str | None) -> bytes:
-    """What an operator publishes on `control`; risk takes it and publishes its answer."""
-    body = {"type": command, "reason": reason} | ({"symbol": symbol} if symbol else {})
+def operator_message(command: str, reason: str, symbol: str | None, command_id: str) -> bytes:
+    """What an operator publishes on the channel `operator`."""
+    body = {"type": command, "command_id": command_id, "reason": reason}
+    body |= {"symbol": symbol} if symbol else {}
     return json.dumps(body, separators=(",", ":")).encode()
 
 

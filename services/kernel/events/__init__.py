@@ -7,6 +7,7 @@ are in quote currency; names ending in ``_pct`` are decimals (0.10 is 10 %).
 """
 
 from services.kernel.events.control import (
+    CommandRepeated,
     Condition,
     ConditionName,
     ConditionPhase,
@@ -36,6 +37,7 @@ from services.kernel.events.reports import (
     SymbolView,
 )
 from services.kernel.events.trading import (
+    CommandAnswered,
     LayerResult,
     LayerVerdict,
     Order,
@@ -46,6 +48,7 @@ from services.kernel.events.trading import (
     PriceSource,
     RiskDecision,
     Signal,
+    StateChange,
     TimeInForce,
     TradingState,
     TradingStateChanged,
@@ -60,6 +63,7 @@ ControlEvent = (
     | Reset
     | Pause
     | Resume
+    | CommandRepeated
     | Condition
     | Recovered
     | RecordHead
@@ -70,6 +74,7 @@ AnyEvent = (
     | Signal
     | RiskDecision
     | TradingStateChanged
+    | CommandAnswered
     | Order
     | OrderResult
     | Alert
@@ -82,6 +87,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     Signal,
     RiskDecision,
     TradingStateChanged,
+    CommandAnswered,
     Order,
     OrderResult,
     Alert,
@@ -92,6 +98,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     Reset,
     Pause,
     Resume,
+    CommandRepeated,
     Condition,
     Recovered,
     RecordHead,
@@ -107,6 +114,8 @@ __all__ = [
     "AnyEvent",
     "BarPoint",
     "Clock",
+    "CommandAnswered",
+    "CommandRepeated",
     "Condition",
     "ConditionName",
     "ConditionPhase",
@@ -142,6 +151,7 @@ __all__ = [
     "RunStarted",
     "Side",
     "Signal",
+    "StateChange",
     "SymbolView",
     "TimeInForce",
     "TradingState",

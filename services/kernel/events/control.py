@@ -149,6 +149,7 @@ class Halt(Event, frozen=True, kw_only=True, tag="halt"):
     TOPIC: ClassVar[str] = topics.CONTROL
 
     reason: str
+    command_id: str | None = None
 
 
 class Reset(Event, frozen=True, kw_only=True, tag="reset"):
@@ -157,6 +158,7 @@ class Reset(Event, frozen=True, kw_only=True, tag="reset"):
     TOPIC: ClassVar[str] = topics.CONTROL
 
     reason: str
+    command_id: str | None = None
 
 
 class Pause(Event, frozen=True, kw_only=True, tag="pause"):
@@ -166,6 +168,7 @@ class Pause(Event, frozen=True, kw_only=True, tag="pause"):
 
     reason: str
     symbol: str | None = None
+    command_id: str | None = None
 
 
 class Resume(Event, frozen=True, kw_only=True, tag="resume"):
@@ -175,6 +178,15 @@ class Resume(Event, frozen=True, kw_only=True, tag="resume"):
 
     reason: str
     symbol: str | None = None
+    command_id: str | None = None
+
+
+class CommandRepeated(Event, frozen=True, kw_only=True, tag="command_repeated"):
+    """A command came again; risk answers it with the outcome of the first."""
+
+    TOPIC: ClassVar[str] = topics.CONTROL
+
+    command_id: str
 
 
 class ConditionPhase(StrEnum):

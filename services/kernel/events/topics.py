@@ -12,6 +12,9 @@ CONTROL: Final = "control"
 CLOCK: Final = "clock"
 PORTFOLIO_SNAPSHOTS: Final = "portfolio_snapshots"
 
+OPERATOR: Final = "operator"
+"""The channel of the operator's commands; no topic, nothing is published on it."""
+
 TOPICS: Final = (
     MARKET_DATA,
     SIGNALS,
@@ -70,6 +73,6 @@ TAKES_FROM_OUTSIDE: Final[dict[str, str]] = {
     SIGNALS: CORE,
     ORDERS: RISK,
     ALERTS: PAPER_RUNNER,
-    CONTROL: RISK,
+    OPERATOR: RISK,
 }
-"""The one service that takes a topic's unsequenced (external) messages and publishes them anew."""
+"""The one service that takes a channel's messages from outside and publishes what they mean."""

@@ -170,6 +170,37 @@ class TradingStateChanged(Event, frozen=True, kw_only=True, tag="trading_state")
     values: dict[str, Decimal]
 
 
+class StateChange(Struct, frozen=True, kw_only=True, gc=False):
+    """What a command did to one trading state; ``previous`` equals ``state`` where it did nothing.
+
+    Attributes:
+        symbol: None for the account's.
+    """
+
+    symbol: str | None
+    previous: TradingState
+    state: TradingState
+    reason: str
+    message: str
+    values: dict[str, Decimal]
+
+
+class CommandAnswered(Event, frozen=True, kw_only=True, tag="command_answered"):
+    """Risk's answer to an operator's command, the same however often the command comes.
+
+    Attributes:
+        command: ``halt``, ``reset``, ``pause`` or ``resume``.
+        repeated: Whether the command had been answered before.
+    """
+
+    TOPIC: ClassVar[str] = topics.RISK_DECISIONS
+
+    command_id: str
+    command: str
+    changes: tuple[StateChange, ...]
+    repeated: bool = False
+
+
 class Order(Event, frozen=True, kw_only=True, tag="order"):
     """An order, approved by risk (``approved_by``) or, from outside, by nobody (null).
 

@@ -8,6 +8,7 @@ from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
     Clock,
+    CommandRepeated,
     Condition,
     Event,
     Halt,
@@ -37,6 +38,7 @@ from services.kernel.risk.exits import ExitDesk
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading_state import carried
+from services.kernel.risk.trading_state.commands import CommandDesk
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
@@ -69,6 +71,7 @@ class RiskStage:
             Instruments: self._on_instruments,
             Condition: self._on_condition,
             Recovered: self._on_recovered,
+            CommandRepeated: self._on_repeated,
             Halt: self._on_command,
             Reset: self._on_command,
             Pause: self._on_command,
@@ -85,6 +88,10 @@ class RiskStage:
         if isinstance(event, RunStarted):
             self._start(event)
         return self._emitter.outputs()
+
+    def knows_command(self, command_id: str) -> bool:
+        """Whether a command was acted on, as far back as outcomes are kept."""
+        return command_id in self.state.commands
 
     def snapshot(self) -> bytes:
         """Risk's whole state, the portfolio's included."""
@@ -128,12 +135,14 @@ class RiskStage:
         alarm = Alarm(self._emitter, state.alerts)
         parts = (state, self.portfolio, self.settings, self._emitter, alarm)
         self._trading = TradingControl(*parts)
+        self._commands = CommandDesk(state.commands, self._trading, self._emitter)
         self._entries = EntryDesk(*parts)
         self._exits = ExitDesk(*parts)
 
     def _start(self, event: RunStarted) -> None:
         account = event.account
         state = RiskState(run_id=event.run_id, settings=event.settings, whitelist=_whitelist(event))
+        state.commands = self.state.commands
         state.operator_paused = account.paused
         if account.halted is not None:
             state.account, state.halt_reason = TradingState.HALTED, account.halted
@@ -274,17 +283,12 @@ class RiskStage:
         self._trading.on_recovered(event)
 
     def _on_command(self, event: Halt | Reset | Pause | Resume) -> None:
-        if event.producer != self.name:  # commands count only after risk has published them
-            return
-        match event:
-            case Halt():
-                self._trading.on_halt(event)
-            case Reset():
-                self._trading.on_reset(event)
-            case Pause():
-                self._trading.on_pause(event)
-            case _:
-                self._trading.on_resume(event)
+        if event.producer == self.name:  # commands count only after risk has published them
+            self._commands.on_command(event)
+
+    def _on_repeated(self, event: CommandRepeated) -> None:
+        if event.producer == self.name:
+            self._commands.on_repeated(event)
 
 
 def _whitelist(run: RunStarted) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio.checksums import Fingerprints
 from services.kernel.portfolio.portfolio import PortfolioState
 from services.kernel.risk.recent_ids import RecentIds
+from services.kernel.risk.trading_state.command_outcome import CommandOutcome
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 
@@ -52,6 +53,7 @@ class RiskState(Struct, kw_only=True):
         carried: What the run goes on with, until its first clock has come.
         checksums: The fold at the last minutes' first clocks.
         signals: The ``signal_id`` of the run's last signals.
+        commands: Outcomes of the operator's last commands, by ``command_id``; kept across runs.
     """
 
     run_id: str = ""
@@ -76,6 +78,7 @@ class RiskState(Struct, kw_only=True):
     checksums: Fingerprints = field(default_factory=Fingerprints)
     volatility: dict[str, Volatility] = {}
     signals: RecentIds = field(default_factory=RecentIds)
+    commands: dict[str, CommandOutcome] = {}
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
     def market(self, symbol: str) -> SymbolMarket:

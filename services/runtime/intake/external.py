@@ -29,7 +29,7 @@ from services.kernel.events import (
 )
 from services.kernel.events.ids import make_id
 from services.runtime.intake import event_time
-from services.runtime.intake.external_fields import Fields, Malformed, parse, to_number
+from services.runtime.intake.external_fields import MOST_TEXT, Fields, Malformed, parse, to_number
 
 __all__ = ["MAX_BYTES", "OWNERS", "Intake", "Malformed", "normalise"]
 
@@ -40,6 +40,7 @@ OWNERS: Final[dict[str, str]] = {
     topics.ORDER_RESULTS: topics.EXECUTION,
     topics.RISK_DECISIONS: topics.RISK,
     topics.CLOCK: topics.WS,
+    topics.CONTROL: topics.RISK,
     topics.PORTFOLIO_SNAPSHOTS: topics.PAPER_RUNNER,
     **topics.TAKES_FROM_OUTSIDE,
 }
@@ -225,7 +226,7 @@ def _signal(message: Fields, envelope: dict[str, Any]) -> Event:
         direction=message.side("direction", "side"),
         strength=Decimal(1) if strength is None else strength,
         price=message.required("price", above=Decimal(0)),
-        reason=message.text("reason", default=SOURCE),
+        reason=message.text("reason", default=SOURCE, most=MOST_TEXT),
         indicators={str(name): to_number(name, value) for name, value in indicators.items()},
         reduce_only=message.flag("reduce_only"),
         strategy_id=message.text("strategy_id", default=SOURCE),
@@ -283,7 +284,7 @@ def _alert(message: Fields, envelope: dict[str, Any]) -> Event:
         **envelope,
         level=AlertLevel(level),
         code=message.text("code", default="EXTERNAL"),
-        message=message.text("message"),
+        message=message.text("message", most=MOST_TEXT),
         symbol=message.symbol(required=False),
         layer=None,
         phase=AlertPhase.BEGAN,
@@ -294,15 +295,18 @@ def _alert(message: Fields, envelope: dict[str, Any]) -> Event:
 
 def _command(message: Fields, envelope: dict[str, Any]) -> Event:
     command = message.text("type", "command").lower()
+    command_id = message.text("command_id", default=envelope["event_id"])
+    # Of the command alone: however often it comes, it is one event.
+    envelope |= {"event_id": make_id("command", command_id), "command_id": command_id}
     if command == "halt":
-        return Halt(**envelope, reason=message.text("reason"))
+        return Halt(**envelope, reason=message.text("reason", most=MOST_TEXT))
     if command == "reset":
-        return Reset(**envelope, reason=message.text("reason"))
+        return Reset(**envelope, reason=message.text("reason", most=MOST_TEXT))
     if command in {"pause", "resume"}:
         kind = Pause if command == "pause" else Resume
-        reason = message.text("reason", default="no reason given")
+        reason = message.text("reason", default="no reason given", most=MOST_TEXT)
         return kind(**envelope, reason=reason, symbol=message.symbol(required=False))
-    raise Malformed("NOT_FROM_OUTSIDE", f"control takes no {command!r} from outside")
+    raise Malformed("NOT_FROM_OUTSIDE", f"{command!r:.60} is no command")
 
 
 _BUILDERS: Final[dict[str, Callable[[Fields, dict[str, Any]], Event]]] = {
@@ -310,5 +314,5 @@ _BUILDERS: Final[dict[str, Callable[[Fields, dict[str, Any]], Event]]] = {
     topics.SIGNALS: _signal,
     topics.ORDERS: _order,
     topics.ALERTS: _alert,
-    topics.CONTROL: _command,
+    topics.OPERATOR: _command,
 }

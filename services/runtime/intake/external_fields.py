@@ -11,6 +11,12 @@ from services.kernel.events import PriceLevel, Side
 
 MAX_DIGITS = 40
 MAX_EXPONENT = 24
+MOST_ID = 128
+"""Characters of an id or a name: what an index of the database can hold, and a person can read."""
+
+MOST_TEXT = 2_000
+"""Characters of a reason or a message."""
+
 _SECONDS_BELOW = 10_000_000_000  # as seconds the year 2286, as milliseconds April 1970
 _decoder: Decoder[Any] = Decoder(float_hook=Decimal)
 
@@ -33,8 +39,14 @@ class Fields:
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
 
-    def text(self, *names: str, default: str | None = None) -> str:
-        """A text or a whole number, under the first of the names that is there."""
+    def text(self, *names: str, default: str | None = None, most: int = MOST_ID) -> str:
+        """A text or a whole number, under the first of the names that is there.
+
+        Args:
+            names: Of the field.
+            default: Where it is missing.
+            most: Characters that it may have.
+        """
         for name in names:
             value = self.fields.get(name)
             if value is None or value == "":
@@ -42,7 +54,11 @@ class Fields:
             # A null character is no text for a database.
             if not isinstance(value, str | int) or isinstance(value, bool) or "\0" in str(value):
                 raise Malformed("MALFORMED", f"{name} is {value!r:.60}, a text is needed")
-            return str(value)
+            text = str(value)
+            if len(text) > most:
+                problem = f"{name} has {len(text)} characters, at most {most} are accepted"
+                raise Malformed("MALFORMED", problem)
+            return text
         if default is None:
             raise Malformed("MALFORMED", f"{names[0]} is missing")
         return default
@@ -69,7 +85,7 @@ class Fields:
         if isinstance(value, str) and value.lower() in {"true", "false"}:
             return value.lower() == "true"
         if not isinstance(value, bool):
-            raise Malformed("MALFORMED", f"{name} is {value!r}, true or false is needed")
+            raise Malformed("MALFORMED", f"{name} is {value!r:.60}, true or false is needed")
         return value
 
     def number(

@@ -109,7 +109,7 @@ class Trading:
     def _release(self, reason: str) -> None:
         """``claire reset``, as it is on the bus."""
         with self._stack.bus() as client:
-            client.publish("control", json.dumps({"type": "reset", "reason": "chaos: looked at"}))
+            client.publish("operator", json.dumps({"type": "reset", "reason": "chaos: looked at"}))
         self.released.append(reason)
         time.sleep(0.5)
 

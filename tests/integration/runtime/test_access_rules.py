@@ -28,6 +28,7 @@ DENIED = "NOPERM|ACL failure|The user executing the script can't"
         ("SET", "cdb:verified", "mine"),
         ("DEL", "cdb:counters"),
         ("PUBLISH", "{foreign_topic}", "x"),
+        ("PUBLISH", "operator", '{{"type":"reset","reason":"mine"}}'),
     ],
 )
 def test_a_service_keeps_to_its_corner(
@@ -87,6 +88,7 @@ def test_the_operator_publishes_and_reads_and_writes_nothing(
     operator = Connection(open_redis.address("operator"), "test")
     try:
         assert operator.call("PUBLISH", "signals", "{}") == 0
+        assert operator.call("PUBLISH", "operator", "{}") == 0
         assert operator.call("XLEN", "cdb:journal:cdb_ws") == 1
         assert operator.call("HGETALL", "cdb:counters")
         for command in (

@@ -412,9 +412,9 @@ def test_messages_from_outside_become_events_of_their_owner(
     loop = loop_for(open_redis, "cdb_risk")
     with running(loop):
         wait_until(lambda: loop.last_clock_ms is not None, "the clock")
-        watcher.post("control", '{"type": "halt", "reason": "lunch"}')
+        watcher.post("operator", '{"type": "halt", "reason": "lunch"}')
         watcher.post("signals", '{"symbol": "BTCUSDT", "direction": "buy", "price": 1}')
-        watcher.post("control", '{"type": "halt"}')
+        watcher.post("operator", '{"type": "halt"}')
         watcher.post("risk_decisions", '{"verdict": "APPROVED"}')
         wait_until(lambda: len(recorded(watcher)) >= 4, "halt and alert")
     [halt] = [event for event in recorded(watcher) if isinstance(event, Halt)]

@@ -1,9 +1,12 @@
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.kernel.events import topics
+from services.cli.operate.operator_channel import OperatorChannel
+from services.cli.run.run_options import operator_message
+from services.kernel.events import CommandAnswered, Halt, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
@@ -112,7 +115,7 @@ def test_an_operator_halts_through_risk(start_service: StartService, bus_of: Bus
     process.wait_health(200)
 
     operator = bus_of("operator")
-    operator.post(topics.CONTROL, '{"command": "halt", "reason": "drill"}')
+    operator.post(topics.OPERATOR, '{"command": "halt", "reason": "drill"}')
 
     wait_for(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
     published = [
@@ -125,6 +128,67 @@ def test_an_operator_halts_through_risk(start_service: StartService, bus_of: Bus
     assert process.metric('cdb_trading_state{state="HALTED"}') == 1.0
 
 
+def test_a_command_is_published_once_and_answered_as_often_as_it_is_posted(
+    start_service: StartService, bus_of: BusOf
+):
+    """S10: a command without an answer is posted again, also behind a restart."""
+    process = start_service(topics.RISK)
+    start_run(bus_of)
+    process.wait_health(200)
+    operator = bus_of("operator")
+    command = '{"type": "halt", "reason": "drill", "command_id": "c-1"}'
+
+    def answers() -> list[CommandAnswered]:
+        every = journal.read(operator, {topics.RISK_DECISIONS}, 0, operator.head())
+        return [event for event in every if isinstance(event, CommandAnswered)]
+
+    for _ in range(3):
+        operator.post(topics.OPERATOR, command)
+    wait_for(lambda: len(answers()) == 3, "three answers")
+    assert process.terminate() == 0
+    process = start_service(topics.RISK)
+    process.wait_health(200)
+    operator.post(topics.OPERATOR, command)
+    wait_for(lambda: len(answers()) == 4, "an answer behind the restart")
+
+    assert [answer.repeated for answer in answers()] == [False, True, True, True]
+    assert all(answer.changes == answers()[0].changes for answer in answers())
+    published = list(journal.read(operator, {topics.CONTROL}, 0, operator.head()))
+    assert sum(isinstance(event, Halt) for event in published) == 1
+
+
+def test_claire_posts_a_command_until_risk_is_there(
+    start_service: StartService, bus_of: BusOf, open_redis: RedisServer
+):
+    # Given a command that is posted while risk is away, as `claire halt` posts it
+    start_run(bus_of)
+    message = operator_message("halt", "drill", None, "c-1")
+    with (
+        OperatorChannel(open_redis.address("operator")) as channel,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        answering = threads.submit(channel.post, message, "c-1")
+        # When risk comes
+        process = start_service(topics.RISK)
+        answer = answering.result(timeout=30)
+    # Then it is answered
+    assert (answer.command, [one.state for one in answer.changes]) == ("halt", ["HALTED"])
+    wait_for(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
+
+
+def test_a_command_on_control_is_a_dead_letter(start_service: StartService, bus_of: BusOf):
+    """S8: on `control` every service may publish."""
+    process = start_service(topics.RISK)
+    start_run(bus_of)
+    process.wait_health(200)
+    bus_of("operator").post(topics.CONTROL, '{"type": "halt", "reason": "not here"}')
+    wait_for(
+        lambda: process.metric('cdb_dead_letters_total{reason="NOT_FROM_OUTSIDE"}') == 1.0,
+        "counted",
+    )
+    assert process.status()["stage"].get("account") == "ACTIVE"
+
+
 def test_what_is_no_command_becomes_a_dead_letter_and_the_service_lives(
     start_service: StartService, bus_of: BusOf
 ):
@@ -132,7 +196,7 @@ def test_what_is_no_command_becomes_a_dead_letter_and_the_service_lives(
     start_run(bus_of)
     process.wait_health(200)
 
-    bus_of("operator").post(topics.CONTROL, "{not json")
+    bus_of("operator").post(topics.OPERATOR, "{not json")
 
     wait_for(lambda: process.metric('cdb_dead_letters_total{reason="NOT_JSON"}') == 1.0, "counted")
     process.wait_health(200)

@@ -11,6 +11,7 @@ from services.cli.run.run_options import (
     ControlEntry,
     Duration,
     Speed,
+    operator_message,
     out_of_range,
     read_control_file,
     read_settings,
@@ -119,11 +120,10 @@ def test_a_bad_control_line_is_told_with_file_and_line(
     assert complaint in raised.value.message
 
 
-def test_a_control_entry_is_posted_as_an_operator_would_type_it() -> None:
-    entry = ControlEntry(5, "pause", "quiet", "BTC_USDT")
-
-    assert json.loads(entry.message()) == {
+def test_a_command_is_posted_as_an_operator_would_type_it() -> None:
+    assert json.loads(operator_message("pause", "quiet", "BTC_USDT", "c-1")) == {
         "type": "pause",
+        "command_id": "c-1",
         "reason": "quiet",
         "symbol": "BTC_USDT",
     }

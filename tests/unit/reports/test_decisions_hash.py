@@ -59,3 +59,8 @@ def test_order_and_topic_matter() -> None:
 def test_the_hash_of_no_decisions_is_fixed() -> None:
     assert decisions_hash({}) == decisions_hash({"signals": [], "orders": []})
     assert len(decisions_hash({})) == 64
+
+
+def test_how_often_a_command_was_answered_does_not_matter() -> None:
+    answer = json.dumps({"type": "command_answered", "command_id": "random"})
+    assert decisions_hash({"risk_decisions": [answer]}) == decisions_hash({})

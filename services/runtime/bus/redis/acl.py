@@ -92,7 +92,8 @@ def _service(name: str) -> str:
 
 
 def _operator() -> str:
-    publish = f"(+publish {_channels(sorted(topics.TOPICS))})"
+    # Only a person commands: no service may publish on the operator's channel.
+    publish = f"(+publish {_channels([*sorted(topics.TOPICS), topics.OPERATOR])})"
     return (
         f"{_CONNECT} {_LISTEN} +psubscribe +punsubscribe {_READ} +scan +type +ttl +strlen +hlen"
         f" +dbsize +command +pubsub +select +echo +time +memory|usage %R~* {publish}"
@@ -100,7 +101,8 @@ def _operator() -> str:
 
 
 def _recovery() -> str:
-    return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} +del +set +scan +publish ~cdb:*"
+    publish = f"(+publish {_channels([topics.CONTROL])})"
+    return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} +del +set +scan ~cdb:* {publish}"
 
 
 def _channels(names: list[str]) -> str:

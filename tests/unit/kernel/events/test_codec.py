@@ -8,6 +8,7 @@ import pytest
 from services.kernel.events import (
     EVENT_TYPES,
     SCHEMA_VERSION,
+    CommandRepeated,
     Event,
     MarketData,
     Side,
@@ -25,7 +26,7 @@ def one_of_each() -> list[Event]:
     """Every class of event at least once: what a day with everything in it publishes."""
     desk = Desk()
     desk.enter(100)
-    desk.feed(builders.halt())
+    desk.feed(msgspec.structs.replace(builders.halt(), command_id="1"))
     fed = [
         builders.trade(),
         builders.clock(),
@@ -34,6 +35,7 @@ def one_of_each() -> list[Event]:
         builders.run_ended(),
         builders.instruments(builders.instrument()),
         builders.halt(),
+        CommandRepeated(**builders.envelope(topics.RISK, builders.NOON), command_id="1"),
         builders.reset(),
         builders.pause(),
         builders.resume("BTC_USDT"),

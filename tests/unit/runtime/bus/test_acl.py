@@ -25,6 +25,16 @@ def test_a_service_publishes_its_own_topics_only(service: str) -> None:
     assert published & set(topics.TOPICS) == topics.PRODUCES[service]
 
 
+def test_only_the_operator_publishes_commands() -> None:
+    """S8: any service's password could release a halt."""
+    may = {user for user, line in lines().items() if f"&{topics.OPERATOR}" in line.split()}
+    may |= {user for user, line in lines().items() if f"&{topics.OPERATOR})" in line}
+    assert may == {"operator", "default"}
+    for user in (*topics.SERVICES, "recovery"):
+        root = lines()[user].split("(")[0]
+        assert "+publish" not in root, f"{user} may publish on every channel"
+
+
 def test_a_missing_password_is_named() -> None:
     with pytest.raises(ValueError, match="no password for cdb_core, recovery"):
         acl.render({**PASSWORDS, "cdb_core": "", "recovery": ""})

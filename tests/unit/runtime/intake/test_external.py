@@ -82,7 +82,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "signals": {"symbol": "BTC_USDT", "direction": "buy", "price": 1},
     "orders": {"symbol": "BTC_USDT", "side": "buy", "quantity": 1},
     "alerts": {"message": "x"},
-    "control": {"type": "halt", "reason": "x"},
+    "operator": {"type": "halt", "reason": "x"},
 }
 
 
@@ -278,7 +278,7 @@ def test_an_alert_by_hand() -> None:
     ],
 )
 def test_the_four_commands(message: dict[str, Any], kind: type[Event]) -> None:
-    event = taken("control", message)
+    event = taken("operator", message)
     assert type(event) is kind
     assert event.producer == "cdb_risk"
 
@@ -289,7 +289,47 @@ def test_the_four_commands(message: dict[str, Any], kind: type[Event]) -> None:
 )
 def test_no_other_command_and_none_without_its_reason(message: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
-        taken("control", message)
+        taken("operator", message)
+
+
+@pytest.mark.parametrize("kind", ["halt", "reset", "pause", "resume"])
+def test_nothing_is_taken_on_control(kind: str) -> None:
+    """S8: there every service may publish, so that any of them could release a halt."""
+    with pytest.raises(Malformed) as refused:
+        normalise(
+            "control", msgspec.json.encode({"type": kind, "reason": "x"}),
+            run_id="run", now_ms=NOW, unique="1", producer="cdb_risk",
+        )  # fmt: skip
+    assert refused.value.reason == "NOT_FROM_OUTSIDE"
+    assert OWNERS["control"] == "cdb_risk", "one service answers for it"
+
+
+def test_a_commands_event_is_that_of_its_command_id_alone() -> None:
+    command = {"type": "halt", "reason": "x", "command_id": "mine"}
+    one = taken("operator", command, unique="1")
+    two = taken("operator", command | {"reason": "y"}, unique="2")
+    assert isinstance(one, Halt)
+    assert one.event_id == two.event_id
+    assert one.command_id == "mine"
+    without = [taken("operator", {"type": "halt", "reason": "x"}, unique=n) for n in "12"]
+    assert len({event.event_id for event in without}) == 2
+
+
+@pytest.mark.parametrize(
+    ("topic", "field", "most"),
+    [
+        ("signals", "signal_id", 128), ("signals", "reason", 2_000), ("orders", "order_id", 128),
+        ("operator", "command_id", 128), ("operator", "reason", 2_000),
+        ("alerts", "message", 2_000), ("market_data", "source", 128),
+        ("market_data", "trade_id", 128),
+    ],
+)  # fmt: skip
+def test_a_text_is_as_long_as_a_database_and_a_person_can_take(
+    topic: str, field: str, most: int
+) -> None:
+    taken(topic, LEAST[topic] | {field: "x" * most})
+    with pytest.raises(Malformed, match=f"at most {most}"):
+        taken(topic, LEAST[topic] | {field: "x" * (most + 1)})
 
 
 def test_an_intake_gives_every_message_its_own_id() -> None:
@@ -304,7 +344,7 @@ def test_what_two_services_take_first_are_two_events() -> None:
     # Given services that claimed their places alike: the same epoch, instance and counter
     halt = msgspec.json.encode({"type": "halt", "reason": "lunch"})
     signal = msgspec.json.encode({"symbol": "BTC_USDT", "direction": "buy", "price": 100})
-    taken_by_risk = Intake("cdb_risk", "epoch:1").take("control", halt, run_id="run", now_ms=NOW)
+    taken_by_risk = Intake("cdb_risk", "epoch:1").take("operator", halt, run_id="run", now_ms=NOW)
     taken_by_core = Intake("cdb_core", "epoch:1").take("signals", signal, run_id="run", now_ms=NOW)
     assert taken_by_risk.event_id != taken_by_core.event_id
 
