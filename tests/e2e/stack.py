@@ -121,6 +121,12 @@ class Stack:
             **self._environment,
         )
 
+    @property
+    def command_environment(self) -> dict[str, str]:
+        """What makes a command of this machine speak to this stack."""
+        own = {"COMPOSE_PROJECT_NAME": self.name, "CDB_ENV_FILE": str(self._env_file)}
+        return self._environment | own | {"CLAIRE_HOME": str(self._env_file.parent / "no-home")}
+
     def up(self) -> None:
         """Build, start, and wait until all are healthy."""
         try:

@@ -1,0 +1,106 @@
+"""The command line against the stack: status, the account, and a second checkout."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import ROOT, SERVICES, Stack, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+def claire(
+    stack: Stack, *arguments: str, folder: Path = ROOT
+) -> "subprocess.CompletedProcess[str]":
+    """A command as a person runs it on the machine of that stack."""
+    environment = os.environ | stack.command_environment | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def told(stack: Stack, *arguments: str) -> Any:
+    done = claire(stack, *arguments, "--on", "compose", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_status_shows_every_service_the_writer_too(external: Stack) -> None:
+    body = told(external, "status")
+
+    assert set(body["services"]) == set(SERVICES)
+    writer = body["services"]["cdb_db_writer"]
+    assert writer["healthy"] is True
+    assert writer["health"]["status"] == "ok"
+    assert body["trading"]["halt_reason"] is None
+
+
+def test_status_shows_a_halt_with_its_first_reason_until_the_reset(external: Stack) -> None:
+    try:
+        for reason in ("first reason", "second reason"):
+            assert claire(external, "halt", "--reason", reason, "--on", "compose").returncode == 0
+
+        shown = eventually(
+            "the halt is shown",
+            lambda: told(external, "status")["trading"].get("halt_reason"),
+        )
+        assert "first reason" in shown
+        assert (
+            "HALTED: OPERATOR: operator: first reason"
+            in claire(external, "status", "--on", "compose").stdout
+        )
+    finally:
+        done = claire(external, "reset", "--reason", "looked at it", "--on", "compose")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "holds"), [("runs", "runs"), ("positions", "positions"), ("trades", "trades")]
+)
+def test_the_account_is_listed_from_the_stack_s_record(
+    external: Stack, command: str, holds: str
+) -> None:
+    assert isinstance(told(external, command)[holds], list)
+    assert claire(external, command, "--on", "compose").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("up",), ("down", "--volumes", "--yes")])
+def test_a_second_checkout_is_refused_and_the_first_one_named(
+    external: Stack, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    for name in ("docker-compose.yml", ".env.example"):
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    done = claire(external, *command, folder=tmp_path)
+
+    assert done.returncode == 1
+    assert f"the compose project {external.name} belongs to {ROOT}" in done.stderr
+    assert not (tmp_path / ".env").exists()
+    assert external.health("cdb_risk")[0] == 200
+
+
+def test_600_half_open_connections_do_not_silence_health(external: Stack) -> None:
+    half_open = []
+    try:
+        for _ in range(600):
+            half_open.append(
+                socket.create_connection(("127.0.0.1", external.port("cdb_risk")), timeout=30)
+            )
+            half_open[-1].sendall(b"GET /health HTTP/1.1\r\nHost:")
+        assert [external.health("cdb_risk")[0] for _ in range(5)] == [200] * 5
+    finally:
+        for connection in half_open:
+            connection.close()
