@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from services.kernel.events import Event, PortfolioSnapshot, Side, TradingState, codec
 from services.kernel.instruments.contracts import generic_instrument
@@ -70,6 +71,18 @@ def test_a_position_says_when_its_price_was_made(
     (view,) = views.positions(account(builders.result(BTC, Side.BUY, 10, 100), *prices))
 
     assert view.priced_at == priced_at
+
+
+def test_a_position_of_the_run_before_keeps_the_age_of_its_price_until_a_new_one_comes() -> None:
+    held = replace(builders.opening_position(BTC, 2, 100), priced_at=NOON - DAY_MS)
+    portfolio = Portfolio()
+    portfolio.apply(builders.run_started(opening=builders.account(positions=[held])))
+    assert views.positions(portfolio)[0].priced_at == NOON - DAY_MS
+    assert portfolio.priced_at(ETH) is None
+
+    portfolio.apply(builders.trade(BTC, 101, NOON))
+
+    assert views.positions(portfolio)[0].priced_at == NOON
 
 
 def test_an_inverse_position() -> None:

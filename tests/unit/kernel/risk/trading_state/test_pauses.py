@@ -4,6 +4,7 @@ import pytest
 
 from services.kernel.events import ConditionName, TradingState, Verdict
 from services.kernel.risk.reasons import Reason
+from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 from tests import builders
 from tests.builders import BTC, ETH, SOL
 from tests.unit.kernel.desk import Desk
@@ -49,6 +50,22 @@ def test_what_restricts_a_symbol_is_shown() -> None:
         SOL: {"state": TradingState.REDUCE_ONLY, "why": ["DATA_STALE"]},
     }
     assert desk.risk.status()["operator_paused"] is False
+
+
+def test_each_restriction_of_a_symbol_is_named_and_none_where_there_is_none() -> None:
+    market = SymbolMarket()
+    assert market.why_restricted == ()
+
+    for name, reason in (
+        ("operator_paused", "OPERATOR"),
+        ("quarantined", "QUARANTINED"),
+        ("stale", "DATA_STALE"),
+        ("in_doubt", "IN_DOUBT"),
+    ):
+        assert SymbolMarket(**{name: True}).why_restricted == (reason,)
+    assert SymbolMarket(quarantined=True, anomaly=Reason.PRICE_JUMP).why_restricted == (
+        "QUARANTINED", "PRICE_JUMP",
+    )  # fmt: skip
 
 
 def test_a_doubted_symbol_and_a_paused_account_are_shown() -> None:
