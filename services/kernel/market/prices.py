@@ -12,6 +12,8 @@ from msgspec import Struct
 from services.kernel.events import BarPoint, MarketData, MarketDataKind, PriceSource
 from services.kernel.market.order_book import MAX_AGE_MS, best_prices
 
+TRADE, MARK, DEPTH = MarketDataKind.TRADE, MarketDataKind.MARK, MarketDataKind.DEPTH
+ZERO = Decimal(0)
 LEAST_WAIT_MS = 3_000
 USUAL_PAUSES = 3
 """An unconfirmed print waits for so many of the symbol's usual pauses, and at least 3 s."""
@@ -94,17 +96,20 @@ class Prices(Struct, kw_only=True):
             The trades that count from now on, the oldest first. One that was voided has no price:
             its volume counts alone. One that a backfilled trade confirmed is marked as backfilled.
         """
-        if tick.kind is MarketDataKind.TRADE:
+        kind = tick.kind
+        if kind is TRADE:
             return self._on_trade(tick, max_jump, stale_ms)
         if tick.backfill:
             return _NONE
         time = tick.timestamp
-        if tick.kind is MarketDataKind.MARK:
+        if kind is MARK:
             if tick.mark_price is not None and tick.mark_price > 0:
                 self.mark_price, self.mark_time = tick.mark_price, time
-        elif tick.bid is not None or tick.ask is not None or tick.kind is MarketDataKind.DEPTH:
+        elif kind is DEPTH:
             self.bid, self.ask = best_prices(tick)
             self.quote_time = time
+        elif tick.bid is not None or tick.ask is not None:
+            self.bid, self.ask, self.quote_time = tick.bid, tick.ask, time
         waiting = self.unconfirmed
         if waiting is None or not (time >= self.confirmed_at or self._is_quoted(waiting, time)):
             return _NONE
@@ -127,21 +132,27 @@ class Prices(Struct, kw_only=True):
     def _on_trade(
         self, trade: MarketData, max_jump: Decimal, stale_ms: int
     ) -> tuple[MarketData, ...]:
-        price, time = trade.price, trade.timestamp
-        if price is None or price <= 0:
+        price, time, newest = trade.price, trade.timestamp, self.newest
+        if price is None or price <= ZERO:
             return _NONE
-        pause = time - self.newest
-        if pause < 0 and trade.backfill:
-            return (trade,)  # it comes late, and no later trade is compared with it
-        if pause >= 0:
-            if self.newest:
-                self.pauses.append(pause)
-                if len(self.pauses) > PAUSES_KEPT:
-                    del self.pauses[0]
+        if time >= newest:
             self.newest = time
+            if newest:
+                pauses = self.pauses
+                pauses.append(time - newest)
+                if len(pauses) > PAUSES_KEPT:
+                    del pauses[0]
+        elif trade.backfill:
+            return (trade,)  # it comes late, and no later trade is compared with it
         waiting = self.unconfirmed
         before = _NONE if waiting is None else (self._decide(waiting, trade, price, max_jump),)
-        if self._jumps(trade, price, max_jump, stale_ms):
+        last = self.confirmed
+        if (
+            last is not None
+            and price != last
+            and is_jump(price, last, max_jump)
+            and not self._is_supported(trade, price, max_jump, stale_ms)
+        ):
             self.unconfirmed, self.confirmed_at = trade, time + self._longest_wait(stale_ms)
             return before
         self._confirm(trade)
@@ -173,15 +184,14 @@ class Prices(Struct, kw_only=True):
             self.inside_bar = trade.bar is BarPoint.INSIDE
         return trade
 
-    def _jumps(self, trade: MarketData, price: Decimal, max_jump: Decimal, stale_ms: int) -> bool:
-        """Whether nothing that is known confirms this trade's price at once."""
-        last = self.confirmed
-        if last is None or price == last or not is_jump(price, last, max_jump):
-            return False
+    def _is_supported(
+        self, trade: MarketData, price: Decimal, max_jump: Decimal, stale_ms: int
+    ) -> bool:
+        """Whether a fresh mark price or quote confirms a trade that jumped at once."""
         mark, age = self.mark_price, abs(trade.timestamp - self.mark_time)
         if mark is not None and age <= stale_ms and not is_jump(price, mark, max_jump):
-            return False
-        return not self._is_quoted(trade, trade.timestamp)
+            return True
+        return self._is_quoted(trade, trade.timestamp)
 
     def _is_quoted(self, trade: MarketData, now: int) -> bool:
         """Whether a fresh quote is at or beyond a trade that jumped: one could trade there too."""
@@ -189,7 +199,7 @@ class Prices(Struct, kw_only=True):
             return False
         if trade.price > self.confirmed:
             return self.bid is not None and self.bid >= trade.price
-        return self.ask is not None and self.ask <= trade.price
+        return self.ask is not None and ZERO < self.ask <= trade.price
 
     def _longest_wait(self, stale_ms: int) -> int:
         """Time until an unconfirmed print is confirmed by nothing but time."""

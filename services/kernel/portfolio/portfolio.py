@@ -275,15 +275,19 @@ class Portfolio:
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
         market, state = self._market(event.symbol), self.state
-        if event.kind is MarketDataKind.FUNDING and not event.backfill:
+        counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
+        self.counted = counted
+        if event.backfill:
+            return _NO_EFFECTS
+        if event.kind is MarketDataKind.FUNDING:
             market.announce(event)
-        position = None if event.backfill else state.positions.get(event.symbol)
+        position = state.positions.get(event.symbol)
         if event.bar is BarPoint.OPEN and position is not None and state.trailing_stop_pct:
             position.trail(state.trailing_stop_pct)  # at the close of the bar before
-        self.counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
-        value = market.value
-        if position is not None and value is not None and position.mark_price != value:
-            self._mark(event.symbol, position, value)
+        if counted or event.kind is MarketDataKind.MARK:  # else the value is what it was
+            value = market.value
+            if position is not None and value is not None and position.mark_price != value:
+                self._mark(event.symbol, position, value)
         return _NO_EFFECTS
 
     def _market(self, symbol: str) -> Market:

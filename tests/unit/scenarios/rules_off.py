@@ -128,7 +128,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     "emergency_stop": _losses,
     "loss_cooldown": lambda patch: patch.setattr(LossStreak, "note", _never),
     "price_jump": lambda patch: patch.setattr(SymbolMarket, "_observe_trade", _nothing),
-    "price_confirmation": lambda patch: patch.setattr(prices.Prices, "_jumps", _never),
+    "price_confirmation": lambda patch: patch.setattr(prices.Prices, "_is_supported", _always),
     "print_voided": lambda patch: patch.setattr(prices, "_follows", _always),
     "usual_pause": lambda patch: patch.setattr(
         prices.Prices, "_longest_wait", lambda *_: prices.LEAST_WAIT_MS
