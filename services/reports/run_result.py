@@ -132,9 +132,7 @@ def compute(
     signals = _count(connection, "SELECT count(*) FROM signals WHERE run_id = %s", run_id)
     settings = _settings(connection, run_id)
     account = _account(connection, run_id)
-    notes = data_notes(connection, run_id, settings)
-    if not signals:
-        notes = (why_no_signals(settings, first, last), *notes)
+    missing = () if signals else (why_no_signals(settings, first, last),)
     return RunResult(
         run_id=run_id,
         ticks=made,
@@ -159,7 +157,7 @@ def compute(
         decisions_hash=_hash(connection, run_id),
         state_changes=changes,
         price_gaps=price_gaps(connection, run_id),
-        notes=notes,
+        notes=(*missing, *data_notes(connection, run_id, settings)),
     )
 
 
