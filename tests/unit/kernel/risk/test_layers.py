@@ -8,7 +8,7 @@ import pytest
 from services.kernel.events import LayerVerdict, Side, TradingState
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.order_book import Book
-from services.kernel.risk.checks.layers import LAYERS, judge, judge_exit, not_measured
+from services.kernel.risk.checks.layers import judge
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 from tests.builders import NOON
@@ -369,33 +369,3 @@ def test_7_counts_this_entry_too(entries: int, verdict: LayerVerdict) -> None:
 
 
 # What is kept
-
-
-def test_an_exit_passes_every_layer_and_keeps_the_figures() -> None:
-    context = candidate(
-        account_state=TradingState.HALTED,
-        daily_drawdown_pct="0.2",
-        market=market(anomaly=Reason.PRICE_JUMP, stale=True),
-        doubts=("gap",),
-        entries_last_hour=99,
-    )
-
-    results = judge_exit(context)
-
-    assert [result.verdict for result in results] == [PASS] * 7
-    assert results[0].value == Decimal("0.2")
-
-
-def test_what_cannot_be_measured_still_has_seven_results() -> None:
-    results = not_measured("price NaN")
-
-    assert [result.layer for result in results] == [layer.number for layer in LAYERS]
-    assert {result.verdict for result in results} == {NOT_APPLICABLE}
-    assert {result.detail for result in results} == {"price NaN"}
-
-
-def test_an_absurd_figure_is_recorded_and_stops_nothing() -> None:
-    result = layer(4, elsewhere="1E+40")
-
-    assert result.verdict is FAIL
-    assert result.value == (Decimal("1E+40") + 10_000) / 100_000

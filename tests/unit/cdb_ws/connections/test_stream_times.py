@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.cdb_ws.live.stream_times import LEAST, WINDOW, StreamTimes
+from services.cdb_ws.connections.stream_times import LEAST, WINDOW, StreamTimes
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.kernel.events import MarketData, MarketDataKind
 from services.runtime.intake.event_time import MOST_AHEAD_MS, OLDEST_BACKFILL_MS, Verdict
