@@ -12,7 +12,7 @@ from pathlib import Path
 from services.kernel.events.codec import json_schema
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.trading_state.transitions import ACCOUNT, SYMBOL, Table
-from services.kernel.settings.model import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
+from services.kernel.settings.parameters import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMAND = "python backoffice/scripts/generate_docs.py"
@@ -65,7 +65,7 @@ def settings() -> str:
         "A fraction of 0.10 is 10 %. A value out of its range logs a warning, raises an alert and "
         "falls back to the\ndefault, or to the nearest bound where the given value was stricter "
         "than the default. What is not a number\nstops the service.",
-        "services/kernel/settings/model.py",
+        "services/kernel/settings/parameters.py",
         table + aliases,
     )
 

@@ -7,7 +7,7 @@ It is the one service that reads the trading settings: it hands them to the stag
 from typing import Final
 
 from services.kernel.events import topics
-from services.kernel.settings.model import ALL_SPECS
+from services.kernel.settings.parameters import ALL_SPECS
 from services.runtime.service.variables import COMMON_VARIABLES, DATABASE_VARIABLES
 
 SERVICE: Final = topics.PAPER_RUNNER

@@ -13,7 +13,8 @@ from msgspec import Struct, field
 
 from services.kernel.events import ConditionName, Side
 from services.kernel.settings.consistency import contradictions
-from services.kernel.settings.model import ALIASES, ALL_SPECS, SettingError, TradingSettings
+from services.kernel.settings.model import SettingError, TradingSettings
+from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 
 Prices = dict[str, Decimal | list[Decimal]]
 """By symbol: one price, or the corners of a path that is walked in equal times."""

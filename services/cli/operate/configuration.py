@@ -10,7 +10,8 @@ from services.cli.failure import BadInput, Failure
 from services.cli.json_option import json_option
 from services.cli.run.run_options import read_settings
 from services.cli.terminal import say, wide_console
-from services.kernel.settings.model import ALL_SPECS, SettingError
+from services.kernel.settings.model import SettingError
+from services.kernel.settings.parameters import ALL_SPECS
 from services.runtime.settings import model as runtime_settings
 
 _RANGES = {spec.name: spec.allowed for spec in ALL_SPECS}

@@ -13,7 +13,8 @@ import msgspec
 
 from services.cli.failure import BadInput
 from services.kernel.bounded_json import Decoder
-from services.kernel.settings.model import ALIASES, ALL_SPECS, SettingError, TradingSettings
+from services.kernel.settings.model import SettingError, TradingSettings
+from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 
 COMMANDS = ("halt", "reset", "pause", "resume")
 SETTABLE_BESIDES = ("INTERVAL", "TOP_N", "LOG_LEVEL")

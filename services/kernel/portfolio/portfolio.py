@@ -1,8 +1,7 @@
 """The portfolio: positions, profit, equity and drawdown as one fold of the total order.
 
-The same code runs in risk, execution, the orchestrator and the writer; what differs between them
-is a defect, and `Portfolio.checksum` shows it. Profit is (exit - entry) x coins, in quote currency;
-what the coins are in an inverse contract, `services.kernel.instruments.perpetuals` tells.
+The same code runs in risk, execution, the orchestrator and the writer; a difference between them is
+a defect, which `Portfolio.checksum` shows. Profit is (exit - entry) x coins, in quote currency.
 """
 
 from collections.abc import Iterable
@@ -39,7 +38,8 @@ from services.kernel.portfolio.account import (
     drawdown,
 )
 from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
-from services.kernel.settings.model import MarginMode, TradingSettings
+from services.kernel.settings.model import TradingSettings
+from services.kernel.settings.parameters import MarginMode
 
 __all__ = [
     "ClosedTrade",
@@ -324,10 +324,9 @@ class Portfolio:
 
     def _trail(self, symbol: str, position: Position) -> None:
         """Let a trailing stop follow the value; not within a bar, whose order is a convention."""
-        if self.state.trailing_stop_pct:
-            market = self.state.markets.get(symbol)
-            if market is None or not market.values_inside_bar:
-                position.trail(self.state.trailing_stop_pct)
+        market, distance = self.state.markets.get(symbol), self.state.trailing_stop_pct
+        if distance and (market is None or not market.values_inside_bar):
+            position.trail(distance)
 
     def _on_clock(self, event: Clock) -> tuple[Effect, ...]:
         self._mark_by_time(event.timestamp)

@@ -11,7 +11,8 @@ from msgspec import Struct
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.instruments.rounding import rounded
 from services.kernel.market.volatility import Volatility
-from services.kernel.settings.model import SizingMethod, TradingSettings
+from services.kernel.settings.model import TradingSettings
+from services.kernel.settings.parameters import SizingMethod
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -42,7 +42,8 @@ from services.kernel.risk.trading_state.commands import CommandDesk
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
-from services.kernel.settings.model import SizingMethod, TradingSettings
+from services.kernel.settings.model import TradingSettings
+from services.kernel.settings.parameters import SizingMethod
 
 BPS = 10_000
 MINUTE_MS = 60_000

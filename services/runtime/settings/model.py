@@ -12,13 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from services.kernel.events import topics
 from services.kernel.settings.consistency import Contradiction, contradictions
-from services.kernel.settings.model import (
-    ALIASES,
-    ALL_SPECS,
-    SettingError,
-    SettingProblem,
-    TradingSettings,
-)
+from services.kernel.settings.model import SettingError, SettingProblem, TradingSettings
+from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.database.address import DatabaseAddress
 from services.runtime.service.http_ports import HTTP_PORTS

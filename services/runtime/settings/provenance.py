@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.kernel.settings.model import ALIASES, ALL_SPECS, SettingProblem, TradingSettings
+from services.kernel.settings.model import SettingProblem, TradingSettings
+from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 from services.runtime.settings.layers import FROM_DEFAULT, Layers
 
 COMPOSE_PATTERN = re.compile(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from services.kernel.settings.model import ALL_SPECS, ChoiceSpec, SettingSpec, TradingSettings
+from services.kernel.settings.model import TradingSettings
+from services.kernel.settings.parameters import ALL_SPECS, ChoiceSpec, SettingSpec
 from services.runtime.settings import model as runtime_settings
 from services.runtime.settings.secrets import GENERATED
 

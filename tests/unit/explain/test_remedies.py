@@ -9,7 +9,7 @@ from services.explain.answered import Answered
 from services.explain.funnel import Funnel, Miss
 from services.explain.limits import LIMITS
 from services.explain.remedies import miss_line, remedies
-from services.kernel.settings.model import SETTING_SPECS
+from services.kernel.settings.parameters import SETTING_SPECS
 
 pytestmark = pytest.mark.unit
 

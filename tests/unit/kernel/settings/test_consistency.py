@@ -6,7 +6,8 @@ import pytest
 
 from services.kernel.events import OrderStatus, Verdict
 from services.kernel.settings.consistency import contradictions
-from services.kernel.settings.model import SETTING_SPECS, TradingSettings
+from services.kernel.settings.model import TradingSettings
+from services.kernel.settings.parameters import SETTING_SPECS
 from tests import builders
 from tests.unit.kernel.desk import Desk
 

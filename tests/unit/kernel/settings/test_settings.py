@@ -4,14 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from services.kernel.settings.model import (
+from services.kernel.settings.model import SettingError, TradingSettings
+from services.kernel.settings.parameters import (
     ALIASES,
     ALL_SPECS,
     SETTING_SPECS,
-    SettingError,
     SettingSpec,
     SizingMethod,
-    TradingSettings,
 )
 
 pytestmark = pytest.mark.unit

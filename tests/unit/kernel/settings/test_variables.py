@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import Event, MarketData, OrderResult, Signal, Verdict
-from services.kernel.settings.model import ALL_SPECS
+from services.kernel.settings.parameters import ALL_SPECS
 from services.kernel.strategies.stage import SignalStage
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL, THE

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from services.kernel.events import topics
-from services.kernel.settings.model import ALL_SPECS, SettingError
+from services.kernel.settings.model import SettingError
+from services.kernel.settings.parameters import ALL_SPECS
 from services.runtime.settings import model
 from services.runtime.settings.model import MANDATORY, SECRETS, Settings
 
