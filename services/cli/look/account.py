@@ -12,7 +12,7 @@ from services.cli.json_option import json_option
 from services.cli.record_access import open_database_record
 from services.cli.target import Where, on_option
 from services.cli.terminal import say, wide_console
-from services.explain.figures import age, moment, number
+from services.explain.figures import age, counted, moment, number
 from services.kernel.events import Side
 from services.record.database import DatabaseRecord
 from services.record.reading import RecordError
@@ -125,7 +125,7 @@ def _show_trades(run_id: str, found: tuple[ClosedTrade, ...]) -> None:
         )
     wide_console().print(table)
     net = sum((row.profit_loss for row in found), Decimal(0))
-    say(f"{len(found):,} trades, net {net:,.2f}")
+    say(f"{counted(len(found), 'trade')}, net {net:,.2f}")
 
 
 @click.command(epilog="Examples: claire runs · claire runs --on compose --json")
