@@ -275,8 +275,9 @@ class Portfolio:
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
         market, state = self._market(event.symbol), self.state
-        counted = market.on_tick(event, state.max_price_jump_pct, state.mark_max_age_ms)
-        self.counted = counted
+        self.counted = counted = market.on_tick(
+            event, state.max_price_jump_pct, state.mark_max_age_ms
+        )
         if event.backfill:
             return _NO_EFFECTS
         if event.kind is MarketDataKind.FUNDING:

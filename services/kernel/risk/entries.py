@@ -130,16 +130,7 @@ class EntryDesk:
             mark_price=mark_price,
             at_market=terms.takes_at_once,
             limited=terms.order_type in LIMITED,
-            stop_loss_price=stop_price(
-                signal.direction,
-                signal.price,
-                stop_pct=stop_pct,
-                risked=settings.risk_per_trade_pct * portfolio.equity,
-                ordered=quantity,
-                unfilled=quantity,
-                instrument=instrument,
-                position=portfolio.state.positions.get(signal.symbol),
-            ),
+            stop_loss_price=self._stop(signal, quantity, stop_pct),
             leverage=min(settings.max_leverage, tier.max_leverage),
             equity=portfolio.equity,
             daily_drawdown_pct=portfolio.daily_drawdown_pct,
@@ -155,6 +146,19 @@ class EntryDesk:
             unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol),
             price_source=portfolio.price_source(signal.symbol),
             in_universe=state.may_enter(signal.symbol),
+        )
+
+    def _stop(self, signal: Signal, quantity: Decimal, stop_pct: Decimal) -> Decimal:
+        """Where the stop would be if all of it filled at the signal's price."""
+        return stop_price(
+            signal.direction,
+            signal.price,
+            stop_pct=stop_pct,
+            risked=self._settings.risk_per_trade_pct * self._portfolio.equity,
+            ordered=quantity,
+            unfilled=quantity,
+            instrument=self._state.instrument(signal.symbol),
+            position=self._portfolio.state.positions.get(signal.symbol),
         )
 
     def _others(self, signal: Signal) -> exposure.Elsewhere:
