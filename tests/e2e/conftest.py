@@ -26,6 +26,8 @@ SETTINGS = {
         "LOOKBACK_MINUTES": "2",
         "SIGNAL_COOLDOWN_SEC": "5",
         "MAX_TRADES_PER_HOUR": "1000",
+        "LOSS_COOLDOWN_SEC": "1800",
+        "MAX_CONSECUTIVE_LOSSES": "3",
     },
 }
 

@@ -194,11 +194,11 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Entries approved within 60 minutes.", "lower", 7, integer=True,
     ),
     _spec(
-        "MAX_CONSECUTIVE_LOSSES", "3", "1", "100", "losses",
+        "MAX_CONSECUTIVE_LOSSES", "1", "1", "100", "losses",
         "Losses of a symbol in a row after which its entries rest.", "lower", 7, integer=True,
     ),
     _spec(
-        "LOSS_COOLDOWN_SEC", "1800", "0", "86400", "seconds",
+        "LOSS_COOLDOWN_SEC", "86400", "0", "86400", "seconds",
         "How long a symbol's entries rest after its losses in a row; 0 is never.", "higher", 7,
         integer=True,
     ),

@@ -236,6 +236,8 @@ def _run_started(plan: RunPlan) -> RunStarted:
             "SIGNAL_THRESHOLD_PCT": plan.threshold,
             "SIGNAL_COOLDOWN_SEC": "5",
             "MAX_TRADES_PER_HOUR": "1000",
+            "LOSS_COOLDOWN_SEC": "1800",
+            "MAX_CONSECUTIVE_LOSSES": "3",
         },
         seed=SEED,
         code_version="bench",

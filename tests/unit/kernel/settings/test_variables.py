@@ -111,7 +111,7 @@ def second_of_two_that_move_alike(settings: Settings) -> object:
 
 
 def entry_soon_after_three_losses(settings: Settings) -> object:
-    desk = Desk(settings)
+    desk = Desk({"MAX_CONSECUTIVE_LOSSES": "3"} | settings)
     for _ in range(3):
         desk.enter(100, quantity=1)
         desk.exit_signal(99)

@@ -32,8 +32,11 @@ def wish(desk: Desk, symbol: str = BTC) -> str | None:
     return desk.signal(100, symbol=symbol, quantity=1).reason
 
 
+ROW = {"MAX_CONSECUTIVE_LOSSES": "3", "LOSS_COOLDOWN_SEC": "1800"}
+
+
 def test_after_three_losses_in_a_row_the_symbol_rests_for_half_an_hour() -> None:
-    desk = Desk(symbols=(BTC, ETH))
+    desk = Desk(ROW, symbols=(BTC, ETH))
     for _ in range(3):
         lose(desk)
 
@@ -52,7 +55,7 @@ def test_after_three_losses_in_a_row_the_symbol_rests_for_half_an_hour() -> None
 
 
 def test_its_begin_and_end_are_told_once() -> None:
-    desk = Desk()
+    desk = Desk(ROW)
     for _ in range(3):
         lose(desk)
     desk.wait(1805, step=5)
@@ -62,7 +65,7 @@ def test_its_begin_and_end_are_told_once() -> None:
 
 
 def test_a_win_ends_the_row() -> None:
-    desk = Desk()
+    desk = Desk(ROW)
     lose(desk)
     lose(desk)
     win(desk)
@@ -73,7 +76,7 @@ def test_a_win_ends_the_row() -> None:
 
 
 def test_the_next_loss_after_the_rest_begins_another() -> None:
-    desk = Desk()
+    desk = Desk(ROW)
     for _ in range(3):
         lose(desk)
     desk.wait(1801, step=3)
@@ -128,7 +131,7 @@ def test_exits_pass_while_a_symbol_rests() -> None:
 
 
 def test_zero_seconds_switch_it_off() -> None:
-    desk = Desk({"LOSS_COOLDOWN_SEC": "0"})
+    desk = Desk(ROW | {"LOSS_COOLDOWN_SEC": "0"})
     for _ in range(4):
         lose(desk)
 
@@ -137,7 +140,7 @@ def test_zero_seconds_switch_it_off() -> None:
 
 
 def test_it_survives_a_restart() -> None:
-    desk = Desk()
+    desk = Desk(ROW)
     for _ in range(3):
         lose(desk)
 
