@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
+from services.lab.soak import receipt_times
 from services.lab.soak.feed_record import Findings, Key, Loss, Record, SymbolRecord, Trade, read
 from services.lab.soak.missed_trades import check_leaks
 
@@ -38,6 +39,7 @@ def check(record: Record) -> Findings:
     findings = Findings()
     symbols = read(record, findings)
     for name, symbol in symbols.items():
+        symbol.trades = receipt_times.restored(symbol.trades, symbol.made)
         _check_deals(symbol, record, findings)
         check_leaks(symbol, record, findings)
         _check_order(symbol, findings)
@@ -132,7 +134,7 @@ def _check_marks(symbol: SymbolRecord, findings: Findings) -> None:
     """Backfilled deals are marked, and live ones are young."""
     for trade in symbol.trades:
         tick = trade.tick
-        if tick.backfill == (tick.source == LIVE):
+        if tick.backfill == (tick.source == LIVE) and not trade.retimed:
             findings.fault(f"{symbol.symbol}: backfill={tick.backfill} from {tick.source}")
         if tick.backfill:
             continue

@@ -157,12 +157,14 @@ class Trade(Struct, frozen=True):
     Attributes:
         place: Its place among all events.
         in_gap: The gap that was open then.
+        retimed: Whether ``CLOCK_OFFSET`` was open: its time is that of its receipt.
     """
 
     at_ms: int
     place: int
     tick: MarketData
     in_gap: Gap | None
+    retimed: bool = False
 
     @property
     def key(self) -> Key:
@@ -265,19 +267,35 @@ def read(record: Record, findings: Findings) -> dict[str, SymbolRecord]:
         }
     for told in record.told:
         symbols[told.symbol].told.append(told)
+    offsets: set[str | None] = set()
     for place, item in enumerate(record.published):
         event = item.event
-        if isinstance(event, Condition) and event.name is ConditionName.DATA_GAP:
+        if isinstance(event, Condition) and event.name is ConditionName.CLOCK_OFFSET:
+            began = event.phase is ConditionPhase.BEGAN
+            (offsets.add if began else offsets.discard)(event.symbol)
+        elif isinstance(event, Condition) and event.name is ConditionName.DATA_GAP:
             concerned: Iterable[str] = symbols if event.symbol is None else [event.symbol]
             for name in concerned:
                 _read_condition(symbols[name], item.at_ms, place, event, record, findings)
         elif isinstance(event, MarketData):
-            if event.kind is MarketDataKind.TRADE and not event.source.endswith(MADE_UP):
-                symbol = symbols[event.symbol]
-                symbol.trades.append(Trade(item.at_ms, place, event, symbol.open_gap))
-            elif event.bid is not None and event.ask is not None and event.bid >= event.ask:
-                findings.fault(f"{event.symbol}: a crossed book {event.bid} {event.ask}")
+            retimed = not offsets.isdisjoint({None, event.symbol})
+            _read_tick(symbols[event.symbol], item.at_ms, place, event, findings, retimed=retimed)
     return symbols
+
+
+def _read_tick(
+    symbol: SymbolRecord,
+    at_ms: int,
+    place: int,
+    tick: MarketData,
+    findings: Findings,
+    *,
+    retimed: bool,
+) -> None:
+    if tick.kind is MarketDataKind.TRADE and not tick.source.endswith(MADE_UP):
+        symbol.trades.append(Trade(at_ms, place, tick, symbol.open_gap, retimed))
+    elif tick.bid is not None and tick.ask is not None and tick.bid >= tick.ask:
+        findings.fault(f"{tick.symbol}: a crossed book {tick.bid} {tick.ask}")
 
 
 def _read_condition(
