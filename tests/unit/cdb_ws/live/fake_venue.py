@@ -251,6 +251,7 @@ def play(
     *,
     backlog: Callable[[], int] = lambda: 0,
     held: Callable[[], Collection[str]] = frozenset,
+    limit_s: float = 20,
     **config: Any,
 ) -> Heard:
     """Run a test's program beside the engine in virtual time."""
@@ -277,7 +278,7 @@ def play(
         await asyncio.gather(running, return_exceptions=True)
         await playing
 
-    virtual_time.run(stage(), limit_s=20)
+    virtual_time.run(stage(), limit_s=limit_s)
     return heard
 
 

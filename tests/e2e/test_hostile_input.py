@@ -1,0 +1,103 @@
+"""Messages by hand that are not acted on: too deep, of another time, posted twice, forbidden."""
+
+import json
+import time
+
+import pytest
+import redis
+
+from services.kernel.events import topics
+from tests.e2e.listening import listening
+from tests.e2e.market import Market
+from tests.e2e.stack import SERVICES, Stack, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+SIGNAL = {"symbol": "BTC_USDT", "direction": "BUY", "price": 60_000}
+
+
+def letters_of(stack: Stack, service: str) -> int:
+    with stack.bus(decoded=False) as client:
+        key = f"cdb:dead:{service}"
+        return int(client.xinfo_stream(key)["entries-added"]) if client.exists(key) else 0
+
+
+def started_at(stack: Stack) -> list[str]:
+    return [stack.inspect(service)["State"]["StartedAt"] for service in SERVICES]
+
+
+@pytest.mark.parametrize("channel", [*topics.TOPICS, topics.OPERATOR])
+def test_deep_nesting_on_any_channel_restarts_no_service(external: Stack, channel: str) -> None:
+    """S3: 2.2 kB with 1,100 nested lists crashed all six services."""
+    before = started_at(external)
+    with external.bus() as client:
+        client.publish(channel, "[" * 1_100 + "]" * 1_100)
+        client.publish(channel, '{"symbol":' + '{"a":' * 1_100 + "1" + "}" * 1_101)
+    Market(external, "BTC_USDT").publish(60_000)
+    for service in SERVICES:
+        eventually(f"{service} is healthy", lambda s=service: external.health(s)[0] == 200)
+    assert started_at(external) == before
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59Z", "1970-01-02T00:00:00Z"])
+@pytest.mark.parametrize(
+    ("channel", "keeper", "body"),
+    [
+        ("market_data", "cdb_ws", {"symbol": "BTC_USDT", "price": 60_000, "volume": 1}),
+        ("signals", "cdb_core", SIGNAL),
+        ("orders", "cdb_risk", {"symbol": "BTC_USDT", "side": "BUY", "quantity": 1}),
+        ("alerts", "cdb_paper_runner", {"message": "look"}),
+        ("operator", "cdb_risk", {"type": "halt", "reason": "another time"}),
+    ],
+)
+def test_a_message_of_another_time_is_a_dead_letter(
+    external: Stack, when: str, channel: str, keeper: str, body: dict[str, object]
+) -> None:
+    """S4: it was published and could not be stored."""
+    before = letters_of(external, keeper)
+    with external.bus() as client:
+        client.publish(channel, json.dumps(body | {"timestamp": when}))
+    eventually("it is put aside", lambda: letters_of(external, keeper) > before)
+    assert external.one(
+        "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'market\\_data\\_%1970%'"
+        " OR tablename LIKE 'market\\_data\\_%9999%'"
+    ) == 0  # fmt: skip
+
+
+def test_a_signal_posted_four_times_is_ordered_at_most_once(external: Stack) -> None:
+    """S7: it was traded four times."""
+    market = Market(external, "BTC_USDT")
+    signal = SIGNAL | {"signal_id": f"posted-{time.time_ns()}"}
+    with (
+        listening(external, "risk_decisions", "orders") as listener,
+        external.bus() as client,
+    ):
+        market.publish(60_000)
+        for _ in range(4):
+            client.publish("signals", json.dumps(signal))
+
+        def decided() -> list[dict[str, object]]:
+            listener.drain(0.2)
+            mine = listener.of("risk_decisions")
+            return [one for one in mine if one.get("signal_id") == signal["signal_id"]]
+
+        decisions = eventually(
+            "four decisions", lambda: found if len(found := decided()) == 4 else None
+        )
+    assert [one["reason"] for one in decisions[1:]] == ["DUPLICATE_SIGNAL"] * 3
+    orders = [one for one in listener.of("orders") if one["signal_id"] == signal["signal_id"]]
+    assert len(orders) <= 1
+
+
+def test_a_services_password_neither_commands_nor_releases(external: Stack) -> None:
+    """S8: any service could publish a reset on `control`."""
+    command = json.dumps({"type": "reset", "reason": "not a person"})
+    for service in SERVICES:
+        with external.bus(service) as client, pytest.raises(redis.exceptions.NoPermissionError):
+            client.publish(topics.OPERATOR, command)
+    before = letters_of(external, "cdb_risk")
+    with listening(external, "risk_decisions") as listener:
+        with external.bus("cdb_core") as client:
+            client.publish(topics.CONTROL, command)
+        eventually("it is put aside", lambda: letters_of(external, "cdb_risk") > before)
+        listener.drain(1)
+    assert not [one for one in listener.of("risk_decisions") if one["type"] == "trading_state"]
