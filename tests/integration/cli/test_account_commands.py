@@ -52,6 +52,9 @@ def test_a_position_is_listed_with_the_age_of_its_price(recorded: Recorded) -> N
     assert recorded.result("positions")["positions"] == []
     assert "no open position" in recorded.text("positions")
     ((last,),) = recorded.query('SELECT max("timestamp") FROM portfolio_snapshots')
+    (kept,) = recorded.query(
+        "SELECT quantity, entry_price, opened_at, notional, priced_at FROM positions"
+    )
     recorded.change(
         "UPDATE positions SET quantity = -2, entry_price = 100, opened_at = %s, notional = 198,"
         " priced_at = %s::timestamptz - interval '49 hours'",
@@ -63,7 +66,11 @@ def test_a_position_is_listed_with_the_age_of_its_price(recorded: Recorded) -> N
         figures = recorded.result("stats")
         statistics = recorded.text("stats")
     finally:
-        recorded.change("UPDATE positions SET quantity = 0, entry_price = NULL, opened_at = NULL")
+        recorded.change(
+            "UPDATE positions SET quantity = %s, entry_price = %s, opened_at = %s, notional = %s,"
+            " priced_at = %s",
+            *kept,
+        )
 
     assert (position["symbol"], position["side"], position["quantity"]) == ("BTC_USDT", "SELL", "2")
     assert position["price_age_s"] == "176400"
