@@ -1,7 +1,7 @@
 """The portfolio: positions, profit, equity and drawdown as one fold of the total order.
 
-The same code runs in risk, execution, the orchestrator and the writer; a difference between them is
-a defect, which `Portfolio.checksum` shows. Profit is (exit - entry) x coins, in quote currency.
+The same code runs in risk, execution, the orchestrator and the writer; `Portfolio.checksum` shows
+where they differ. Profit is (exit - entry) x coins, in quote currency.
 """
 
 from collections.abc import Iterable
@@ -357,9 +357,7 @@ class Portfolio:
     def _on_trading_state(self, event: TradingStateChanged) -> tuple[Effect, ...]:
         released = event.previous is TradingState.HALTED and event.state is not TradingState.HALTED
         if event.symbol is None and released:
-            base = event.values["equity"]
-            self.state.day_start_equity = base
-            self.state.peak_equity = base
+            self.state.day_start_equity = self.state.peak_equity = event.values["equity"]
             self._reckon()
         return _NO_EFFECTS
 
@@ -369,8 +367,8 @@ class Portfolio:
             self.state.contracts[symbol] = instrument
             self._market(symbol).funding_interval_hours = instrument.funding_interval_hours
             if symbol in self.state.positions:
-                isolated = not self.state.cross_margin
-                self.state.positions[symbol].protect(instrument, isolated=isolated)
+                position = self.state.positions[symbol]
+                position.protect(instrument, isolated=not self.state.cross_margin)
         return _NO_EFFECTS
 
     def _revalue(self, *symbols: str) -> None:
