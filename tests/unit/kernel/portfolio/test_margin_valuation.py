@@ -214,6 +214,13 @@ def test_other_positions_count_as_far_as_the_cash_pays_their_losses(
         assert price == pytest.approx(Decimal(expected), abs=Decimal("0.51"))
 
 
+@pytest.mark.parametrize(("quantity", "price"), [(10, "90.0000001"), (-10, "109.9999999")])
+def test_a_little_is_kept_back_for_fees_that_are_rounded_up(quantity: int, price: str) -> None:
+    portfolio = account(linear(quantity), cash=100, margin_mode="cross")
+
+    assert margin.worst_exit_price(portfolio.state, BTC, Decimal(0)) == Decimal(price)
+
+
 def test_what_is_owed_may_be_more_than_a_short_position_is_worth() -> None:
     portfolio = account(linear(-10), cash=-2_000, margin_mode="cross")
 
