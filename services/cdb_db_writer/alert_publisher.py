@@ -33,6 +33,7 @@ class Notices:
         self._bus = bus
         self._head_told_at = 0.0
         self._head_told = 0
+        self._broken_run = ""
 
     def committed(self, transaction: Transaction, recorder: Recorder) -> None:
         """Say that the writer's fold is not the orchestrator's, if it is not."""
@@ -40,19 +41,44 @@ class Notices:
         if mismatch is None:
             return
         _log.error("checksum_mismatch", reason=mismatch)
-        projector, name = recorder.projector, ConditionName.CHECKSUM_MISMATCH
+        projector, seq = recorder.projector, transaction.after.seq
+        at = (projector.run_id, projector.clock, seq)
+        self._begin(ConditionName.CHECKSUM_MISMATCH, mismatch, *at)
+
+    def record_broken(self, detail: str, run_id: str, timestamp: int, seq: int) -> None:
+        """Publish that the record will lack an event; before it is passed over, once for a run.
+
+        Args:
+            detail: Which event, and why.
+            run_id: The run that it belongs to; empty before the first.
+            timestamp: Event time, Unix milliseconds.
+            seq: Of that event.
+
+        Raises:
+            Unavailable: The bus is away: the event is not passed over.
+        """
+        _log.error("record_broken", reason=detail)
+        if not run_id or self._broken_run == run_id:
+            return
+        self._begin(ConditionName.RECORD_BROKEN, detail, run_id, timestamp, seq)
+        self._broken_run = run_id
+
+    def _begin(
+        self, name: ConditionName, detail: str, run_id: str, timestamp: int, seq: int
+    ) -> None:
+        instance = self._bus.own_claim().instance
         condition = Condition(
-            event_id=make_id(projector.run_id, topics.DB_WRITER, name, transaction.after.seq),
-            run_id=projector.run_id,
+            event_id=make_id(run_id, topics.DB_WRITER, name, instance, seq),
+            run_id=run_id,
             producer=topics.DB_WRITER,
             schema_version=SCHEMA_VERSION,
-            timestamp=projector.clock,
+            timestamp=timestamp,
             causation_id=None,
             correlation_id=None,
             name=name,
             phase=ConditionPhase.BEGAN,
             symbol=None,
-            detail=mismatch,
+            detail=detail,
         )
         self._bus.publish([condition], shell_id=condition.event_id)
 

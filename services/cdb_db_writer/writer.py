@@ -31,12 +31,16 @@ from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.snapshots import Snapshot
-from services.runtime.bus.subscription import Batch, Rewound, Subscription
+from services.runtime.bus.subscription import Batch, Malformed, Rewound, Subscription
+from services.runtime.consumer.loop_context import REMEDY
 from services.runtime.database import migrations
 from services.runtime.database.connections import DatabaseAddress, DataRefusedError
 from services.runtime.service import logging
 from services.runtime.service.health import Health
 from services.runtime.service.lifecycle import Lifecycle
+
+REFUSAL_SHOWN = 300
+"""Characters of what the database says about an event."""
 
 _log = logging.get(__name__)
 
@@ -147,12 +151,23 @@ class RecordService:
     def _take(self, batch: Batch) -> None:
         for malformed in batch.malformed:
             self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
+            if malformed.seq is not None:  # it was published, and the record will not have it
+                self._pass_over(malformed, [*self._events, *batch.events])
         if batch.events:
             self._events += batch.events
             self._bodies += batch.bodies
             if self._waiting_since is None:
                 self._waiting_since = time.monotonic()
         self._upto = max(self._upto, batch.upto)
+
+    def _pass_over(self, unreadable: Malformed, around: Sequence[AnyEvent]) -> None:
+        seq, projector = unreadable.seq or 0, self._recorder_now().projector
+        run_id, timestamp = projector.run_id, projector.clock
+        for event in around:
+            if event.seq < seq:
+                run_id, timestamp = event.run_id, event.timestamp
+        detail = f"event {seq} is {unreadable.reason}"
+        self._notices.record_broken(detail, run_id, timestamp, seq)
 
     def _flush(self) -> None:
         """Write what waits, then tell the bus."""
@@ -191,8 +206,12 @@ class RecordService:
         self.dead_letters.put("UNSTORABLE", event.TOPIC, body)
         try:
             self._commit([event], [body], upto, Keep.RECORD)
-        except (UnstorableError, DataRefusedError):
+        except (UnstorableError, DataRefusedError) as refused:
             self._recorder_now().go_back()
+            detail = f"event {event.seq}, {event.event_id} of {event.producer} on {event.TOPIC}, is"
+            detail = f"{detail} UNSTORABLE: {str(refused)[:REFUSAL_SHOWN]}"
+            projector = self._recorder_now().projector
+            self._notices.record_broken(detail, projector.run_id, projector.clock, event.seq)
             self._commit([event], [body], upto, Keep.NOTHING)
 
     def _commit(
@@ -272,6 +291,9 @@ class RecordService:
             reasons.append(f"nothing written for {age:.1f} s (limit {WRITE_AGE_LIMIT_S:g} s)")
         if self.lag > LAG_LIMIT:
             reasons.append(f"{self.lag} events behind the bus (limit {LAG_LIMIT})")
+        broken = self._recorder.projector.broken if self._recorder is not None else None
+        if broken is not None:
+            reasons.append(f"{broken}; {REMEDY}")
         for service, why in self._states.failures.items():
             reasons.append(f"the state of {service} cannot be made again: {why}")
         measured: dict[str, object] = {

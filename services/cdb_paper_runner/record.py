@@ -11,7 +11,6 @@ import msgspec
 
 from services.kernel.events import codec, topics
 from services.persistence.record_store import events_page, last_run_seq
-from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch
@@ -65,9 +64,6 @@ class RecordedLoop(StageLoop):
 
     def _last_run_start(self) -> int:
         """Seq before the last ``run_started``, which resets every fold of this service."""
-        first = journal.run_start(self.bus, self.bus.heads().trimmed)
-        if first is not None:
-            return first - 1
         with (
             translated(self._record),
             connect_to_read(self._record, application=topics.PAPER_RUNNER) as connection,

@@ -4,8 +4,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from services.kernel.events import (
+    RUN_BREAKING,
     AnyEvent,
     Clock,
+    Condition,
+    ConditionName,
     OpeningAccount,
     OpeningPosition,
     Pause,
@@ -32,6 +35,9 @@ class RunBook(Struct, kw_only=True):
         paused: Whether an operator paused the account.
         paused_symbols: Symbols that an operator paused.
         carried: What risk and the strategy go on with in the next run.
+        broken: Why this run cannot go on; None while it can.
+        incomplete: The record lacks an event of this run.
+        released: A person released the halt that this was the cause of.
     """
 
     run: RunStarted | None = None
@@ -43,6 +49,9 @@ class RunBook(Struct, kw_only=True):
     paused: bool = False
     paused_symbols: list[str] = field(default_factory=list)
     carried: CarriedState = field(default_factory=CarriedState)
+    broken: str | None = None
+    incomplete: bool = False
+    released: bool = False
 
     def apply(self, event: AnyEvent) -> None:
         """Fold one event in; what closes a position comes through ``carried.close``."""
@@ -56,6 +65,9 @@ class RunBook(Struct, kw_only=True):
                 self.last_clock = event.timestamp
             case TradingStateChanged():
                 self._change(event)
+            case Condition() if event.name in RUN_BREAKING and self.run is not None:
+                if event.run_id == self.run.run_id:
+                    self._break(event)
             case Pause() | Resume() if event.producer == topics.RISK:
                 self._pause(event.symbol, paused=isinstance(event, Pause))
 
@@ -63,6 +75,11 @@ class RunBook(Struct, kw_only=True):
     def is_open(self) -> bool:
         """Whether a run goes on."""
         return self.run is not None and self.end_reason is None
+
+    @property
+    def superseded_by(self) -> str | None:
+        """Why another run must follow this one now: a person released a run that is broken."""
+        return self.broken if self.released else None
 
     def carried_over(self, portfolio: Portfolio) -> OpeningAccount:
         """The account that the next run begins with: everything as it is, a halt included."""
@@ -87,10 +104,15 @@ class RunBook(Struct, kw_only=True):
         self.run = event
         self.carried = CarriedState.begin(event)
         self.end_reason, self.ended_at_seq, self.last_clock = None, 0, None
+        self.broken, self.incomplete, self.released = None, False, False
         self.halted = event.account.halted
         self.quarantined = list(event.account.quarantined)
         self.paused = event.account.paused
         self.paused_symbols = list(event.account.paused_symbols)
+
+    def _break(self, event: Condition) -> None:
+        self.broken = self.broken or f"{event.name}: {event.detail}"
+        self.incomplete = self.incomplete or event.name is ConditionName.RECORD_BROKEN
 
     def _pause(self, symbol: str | None, *, paused: bool) -> None:
         if symbol is None:
@@ -103,7 +125,11 @@ class RunBook(Struct, kw_only=True):
     def _change(self, event: TradingStateChanged) -> None:
         if event.symbol is None:
             if event.state is not TradingState.HALTED:
+                if event.previous is TradingState.HALTED:
+                    self.released = self.broken is not None
                 self.halted = None
+            elif self.released and event.reason in RUN_BREAKING:
+                return  # told again of the run that a person gave up
             elif self.halted is None:  # an answer or a further cause must not hide the first one
                 self.halted = f"{event.reason}: {event.message}"
             return

@@ -68,6 +68,8 @@ class Runs:
         self._wanted = settings.run_settings()
         self._now_ms = now_ms
         self._seen_open = ""
+        self._ended = ""
+        self._checked_account_of = ""
 
     def begin(self) -> None:
         """The loop begins (again): nothing is known until it has read everything."""
@@ -78,30 +80,39 @@ class Runs:
         run = self._stage.book.run
         if self.waiting_for is None or run is None or not self._loop.caught_up:
             return
-        if self._stage.book.is_open and not self.changed(run):
+        book = self._stage.book
+        if book.is_open and not self.changed(run) and book.superseded_by is None:
             self._go_on(run)
 
     def look(self) -> None:
         """End a run that is no longer wanted, start the one that is."""
-        if self._loop.lag > 0:
+        book = self._stage.book
+        # No other run can have begun meanwhile: only this service begins one.
+        released = self._loop.caught_up and book.is_open and book.superseded_by is not None
+        if self._loop.lag > 0 and not released:
             # A busy market is always a few events ahead; that hinders only who does not know yet.
             if self.waiting_for is not None:
                 self.waiting_for = f"reading the record, {self._loop.lag} events to go"
             return
-        book = self._stage.book
         run = book.run
         if run is None:
             self._start(self._fresh_account())
         elif book.is_open:
             changed = self.changed(run)
-            if changed:
-                self._end(run, changed)
+            if book.superseded_by is not None:
+                self._end(run, f"a person released it after {book.superseded_by}")
+            elif changed:
+                self._end(run, f"changed {', '.join(changed)}")
             else:
                 self._go_on(run)
         elif self._is_over(run):
             self.waiting_for = None
         elif behind := self._not_yet_ended():
             self.waiting_for = behind
+        elif self._account_is_uncertain(run):
+            self.waiting_for = "the account, made again from the record"
+            self._checked_account_of = run.run_id
+            self._loop.forget()
         else:
             self._start(self._next_account(run))
 
@@ -142,8 +153,18 @@ class Runs:
                 return f"{service} has not come to the end of the last run yet"
         return None
 
-    def _end(self, run: RunStarted, changed: tuple[str, ...]) -> None:
-        reason = f"{SUPERSEDED}: changed {', '.join(changed)}"
+    def _account_is_uncertain(self, run: RunStarted) -> bool:
+        """Whether folds differed: then this one may be wrong, and what the record makes is right.
+
+        Unless the record lacks an event that this fold has seen.
+        """
+        book = self._stage.book
+        differed = book.broken is not None and not book.incomplete
+        return differed and self._checked_account_of != run.run_id
+
+    def _end(self, run: RunStarted, why: str) -> None:
+        if self._ended == run.run_id:
+            return  # published, and not read yet
         # The stage may publish an end of its own meanwhile: these two are two events.
         event_id = make_id(run.run_id, topics.PAPER_RUNNER, "run_ended", SUPERSEDED)
         event = RunEnded(
@@ -154,10 +175,11 @@ class Runs:
             timestamp=self._stage.book.last_clock or run.timestamp,
             causation_id=None,
             correlation_id=None,
-            reason=reason,
+            reason=f"{SUPERSEDED}: {why}",
         )
-        _log.info("run_superseded", run_id=run.run_id, changed=list(changed))
+        _log.info("run_superseded", run_id=run.run_id, reason=why)
         self._loop.publish([event], shell_id=event_id)
+        self._ended = run.run_id
         self.waiting_for = "the end of the last run"
 
     def _fresh_account(self) -> OpeningAccount:

@@ -280,7 +280,7 @@ class Feed:
 
     def health(self) -> Health:
         """Bus, clock age, and the market's own troubles, measured now."""
-        reasons = [self.trouble] if self.trouble else []
+        reasons = [reason for reason in (self.trouble, self.ear.context.broken) if reason]
         run, publisher, listener = self.watch.open_run, self.publisher, self.listener
         if publisher is not None and publisher.position.ended:
             run = None  # the market has said its last; the orchestrator ends the run

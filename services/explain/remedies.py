@@ -13,7 +13,10 @@ OTHERWISE: Final[Mapping[str, str]] = {
     Reason.PAUSED: 'a person gives `claire resume --reason "..."`',
     Reason.QUARANTINED: 'a person gives `claire resume --symbol SYMBOL --reason "..."`',
     Reason.RECORD_LOST: "a person checks what was lost, and resets",
-    Reason.CHECKSUM_MISMATCH: "a person finds out why two services disagree, and resets",
+    Reason.CHECKSUM_MISMATCH: 'a person gives `claire reset --reason "..."`, which begins a new run'
+    " with the account that the record makes; `claire verify` names the service that is wrong",
+    Reason.RECORD_BROKEN: 'a person gives `claire reset --reason "..."`, which begins a new run'
+    " with this account; `claire verify` names what is missing",
     Reason.IN_DOUBT: "the doubt ends: database, data feed or lag; `claire status` names it",
     Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
     Reason.NOT_IN_UNIVERSE: "SYMBOL_WHITELIST names it, or it is one of the TOP_N movers again",

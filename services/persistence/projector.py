@@ -11,8 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from services.kernel.events import (
+    RUN_BREAKING,
     AnyEvent,
     Clock,
+    Condition,
     MarketData,
     OrderResult,
     PortfolioSnapshot,
@@ -37,6 +39,7 @@ class _State(Struct, kw_only=True):
     clock: int = 0
     portfolio: PortfolioState = msgspec.field(default_factory=PortfolioState)
     checksums: Fingerprints = msgspec.field(default_factory=Fingerprints)
+    broken: str | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +71,12 @@ class Projector:
         self._run_id = ""
         self._clock = 0
         self._checksums = Fingerprints()
+        self._broken: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """The first condition of the run that only another run ends; None while there is none."""
+        return self._broken
 
     @property
     def run_id(self) -> str:
@@ -95,6 +104,9 @@ class Projector:
         elif isinstance(event, OrderResult):
             if event.filled_quantity > 0:
                 self._position(event.symbol, event.seq, event.timestamp, rows)
+        elif isinstance(event, Condition):
+            if event.name in RUN_BREAKING and event.run_id == self._run_id:
+                self._broken = self._broken or f"{event.name}: {event.detail}"
         elif type(event) in ONE_ROW_EACH:
             table, columns = ONE_ROW_EACH[type(event)]
             rows.add(table, row_of(event, columns))
@@ -111,6 +123,7 @@ class Projector:
                 clock=self._clock,
                 portfolio=self.portfolio.state,
                 checksums=self._checksums,
+                broken=self._broken,
             )
         )
 
@@ -121,6 +134,7 @@ class Projector:
         self._clock = state.clock
         self.portfolio.state = state.portfolio
         self._checksums = state.checksums
+        self._broken = state.broken
 
     def _on_clock(self, event: Clock) -> None:
         self._checksums.remember(event, self._clock, self.portfolio)
@@ -128,6 +142,7 @@ class Projector:
 
     def _on_run_started(self, event: RunStarted, rows: Projections) -> None:
         self._run_id, self._clock, self._checksums = event.run_id, 0, Fingerprints()
+        self._broken = None
         rows.add(
             "runs",
             (

@@ -1,9 +1,10 @@
 """Making the projections again from ``events`` and ``market_data``, and comparing the rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import psycopg
 from psycopg import IsolationLevel, sql
 
 from services.kernel.events import MarketData
@@ -14,7 +15,13 @@ from services.persistence.orders import TOPICS as ORDER_TOPICS
 from services.persistence.orders import OrderProjector, OrderRows
 from services.persistence.projector import Projections, Projector
 from services.persistence.record_store import recorded_events, write_projections
-from services.runtime.database.connections import Connection, DatabaseAddress, connect, translated
+from services.runtime.database.connections import (
+    Connection,
+    DatabaseAddress,
+    connect,
+    is_refused_data,
+    translated,
+)
 from services.runtime.database.migrations import require_current
 
 TABLES: Final = (
@@ -132,14 +139,52 @@ def _fill(
                     orders.fund(effect)
         waiting += 1
         if waiting >= FLUSH_EVERY:
-            write_projections(connection, projections)
-            write_order_rows(connection, order_rows)
+            _write(connection, projections, order_rows)
             projections, order_rows, waiting = Projections(), OrderRows(), 0
             progress(event.seq, upto)
-    write_projections(connection, projections)
-    write_order_rows(connection, order_rows)
+    _write(connection, projections, order_rows)
     progress(upto, upto)
     return projector, orders
+
+
+def _write(connection: Connection, projections: Projections, orders: OrderRows) -> None:
+    """Write rows; what no table can hold left no row when it came, and leaves none now."""
+    try:
+        _write_together(connection, projections, orders)
+    except psycopg.Error as error:
+        if not is_refused_data(error):
+            raise
+        for one in _one_by_one(projections, orders):
+            try:
+                _write_together(connection, *one)
+            except psycopg.Error as refused:
+                if not is_refused_data(refused):
+                    raise
+
+
+def _write_together(connection: Connection, projections: Projections, orders: OrderRows) -> None:
+    with connection.transaction():
+        write_projections(connection, projections)
+        write_order_rows(connection, orders)
+
+
+def _one_by_one(
+    projections: Projections, orders: OrderRows
+) -> Iterator[tuple[Projections, OrderRows]]:
+    """The same rows, each by itself, in their order."""
+    for table, rows in projections.added.items():
+        for row in rows:
+            yield Projections(added={table: [row]}), OrderRows()
+    for run_end in projections.run_ends:
+        yield Projections(run_ends=[run_end]), OrderRows()
+    for key, position in projections.positions.items():
+        yield Projections(positions={key: position}), OrderRows()
+    for order in orders.orders:
+        yield Projections(), OrderRows(orders=[order])
+    for result in orders.results:
+        yield Projections(), OrderRows(results=[result])
+    for trade in orders.trades:
+        yield Projections(), OrderRows(trades=[trade])
 
 
 def _compare(connection: Connection, table: str) -> Rebuilt:

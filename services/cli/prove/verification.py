@@ -75,7 +75,7 @@ def verify(
 ) -> None:
     """Re-execute what is recorded, and compare every decision with the record, byte for byte.
 
-    Exit code 0 when all are equal, 1 when one is not.
+    Exit code 0 when all are equal and no event is missing, 1 otherwise.
     """
     if since is not None and until is not None and until <= since:
         raise BadInput("--until is not later than --since; nothing lies between them")
@@ -102,7 +102,7 @@ def verify(
         say(json.dumps(figures))
     else:
         _show(figures)
-    ctx.exit(1 if figures["divergences"] else 0)
+    ctx.exit(1 if figures["divergences"] or figures["missing"] else 0)
 
 
 def _check_lockstep(runs: list[RecordedRun], spans: list[Span]) -> None:
@@ -122,7 +122,8 @@ def _reexecute(
     parts = []
     for span in spans:
         with rows_bar("re-executing", span, quiet=quiet) as advance:
-            parts.append(again(record.bodies(span), window=window, progress=advance))
+            bodies, whole = record.bodies(span), span.after == 0
+            parts.append(again(bodies, window=window, from_beginning=whole, progress=advance))
     return reduce(add, parts)
 
 
@@ -143,8 +144,19 @@ def _show(figures: dict[str, Any]) -> None:
     others = sorted({v for v in figures["runs"].values() if v != figures["code_version"]})
     if others:
         say(f"recorded by code {', '.join(others)}; this is {figures['code_version']}")
+    if figures["missing"]:
+        hole = figures["first_missing"]
+        numbers = f"number {hole['first']}"
+        if hole["last"] > hole["first"]:
+            numbers = f"numbers {hole['first']} to {hole['last']}"
+        say(
+            f"{counted(figures['missing'], 'event')} missing from the record; the first:"
+            f" {numbers} of {hole['topic']}, before row {hole['before']}. What to do is in"
+            " backoffice/docs/RECORD.md, A broken record"
+        )
     if figures["first_divergence"] is None:
-        say("divergences: 0. The record is what this code decides on this data.")
+        whole = "" if figures["missing"] else " The record is what this code decides on this data."
+        say(f"divergences: 0.{whole}")
     else:
         say(f"divergences: {figures['divergences']:,}. The first:")
         for line in divergence_lines(figures["first_divergence"]):

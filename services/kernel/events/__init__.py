@@ -7,6 +7,7 @@ are in quote currency; names ending in ``_pct`` are decimals (0.10 is 10 %).
 """
 
 from services.kernel.events.control import (
+    RUN_BREAKING,
     CommandRepeated,
     Condition,
     ConditionName,
@@ -107,6 +108,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 
 __all__ = [
     "EVENT_TYPES",
+    "RUN_BREAKING",
     "SCHEMA_VERSION",
     "Alert",
     "AlertLevel",

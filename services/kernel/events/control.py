@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
@@ -203,9 +203,14 @@ class ConditionName(StrEnum):
     LAG = "LAG"
     DATA_GAP = "DATA_GAP"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    RECORD_BROKEN = "RECORD_BROKEN"
     CLOCK_OFFSET = "CLOCK_OFFSET"
     SOURCE_ENDED = "SOURCE_ENDED"
     SETTING_OUT_OF_RANGE = "SETTING_OUT_OF_RANGE"
+
+
+RUN_BREAKING: Final = frozenset({ConditionName.CHECKSUM_MISMATCH, ConditionName.RECORD_BROKEN})
+"""Conditions that never clear: trading halts, and only a new run ends them."""
 
 
 class Condition(Event, frozen=True, kw_only=True, tag="condition"):

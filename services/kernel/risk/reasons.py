@@ -30,6 +30,7 @@ class Reason(StrEnum):
     IN_DOUBT = "IN_DOUBT"
     DOUBT_CLEARED = "DOUBT_CLEARED"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    RECORD_BROKEN = "RECORD_BROKEN"
     RECORD_LOST = "RECORD_LOST"
     EXPOSURE_LIMIT = "EXPOSURE_LIMIT"
     CORRELATED_EXPOSURE = "CORRELATED_EXPOSURE"
@@ -156,7 +157,16 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.DOUBT_CLEARED: ReasonInfo("layer 3", "no condition is open any more"),
     Reason.CHECKSUM_MISMATCH: ReasonInfo(
-        "layer 3", "two services disagree on the portfolio", "", AlertLevel.CRITICAL
+        "layer 3",
+        "two services disagree on the portfolio; a reset begins a new run",
+        "",
+        AlertLevel.CRITICAL,
+    ),
+    Reason.RECORD_BROKEN: ReasonInfo(
+        "layer 3",
+        "an event of this run cannot be recorded; a reset begins a new run",
+        "",
+        AlertLevel.CRITICAL,
     ),
     Reason.RECORD_LOST: ReasonInfo(
         "layer 3",

@@ -269,7 +269,7 @@ class RiskStage:
     def _on_snapshot(self, event: PortfolioSnapshot) -> None:
         mismatch = self.state.checksums.difference(event)
         if mismatch is not None:
-            self._trading.halt(3, Reason.CHECKSUM_MISMATCH, mismatch, "CHECKSUM_MISMATCH")
+            self._trading.see_mismatch(mismatch)
 
     def _on_instruments(self, event: Instruments) -> None:
         self.portfolio.apply(event)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from services.kernel.events import SCHEMA_VERSION, AnyEvent, RecordHead, topics
+from services.kernel.events import AnyEvent, RecordHead, topics
 from services.kernel.events.codec import decode
 from services.persistence import chain
 from services.proof.validation.chain_check import ChainCheck
@@ -173,10 +173,6 @@ class _Validation:
             message = f"no event of this schema ({error}): {body[:120]!r}"
             self.findings.add(Rule.SCHEMA, seq, event_id, message)
             return None
-        if event.schema_version > SCHEMA_VERSION:
-            # What it says in fields that are not known here would be passed over.
-            message = f"of schema {event.schema_version}; this program knows {SCHEMA_VERSION}"
-            self.findings.add(Rule.SCHEMA, event.seq, event.event_id, message)
         return event
 
 

@@ -51,6 +51,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """Events of one topic that are missing from the record.
+
+    Attributes:
+        first, last: Their numbers on the topic (``topic_seq``).
+        before: Seq of the event that follows them.
+    """
+
+    topic: str
+    first: int
+    last: int
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reexecuted:
     """What re-executing showed.
 
@@ -60,6 +75,8 @@ class Reexecuted:
         runs: Runs that began among them, with the code version each was recorded with.
         comparison: Record and re-execution, compared.
         pending: Outputs of a run in progress that the record does not show yet.
+        missing: Events that the numbers of their topics say were published, and are not recorded.
+        first_hole: The first of them.
     """
 
     events: int
@@ -67,6 +84,8 @@ class Reexecuted:
     runs: Mapping[str, str]
     comparison: Comparison
     pending: int
+    missing: int = 0
+    first_hole: Hole | None = None
 
     def __add__(self, later: "Reexecuted") -> "Reexecuted":
         """This part of a record and a later one that was re-executed by itself."""
@@ -76,6 +95,8 @@ class Reexecuted:
             runs={**self.runs, **later.runs},
             comparison=self.comparison + later.comparison,
             pending=self.pending + later.pending,
+            missing=self.missing + later.missing,
+            first_hole=self.first_hole or later.first_hole,
         )
 
 
@@ -84,6 +105,7 @@ def reexecute(
     *,
     window: Window = Window(),
     stages: Iterable[Stage] | None = None,
+    from_beginning: bool = False,
     progress: Progress = lambda _: None,
 ) -> Reexecuted:
     """Feed every stage its recorded input and compare its outputs with the record.
@@ -92,6 +114,7 @@ def reexecute(
         bodies: A record from a ``run_started`` on, in total order, as published.
         window: What is compared.
         stages: Fresh stages; the kernel's own when not given.
+        from_beginning: The first event is the first that was ever published.
         progress: Told the number of events read, now and then.
 
     Raises:
@@ -109,7 +132,7 @@ def reexecute(
             if made:
                 comparison.expect(name, made)
 
-    return _Walk(feed, window, progress).through(bodies)
+    return _Walk(feed, window, progress, from_beginning=from_beginning).through(bodies)
 
 
 def reexecute_in_kernel(
@@ -117,6 +140,7 @@ def reexecute_in_kernel(
     *,
     window: Window = Window(),
     pipeline: Pipeline | None = None,
+    from_beginning: bool = False,
     progress: Progress = lambda _: None,
 ) -> Reexecuted:
     """Feed the stages, wired in one process, what the shells recorded; compare all they make.
@@ -127,6 +151,7 @@ def reexecute_in_kernel(
         bodies: As for `reexecute`.
         window: As for `reexecute`.
         pipeline: Freshly made; the kernel's own when not given.
+        from_beginning: As for `reexecute`.
         progress: As for `reexecute`.
 
     Raises:
@@ -142,7 +167,7 @@ def reexecute_in_kernel(
                 plain = msgspec.structs.replace(made, seq=0, topic_seq=0)
                 comparison.expect(made.producer, (plain,))
 
-    return _Walk(feed, window, progress).through(bodies)
+    return _Walk(feed, window, progress, from_beginning=from_beginning).through(bodies)
 
 
 Feed = Callable[[AnyEvent, Comparison], None]
@@ -151,7 +176,9 @@ Feed = Callable[[AnyEvent, Comparison], None]
 class _Walk:
     """One pass over a record."""
 
-    def __init__(self, feed: Feed, window: Window, progress: Progress) -> None:
+    def __init__(
+        self, feed: Feed, window: Window, progress: Progress, *, from_beginning: bool
+    ) -> None:
         self._feed = feed
         self._window = window
         self._progress = progress
@@ -159,10 +186,13 @@ class _Walk:
         self._runs: dict[str, str] = {}
         self._first_id = ""
         self._open = False
+        self._topic_seqs = dict.fromkeys(topics.TOPICS, 0) if from_beginning else {}
+        self._missing = 0
+        self._first_hole: Hole | None = None
 
     def through(self, bodies: Iterable[bytes]) -> Reexecuted:
         count, last_seq, cut = 0, 0, False
-        until = self._window.until
+        until, topic_seqs = self._window.until, self._topic_seqs
         for body in bodies:
             event = _decoded(body)
             if until is not None and type(event) is Clock and event.timestamp > until:
@@ -172,6 +202,9 @@ class _Walk:
             if event.seq <= last_seq:
                 self._comparison.misplaced(event, split_position(body)[0], last_seq)
             last_seq = event.seq
+            if event.topic_seq != topic_seqs.get(event.TOPIC, event.topic_seq - 1) + 1:
+                self._note_hole(event, topic_seqs[event.TOPIC])
+            topic_seqs[event.TOPIC] = event.topic_seq
             if event.TOPIC not in _PLAIN:
                 self._look_at(event, body)
             self._feed(event, self._comparison)
@@ -179,14 +212,24 @@ class _Walk:
                 self._progress(count)
         self._progress(count)
         pending = self._comparison.finish(in_progress=self._open or cut)
-        return Reexecuted(count, last_seq, self._runs, self._comparison, pending)
+        return Reexecuted(
+            events=count,
+            last_seq=last_seq,
+            runs=self._runs,
+            comparison=self._comparison,
+            pending=pending,
+            missing=self._missing,
+            first_hole=self._first_hole,
+        )
+
+    def _note_hole(self, event: AnyEvent, last: int) -> None:
+        missing = event.topic_seq - last - 1
+        if missing > 0:  # else it stands in another's place, which its seq says
+            self._missing += missing
+            hole = Hole(event.TOPIC, last + 1, event.topic_seq - 1, event.seq)
+            self._first_hole = self._first_hole or hole
 
     def _look_at(self, event: AnyEvent, body: bytes) -> None:
-        if event.schema_version > SCHEMA_VERSION:
-            raise RecordError(
-                f"event {event.event_id} at {event.seq} is of schema {event.schema_version}, this"
-                f" program knows {SCHEMA_VERSION}: verify it with the version that recorded it"
-            )
         if isinstance(event, RunStarted):
             self._runs[event.run_id] = event.code_version
             self._open = True
@@ -195,6 +238,7 @@ class _Walk:
             self._open = False
         elif isinstance(event, Recovered):
             self._comparison.excuse()
+            self._topic_seqs.clear()  # what was lost is named; the numbers go on behind it
         if is_stage_made(event):
             self._comparison.see(event, _handed_over(event, body))
 

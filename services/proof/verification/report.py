@@ -27,6 +27,8 @@ def to_json(found: Reexecuted, record: Record, span: Span) -> dict[str, Any]:
         "first_divergence": _divergence(comparison.first, record, span),
         "pending": found.pending,
         "lost_and_named": comparison.excused,
+        "missing": found.missing,
+        "first_missing": msgspec.to_builtins(found.first_hole),
         "runs": dict(found.runs),
         "last_seq": found.last_seq,
     }

@@ -22,11 +22,13 @@ class Malformed:
         reason: ``NOT_IN_JOURNAL`` (nobody published it), ``REPLAYED`` (published before),
             ``UNREADABLE`` (in the journal, but of no known type) or ``NEWER_SCHEMA`` (in the
             journal, published by a newer program).
+        seq: Its place, where it is in the journal: a real event that nobody can read.
     """
 
     topic: str
     body: bytes
     reason: str
+    seq: int | None = None
 
 
 class Rewound(Exception):

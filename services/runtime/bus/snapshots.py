@@ -102,8 +102,8 @@ def load(bus: Bus, service: str | None = None) -> Snapshot | None:
     return snapshot
 
 
-def keep_journal(bus: Bus, after: int) -> None:
-    """Keep the journal behind a seq for this service, whose snapshot is of no use.
+def discard(bus: Bus, after: int) -> None:
+    """Use this service's snapshot no more, and keep the journal behind a seq for it.
 
     Args:
         bus: Claimed.

@@ -229,7 +229,7 @@ class Subscription:
         except (msgspec.DecodeError, journal.Foreign) as error:
             newer = isinstance(error, codec.NewerSchemaError)
             reason = "NEWER_SCHEMA" if newer else "UNREADABLE"
-            batch.malformed.append(Malformed("journal", entry.body, reason))
+            batch.malformed.append(Malformed("journal", entry.body, reason, entry.seq))
             return
         if event.TOPIC in self._topics:
             batch.events.append(event)

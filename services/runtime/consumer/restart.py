@@ -19,6 +19,7 @@ def begin(
     pristine: bytes,
     heads: Heads,
     from_record: Callable[[], int] | None = None,
+    use_snapshot: bool = True,
 ) -> int:
     """Make stage and context what they are after their last snapshot, or after the run's beginning.
 
@@ -30,6 +31,7 @@ def begin(
         heads: How far the bus is, read after the claim.
         from_record: For a service that reads the record in PostgreSQL itself: the seq behind which
             it begins without a snapshot.
+        use_snapshot: False to make the state again whatever the snapshot says.
 
     Returns:
         Seq of the last input in that state: the journal behind it comes next.
@@ -38,25 +40,27 @@ def begin(
         Unavailable: There is neither a snapshot that can be used nor the run's beginning in the
             journal; ``cdb_db_writer`` has been asked to make the snapshot again. Call again.
     """
-    try:
+    why = f"the state of {bus.service} is to be made again"
+    if use_snapshot:
         reach = 0 if from_record is not None else heads.trimmed
-        return _from_snapshot(bus, stage, context, heads, reach)
-    except StateUnreadableError as unreadable:
-        why = str(unreadable)
+        try:
+            return _from_snapshot(bus, stage, context, heads, reach)
+        except StateUnreadableError as unreadable:
+            why = str(unreadable)
     stage.restore(pristine)
     context.restore(LoopContext().snapshot())
-    if from_record is not None:
-        after = from_record()
-        _log.info("begins_with_the_run", after=after, reason=why)
-        return after
     first = journal.run_start(bus, heads.trimmed)
     if first is not None:
-        snapshots.keep_journal(bus, first - 1)
-        _log.info("begins_with_the_run", after=first - 1, reason=why)
-        return first - 1
-    if snapshots.ask(bus, why, heads.trimmed - 1):
-        _log.warning("snapshot_wanted", reason=why)
-    raise Unavailable(f"{why}; waiting for cdb_db_writer to make it again from the record")
+        after = first - 1
+    elif from_record is not None:
+        after = from_record()
+    else:
+        if snapshots.ask(bus, why, heads.trimmed - 1):
+            _log.warning("snapshot_wanted", reason=why)
+        raise Unavailable(f"{why}; waiting for cdb_db_writer to make it again from the record")
+    snapshots.discard(bus, after)
+    _log.info("begins_with_the_run", after=after, reason=why)
+    return after
 
 
 def _from_snapshot(

@@ -85,6 +85,7 @@ class StageLoop:
         self.last_data_monotonic: dict[str, float] = {}
         self._pristine = stage.snapshot()
         self._from_record: Callable[[], int] | None = None
+        self._use_snapshot = True
         self._take_outside = take_outside or self._normalise
         self._on_batch = on_batch
         self._every_second = every_second
@@ -160,7 +161,9 @@ class StageLoop:
             pristine=self._pristine,
             heads=heads,
             from_record=self._from_record,
+            use_snapshot=self._use_snapshot,
         )
+        self._use_snapshot = True
         self.last_clock_ms = self.context.clock_ms
         in_step = self._waited_for(heads.in_step)
         self._outbox.begin(
@@ -192,6 +195,14 @@ class StageLoop:
             self._on_batch(batch, outputs)
         self._housekeep()
         return len(batch.events)
+
+    def forget(self) -> None:
+        """Make the state again from the record, whatever the snapshot says; the loop does it next.
+
+        From the loop's own thread, where nothing is being handled.
+        """
+        self._use_snapshot = False
+        self._close_subscription()
 
     def close(self) -> None:
         """Disconnect; no snapshot is taken."""

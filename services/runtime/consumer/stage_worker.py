@@ -80,6 +80,8 @@ class StageWorker:
             silence = self.shell.settings.trading.data_stale_timeout_sec
             if self.shell.settings.cdb_source == "mexc" and data_age > silence:
                 reasons.append(f"no market data for {data_age:.1f} s (limit {silence} s)")
+        if loop.context.broken is not None:
+            reasons.append(loop.context.broken)
         if loop.lag > LAG_LIMIT:
             reasons.append(f"{loop.lag} events behind the bus (limit {LAG_LIMIT})")
         measured: dict[str, object] = {

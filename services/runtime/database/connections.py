@@ -22,6 +22,7 @@ __all__ = [
     "connect",
     "connect_to_read",
     "is_away",
+    "is_refused_data",
     "translated",
 ]
 
@@ -99,6 +100,12 @@ def is_away(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.InterfaceError)
 
 
+def is_refused_data(error: psycopg.Error) -> bool:
+    """Whether the server refuses a value or a row, and would refuse it again."""
+    too_large = (error.sqlstate or "").startswith(_TOO_LARGE_SQLSTATE)
+    return too_large or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+
+
 @contextmanager
 def translated(address: DatabaseAddress) -> Iterator[None]:
     """Turn the driver's errors into ours, which say whether to wait or to act."""
@@ -108,9 +115,7 @@ def translated(address: DatabaseAddress) -> Iterator[None]:
         text = " ".join(str(error).split())
         if is_away(error):
             raise DatabaseAwayError(f"PostgreSQL {address} is away: {text}") from error
-        if isinstance(error, psycopg.DataError | psycopg.IntegrityError) or (
-            error.sqlstate or ""
-        ).startswith(_TOO_LARGE_SQLSTATE):
+        if is_refused_data(error):
             raise DataRefusedError(f"PostgreSQL {address} cannot hold that: {text}") from error
         raise DatabaseRefusedError(
             f"PostgreSQL {address} refuses: {text}; check user, password and rights, and run"

@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from services.kernel.events import Side, codec, topics
 from services.kernel.events.ids import make_id
+from services.persistence.rebuild import rebuild
 from services.runtime.bus import journal
 from tests.bus_builders import RUN, START_MS, clock, run_ended, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
@@ -206,19 +208,61 @@ def test_what_no_table_can_hold_stops_nobody(
         assert admin.xlen("cdb:dead:cdb_db_writer") == 2
     assert running.writer.counters["refused"] == 2
     assert check_chain(postgres_server) > 0
+    # The record has them all, so it is whole, and the tables can be made again from it.
+    assert running.writer.health().ok
+    running.stop()
+    rebuild(postgres_server.address, keep=True)
+    assert postgres_server.query("SELECT count(*) FROM signals") == [(2,)]
 
 
-def test_a_second_event_with_the_same_id_is_set_aside(
+def test_an_event_that_the_record_cannot_take_breaks_the_run_until_another_begins(
     start_writer: StartWriter, play: Play, postgres_server: PostgresServer
 ) -> None:
     running = start_writer()
     running.wait_working()
     last = play.publish(run_started(), signal(1), signal(1, direction=Side.SELL), signal(2))
+    last = play.publish(signal(2, direction=Side.SELL), signal(3))
 
-    running.wait_committed(last)
+    # It is passed over, and what was published of it before that is on the record itself.
+    running.wait_committed(last + 1)
+    assert postgres_server.query("SELECT direction FROM signals ORDER BY seq") == [("BUY",)] * 3
+    assert running.writer.counters["refused"] == 2
+    rows = postgres_server.query(
+        "SELECT seq, body->>'name', body->>'phase', body->>'detail' FROM events"
+        " WHERE type = 'condition'"
+    )
+    [(seq, name, phase, detail)] = rows
+    assert (seq, name, phase) == (last + 1, "RECORD_BROKEN", "BEGAN")
+    assert detail.startswith(f"event 3, {signal(1).event_id} of cdb_core on signals, is UNSTORABLE")
+    # Everything stays red, whoever restarts,
+    wait_until(lambda: not running.writer.health().ok, "red")
+    running.stop()
+    again = start_writer()
+    again.wait_working()
+    assert again.writer.health().reasons == (
+        f'RECORD_BROKEN: {detail}; claire reset --reason "..." begins a new run with this account',
+    )
+    # until another run begins
+    again.wait_committed(play.publish(replace(run_started(), event_id="2", run_id="another run")))
+    assert again.writer.health().ok
+    assert check_chain(postgres_server) > 0
+    again.stop()
+    assert all(table.identical for table in rebuild(postgres_server.address, keep=True))
 
-    assert postgres_server.query("SELECT direction FROM signals ORDER BY seq") == [
-        ("BUY",),
-        ("BUY",),
-    ]
-    assert running.writer.counters["refused"] == 1
+
+def test_a_real_event_that_cannot_be_read_breaks_the_run(
+    start_writer: StartWriter, play: Play
+) -> None:
+    running = start_writer()
+    running.wait_working()
+    play.publish(run_started(), signal(1))
+    core = play.bus(topics.CORE)
+    publication = core._prepare([signal(2)], (), None, None, None)
+    code, arguments = publication.commands[0]
+    newer = codec.encode(signal(2))[:-1].replace(b'"schema_version":1', b'"schema_version":99')
+    publication.commands[0] = (code, [*arguments[:-1], newer])
+    core._settle(publication)
+
+    wait_until(lambda: not running.writer.health().ok, "red")
+    [reason] = running.writer.health().reasons
+    assert reason.startswith("RECORD_BROKEN: event 3 is NEWER_SCHEMA; claire reset")

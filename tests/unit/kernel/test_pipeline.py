@@ -174,8 +174,39 @@ def test_a_mismatch_in_risk_halts_and_says_so() -> None:
     assert halts[0].reason == Reason.CHECKSUM_MISMATCH
     assert "differs from another" in halts[0].message
     assert [a.level for a in builders.of_type(led_to, Alert)] == [AlertLevel.CRITICAL] * 2
-    (condition,) = builders.of_type(led_to, Condition)
-    assert condition.producer == "cdb_execution"
+    conditions = builders.of_type(led_to, Condition)
+    assert [c.producer for c in conditions] == ["cdb_execution", "cdb_risk"]
+    assert {(c.name, c.phase) for c in conditions} == {
+        (builders.ConditionName.CHECKSUM_MISMATCH, builders.ConditionPhase.BEGAN)
+    }
+
+
+def test_a_mismatch_in_risk_alone_is_published_once_and_forbids_entries_after_a_reset() -> None:
+    desk = Desk()
+    desk.risk.portfolio.state.fees += 1
+    desk.wait(60)
+    desk.feed(builders.reset(at=desk.now))
+    assert desk.risk.state.account is TradingState.REDUCE_ONLY
+    desk.trade(100)
+    assert desk.signal(100).reason == Reason.IN_DOUBT
+    desk.wait(60)
+
+    published = builders.of_type(desk.events, Condition)
+    assert [c.producer for c in published] == ["cdb_risk"]
+    assert "fees" in published[0].detail
+
+
+def test_a_new_run_ends_a_mismatch() -> None:
+    desk = Desk()
+    desk.risk.portfolio.state.fees += 1
+    desk.wait(60)
+
+    desk.feed(builders.run_started(at=desk.now))
+    desk.feed(builders.clock(desk.now + 60_000))
+    desk.feed(builders.clock(desk.now + 120_000))
+
+    assert desk.risk.state.account is TradingState.ACTIVE
+    assert desk.risk.state.conditions == desk.execution.state.conditions == {}
 
 
 def test_a_mismatch_in_execution_alone_halts_through_its_condition() -> None:

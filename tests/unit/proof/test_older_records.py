@@ -123,10 +123,11 @@ def test_an_event_of_a_newer_schema_is_found_and_not_read_by_halves() -> None:
 
     record = record_of(newer)
     first = validate(record, record.whole()).findings.first[0]
-    assert (first.rule, first.seq) == (Rule.SCHEMA, newer[index].seq)
-    assert f"of schema {SCHEMA_VERSION + 1}; this program knows {SCHEMA_VERSION}" in first.message
+    assert first.rule is Rule.SCHEMA
+    refused = f"event schema {SCHEMA_VERSION + 1} is newer than {SCHEMA_VERSION}"
+    assert refused in first.message
 
-    with pytest.raises(RecordError, match=rf"at {newer[index].seq} is of schema"):
+    with pytest.raises(RecordError, match=refused):
         reexecute(published(event) for event in newer)
 
 

@@ -10,6 +10,7 @@ from services.kernel.events import (
     AnyEvent,
     Clock,
     Event,
+    MarketData,
     Order,
     RiskDecision,
     RunEnded,
@@ -23,6 +24,7 @@ from services.kernel.strategies.stage import SignalStage
 from services.proof.verification import report
 from services.proof.verification.comparison import Kind
 from services.proof.verification.reexecution import (
+    Hole,
     Reexecuted,
     Window,
     reexecute,
@@ -95,6 +97,55 @@ def test_a_removed_output_is_missing_in_the_record() -> None:
     first = again(events).comparison.first
     assert first is not None
     assert (first.kind, first.event_id) == (Kind.NOT_RECORDED, gone.event_id)
+
+
+@pytest.mark.parametrize("kind", [Clock, MarketData, RiskDecision])
+def test_an_event_that_is_missing_from_its_topic_is_named(kind: type[Event]) -> None:
+    events = lively_events()
+    index = first_of(events, kind, 1)
+    gone = events.pop(index)
+    following = next(event for event in events[index:] if event.TOPIC == gone.TOPIC)
+
+    found = again(events)
+
+    assert found.missing == 1
+    hole = Hole(gone.TOPIC, gone.topic_seq, gone.topic_seq, following.seq)
+    assert found.first_hole == hole
+    told = report.to_json(found, record_of(events), record_of(events).whole())
+    assert (told["missing"], told["first_missing"]) == (1, msgspec.to_builtins(hole))
+
+
+def test_holes_are_counted_and_the_first_is_told() -> None:
+    events = lively_events()
+    ticks = [event for event in events if isinstance(event, MarketData)]
+    gone = {event.event_id for event in (ticks[5], ticks[6], ticks[9])}
+    found = again([event for event in events if event.event_id not in gone])
+    assert found.missing == 3
+    assert found.first_hole is not None
+    assert (found.first_hole.first, found.first_hole.last) == (
+        ticks[5].topic_seq,
+        ticks[6].topic_seq,
+    )
+    assert (found + again(lively_events())).missing == 3
+
+
+def test_what_comes_before_the_first_of_a_topic_is_missing_only_from_the_beginning() -> None:
+    events = lively_events()
+    gone = events.pop(first_of(events, Signal))
+    assert again(events).missing == 0
+    found = again(events, from_beginning=True)
+    assert (found.missing, found.first_hole and found.first_hole.topic) == (1, gone.TOPIC)
+    assert again(lively_events(), from_beginning=True).missing == 0
+
+
+def test_what_is_recorded_as_lost_is_no_hole() -> None:
+    events = lively_events()
+    middle = len(events) // 2
+    lost = msgspec.structs.replace(
+        recovered(), seq=events[middle].seq, topic_seq=1, run_id=events[0].run_id
+    )
+    found = again([*events[:middle], lost, *events[middle + 5 :]])
+    assert found.missing == 0
 
 
 def test_a_forged_output_was_never_made() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from services.kernel.alerts import Alarm
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
+    RUN_BREAKING,
     AlertLevel,
     Condition,
     ConditionName,
@@ -34,8 +35,8 @@ FORBIDDING_CONDITIONS = frozenset(
         ConditionName.DATABASE_AWAY,
         ConditionName.LAG,
         ConditionName.DATA_GAP,
-        ConditionName.CHECKSUM_MISMATCH,
         ConditionName.CLOCK_OFFSET,
+        *RUN_BREAKING,
     }
 )
 
@@ -205,9 +206,20 @@ class TradingControl:
             self._doubt(condition.symbol, Trigger.CERTAINTY, Reason.DOUBT_CLEARED, detail)
             return
         self._state.conditions[key] = detail
-        if condition.name is ConditionName.CHECKSUM_MISMATCH:
-            self.halt(3, Reason.CHECKSUM_MISMATCH, condition.detail, "CHECKSUM_MISMATCH")
+        if condition.name in RUN_BREAKING:
+            self.halt(3, Reason(condition.name), condition.detail, condition.name)
         self._doubt(condition.symbol, Trigger.DOUBT, Reason.IN_DOUBT, detail)
+
+    def see_mismatch(self, mismatch: str) -> None:
+        """Risk's own fold differs: halt at once, and publish it, as the other services do."""
+        name = ConditionName.CHECKSUM_MISMATCH
+        self.halt(3, Reason.CHECKSUM_MISMATCH, mismatch, name)
+        key = condition_key(self._emitter.producer, name, None)
+        if key not in self._state.conditions:
+            self._state.conditions[key] = f"{name}: {mismatch}"
+            self._emitter.emit(
+                Condition, name=name, phase=ConditionPhase.BEGAN, symbol=None, detail=mismatch
+            )
 
     def on_recovered(self, event: Recovered) -> None:
         """The bus lost a part of the record: nobody knows what is missing until a person looked."""

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from services.kernel.events import (
+    RUN_BREAKING,
     AlertLevel,
     ConditionName,
     ConditionPhase,
@@ -257,16 +258,18 @@ def test_a_lost_record_halts_with_its_bounds() -> None:
     assert (alert.code, alert.layer, alert.level) == ("RECORD_LOST", 3, AlertLevel.CRITICAL)
 
 
-def test_folds_that_differ_halt_and_stay_in_doubt_after_the_reset() -> None:
+@pytest.mark.parametrize("name", sorted(RUN_BREAKING))
+def test_what_breaks_a_run_halts_and_stays_in_doubt_after_the_reset(name: ConditionName) -> None:
     desk = Desk()
 
-    desk.feed(condition(ConditionName.CHECKSUM_MISMATCH))
+    desk.feed(condition(name))
     desk.feed(builders.reset())
 
     first = desk.states[0]
-    assert (first.state, first.layer, first.reason) == (HALTED, 3, Reason.CHECKSUM_MISMATCH)
+    assert (first.state, first.layer, first.reason) == (HALTED, 3, Reason(name))
     assert first.message == "not reachable"
-    assert desk.alerts[0].code == "CHECKSUM_MISMATCH"
+    assert desk.alerts[0].code == name
+    assert desk.alerts[0].level is AlertLevel.CRITICAL
     assert account(desk) is REDUCE_ONLY
 
 
