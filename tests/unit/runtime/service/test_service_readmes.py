@@ -11,7 +11,7 @@ from services.cdb_core.service import build as build_core
 from services.cdb_execution import config as execution
 from services.cdb_execution.service import ExecutionWorker
 from services.cdb_paper_runner import config as paper_runner
-from services.cdb_paper_runner.worker import PaperRunner
+from services.cdb_paper_runner.worker import GAUGES, PaperRunner
 from services.cdb_risk import config as risk
 from services.cdb_risk.service import build as build_risk
 from services.runtime.service.shell import Shell, Worker
@@ -45,7 +45,8 @@ def metric_names(service: str) -> set[str]:
     shell = Shell(service, model.load(service, environ=secrets, env_file=None))
     worker = BUILDERS[service](shell)
     if isinstance(worker, PaperRunner):
-        worker.summary = worker.orchestration.status() | {"run_id": "run"}
+        figures = {figure: "0" for figure, _ in GAUGES.values()}  # an account, so that none is null
+        worker.summary = worker.orchestration.status() | figures | {"run_id": "run"}
     return {
         family.name + ("_total" if family.type == "counter" else "")
         for family in shell.metrics.registry.collect()
