@@ -18,6 +18,7 @@ LIMITS: Final[Mapping[str, str]] = {
     Reason.EXPOSURE_LIMIT: "MAX_TOTAL_EXPOSURE_PCT",
     Reason.CORRELATED_EXPOSURE: "MAX_CORRELATED_EXPOSURE_PCT",
     Reason.POSITION_LIMIT: "MAX_POSITION_PCT",
+    Reason.VOLUME_LIMIT: "MAX_VOLUME_SHARE",
     Reason.TRADE_FREQUENCY: "MAX_TRADES_PER_HOUR",
 }
 """The setting that is a reason's limit: at the measured value or above, the layer passes."""

@@ -16,6 +16,7 @@ _TOLD: Final = frozenset(
         *("equity", "risk_pct", "stop_pct", "price", "unit_value", "position", "elsewhere"),
         *("elsewhere_alike", "max_total_exposure_pct", "max_correlated_exposure_pct"),
         *("max_position_pct", "lot_size", "min_notional", "smallest"),
+        *("traded", "max_volume_share"),
         *("volatility", "volatility_target_pct"),
     )
 )
@@ -89,6 +90,13 @@ def _limits(decision: RiskDecision, figures: Figures) -> list[str]:
         lines.append(
             f"limit on {name}: ({number(limit)} x {number(equity)}{others}) / {number(value)}{own}"
             f" = {_quantity(room)}"
+        )
+    traded, share = figures.get("traded"), figures.get("max_volume_share")
+    if traded is not None and share is not None:
+        own = f" {'-' if held > 0 else '+'} {number(abs(held))} held" if held else ""
+        lines.append(
+            f"limit on volume: {number(share)} x {number(traded)} traded{own}"
+            f" = {_quantity(share * traded - held)}"
         )
     return lines
 

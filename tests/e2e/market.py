@@ -16,7 +16,7 @@ class Market:
 
     stack: Stack
     symbol: str
-    volume: str = "0.5"
+    volume: str = "500"
     trade_ids: list[str] = field(default_factory=list)
 
     def publish(self, price: float, *, at_ms: int | None = None, backfill: bool = False) -> None:

@@ -36,6 +36,8 @@ from services.kernel.risk.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
+UNFILLED = "ORDER_UNFILLED"
+"""Alert: an order waits for a market that trades too little, or nothing."""
 
 
 class FillDesk:
@@ -77,6 +79,9 @@ class FillDesk:
         for working in self._open_entries():
             if now - working.order.timestamp > expiry_ms and not self._awaits_a_point(working):
                 self._end(working, OrderStatus.CANCELLED, Reason.EXPIRED)
+        for working in self._state.open.values():
+            if self._waits_too_long(working, now):
+                self._tell_waiting(working)
 
     def cancel_all(self, reason: Reason) -> None:
         """Whatever is open."""
@@ -132,6 +137,19 @@ class FillDesk:
             latency_ms=self._emitter.cause.timestamp - order.timestamp if is_filled else None,
             fill=fill.arithmetic if fill is not None else {},
         )
+
+    def _waits_too_long(self, working: WorkingOrder, now: int) -> bool:
+        """Whether an order that takes what there is has not found enough for the stale timeout."""
+        timeout_ms = self._settings.data_stale_timeout_sec * 1000
+        return not working.waits and not working.rests and now - working.active_at > timeout_ms
+
+    def _tell_waiting(self, working: WorkingOrder) -> None:
+        order = working.order
+        message = (
+            f"order {order.order_id} to {order.side} {order.symbol}: {working.left} of"
+            f" {order.quantity} not filled after {self._settings.data_stale_timeout_sec} s"
+        )
+        self._alarm.see(AlertLevel.WARNING, UNFILLED, message, symbol=order.symbol)
 
     def _awaits_a_point(self, working: WorkingOrder) -> bool:
         """Whether the market is made of bars, and the order has not met its next point yet."""
@@ -306,4 +324,8 @@ class FillDesk:
     ) -> None:
         """Give an open order its final result."""
         del self._state.open[working.order.order_id]
+        symbol, now = working.order.symbol, self._state.clock
+        others = (o for o in self._state.open.values() if o.order.symbol == symbol)
+        if not any(self._waits_too_long(other, now) for other in others):
+            self._alarm.clear(UNFILLED, symbol=symbol)
         self.report(working.order, status, reason, fill, filled, stop)

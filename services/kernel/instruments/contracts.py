@@ -85,6 +85,10 @@ class Instrument(Struct, frozen=True, kw_only=True, gc=False):
         """A quantity at ``price`` (quote per base, > 0) in base currency, to compare volumes."""
         return quantity / price if self.inverse else quantity
 
+    def quantity_of(self, base: Decimal, price: Decimal) -> Decimal:
+        """A volume in base currency at ``price`` (quote per base) in the contract's unit."""
+        return base * price if self.inverse else base
+
     def volume_in_base(self, contracts: Decimal, price: Decimal) -> Decimal:
         """What a venue counts in contracts, traded at ``price`` (quote per base, > 0), in base."""
         units = contracts * self.contract_size

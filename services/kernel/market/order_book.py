@@ -54,6 +54,7 @@ class Book(Struct, kw_only=True):
 
     Attributes:
         bid, ask: Best prices; None where that side has none.
+        bid_size, ask_size: Base quantity at them; 0 where it is not known.
         time: When they were told, Unix milliseconds.
         bids, asks: Levels from the best one on; empty where only quotes are told.
         depth_time: When the levels were told.
@@ -61,6 +62,8 @@ class Book(Struct, kw_only=True):
 
     bid: Decimal | None = None
     ask: Decimal | None = None
+    bid_size: Decimal = ZERO
+    ask_size: Decimal = ZERO
     time: int = 0
     bids: tuple[PriceLevel, ...] = ()
     asks: tuple[PriceLevel, ...] = ()
@@ -75,6 +78,7 @@ class Book(Struct, kw_only=True):
                 self.asks = tick.asks[:MAX_LEVELS]
             self.depth_time = tick.timestamp
         self.bid, self.ask = best_prices(tick)
+        self.bid_size, self.ask_size = tick.bid_size or ZERO, tick.ask_size or ZERO
         self.time = tick.timestamp
 
     def fresh(self, now: int) -> tuple[Decimal, Decimal] | None:
@@ -82,6 +86,16 @@ class Book(Struct, kw_only=True):
         if self.bid is None or self.ask is None or now - self.time > MAX_AGE_MS:
             return None
         return self.bid, self.ask
+
+    def has_depth(self, now: int) -> bool:
+        """Whether the levels are known and at most five seconds old."""
+        return now - self.depth_time <= MAX_AGE_MS
+
+    def quoted_size(self, side: Side, now: int) -> Decimal:
+        """Base quantity at the price that `touch` names; 0 where it is not known."""
+        if self.fresh(now) is None:
+            return ZERO
+        return self.ask_size if side is Side.BUY else self.bid_size
 
     def touch(self, side: Side, now: int) -> Decimal | None:
         """The price that an order of this side meets first; None where it is not known."""
@@ -114,7 +128,7 @@ class Book(Struct, kw_only=True):
             None where depth is not known, or was told more than five seconds ago. Nothing is
             traded where the side is empty.
         """
-        if now - self.depth_time > MAX_AGE_MS:
+        if not self.has_depth(now):
             return None
         worst = self.touch(side, now) or ZERO
         levels = () if not worst else self.asks if side is Side.BUY else self.bids
@@ -134,8 +148,12 @@ class Book(Struct, kw_only=True):
         return Walk(quantity=quantity - left, base=base, quote=quote, worst=worst, levels=used)
 
     def take(self, side: Side, base: Decimal) -> None:
-        """What was traded is gone from the levels, until the next book is told."""
+        """What was traded is gone from levels and sizes, until the next book is told."""
         levels = self.asks if side is Side.BUY else self.bids
+        if side is Side.BUY:
+            self.ask_size = max(self.ask_size - base, ZERO)
+        else:
+            self.bid_size = max(self.bid_size - base, ZERO)
         left: list[PriceLevel] = []
         for price, size in levels:
             taken = min(size, base) if size > 0 else ZERO

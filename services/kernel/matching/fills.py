@@ -11,12 +11,11 @@ from services.kernel.events import BarPoint, Side
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
 from services.kernel.market.order_book import Book, Walk
+from services.kernel.matching.minute_volume import MinuteVolume
 from services.kernel.settings.model import TradingSettings
 
 ONE = Decimal(1)
 ZERO = Decimal(0)
-VOLUME_WINDOW_MS = 60_000
-MAX_PARTICIPATION = Decimal(100)
 IMPACT_STEP = Decimal("0.0000000001")
 BPS = Decimal(10_000)
 BPS_STEP = Decimal("0.0001")
@@ -26,13 +25,11 @@ TAKER, MAKER, LIQUIDATION = "taker", "maker", "liquidation"
 class MarketState(Struct, kw_only=True):
     """What execution knows of one symbol's market; volumes are in base.
 
-    The volume of the last minute is kept in two slots of 60 seconds: the running one, and the one
-    before it, counted by the share that still lies within a minute.
-
     Attributes:
         price, before: Prices of the last trade and of the one before it, quote per base.
         bar: What the last trade stands for, where it was made from a bar.
         unclaimed: Volume of the last trade that no resting order of ours was filled from.
+        minute: What was traded in the last minute.
     """
 
     price: Decimal | None = None
@@ -40,9 +37,7 @@ class MarketState(Struct, kw_only=True):
     bar: BarPoint | None = None
     book: Book = field(default_factory=Book)
     unclaimed: Decimal = ZERO
-    slot: int = 0
-    slot_volume: Decimal = ZERO
-    previous_volume: Decimal = ZERO
+    minute: MinuteVolume = field(default_factory=MinuteVolume)
 
     def on_trade(
         self, timestamp: int, price: Decimal, volume: Decimal, bar: BarPoint | None = None
@@ -50,23 +45,22 @@ class MarketState(Struct, kw_only=True):
         """Take a trade (Unix milliseconds, quote per base, base); a late one is of now."""
         self.before, self.price, self.bar = self.price, price, bar
         self.unclaimed = volume
-        slot = timestamp // VOLUME_WINDOW_MS
-        if slot > self.slot:
-            self.previous_volume = self.slot_volume if slot == self.slot + 1 else ZERO
-            self.slot, self.slot_volume = slot, ZERO
-        self.slot_volume += volume
+        self.minute.add(timestamp, volume)
 
-    def volume_of_last_minute(self, now: int) -> Decimal:
-        """Base volume of the 60 seconds before ``now`` (Unix milliseconds)."""
-        slots_ago = now // VOLUME_WINDOW_MS - self.slot
-        rest = VOLUME_WINDOW_MS - now % VOLUME_WINDOW_MS
-        if slots_ago <= 0:
-            return self.slot_volume + self.previous_volume * rest / VOLUME_WINDOW_MS
-        return self.slot_volume * rest / VOLUME_WINDOW_MS if slots_ago == 1 else ZERO
+    def takeable(self, side: Side, now: int) -> Decimal:
+        """Base volume that a fill may take where no fresh book says what there is.
+
+        It is what the last minute traded and we have not taken; where that traded nothing, the size
+        that a fresh quote names.
+        """
+        if self.minute.total(now) > 0:
+            return self.minute.left(now)
+        return self.book.quoted_size(side, now)
 
     def give(self, fill: "Fill", side: Side, instrument: Instrument) -> None:
         """What a fill took is no longer there for the next one: of the book, or of the trade."""
         base = instrument.base_quantity(fill.quantity, fill.price)
+        self.minute.take(base)
         if fill.liquidity == MAKER:
             self.unclaimed -= base
         else:
@@ -97,7 +91,7 @@ class Fill(Struct, frozen=True, kw_only=True, gc=False):
     """One simulated fill and the arithmetic behind it.
 
     Attributes:
-        quantity: In the contract's unit, whole lots; less than asked for where the book ended.
+        quantity: In the contract's unit, whole lots; less than asked for where there was no more.
         liquidity: ``taker``, ``maker``, or ``liquidation`` where the venue took a position over.
     """
 
@@ -140,12 +134,20 @@ def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Deci
 
     Args:
         quantity: Base.
-        volume: Base traded in the last minute; without any the order counts as all of it, and
-            no order counts as more than a hundred times of it: the law says nothing of those.
+        volume: Base traded in a minute; without any the order counts as all of it.
         coefficient: Impact of an order as large as that volume.
     """
-    participation = min(quantity / volume, MAX_PARTICIPATION) if volume > 0 else ONE
+    participation = quantity / volume if volume > 0 else ONE
     return rounded(coefficient * participation.sqrt(), IMPACT_STEP)
+
+
+def takeable_quantity(ask: Ask, market: MarketState, now: int, instrument: Instrument) -> Decimal:
+    """How much of what is asked may be taken without a fresh book, in whole lots; 0 is nothing."""
+    price = ask.start or market.price or market.book.touch(ask.side, now)
+    if price is None:
+        return ZERO
+    available = instrument.quantity_of(market.takeable(ask.side, now), price)
+    return min(ask.quantity, instrument.round_down_to_lot(available))
 
 
 def market_fill(
@@ -155,7 +157,8 @@ def market_fill(
 
     Where depth is fresh the levels are walked, and the fill ends where they do. Elsewhere buys pay
     the ask and sells get the bid (without a fresh quote: the last trade moved by
-    ``SIM_HALF_SPREAD_PCT``) with impact on top. The price is rounded to ticks against the trader.
+    ``SIM_HALF_SPREAD_PCT``) with impact on top, and the fill ends where nothing is left that
+    the market's `MarketState.takeable` names. The price is rounded to ticks against the trader.
     Fee = notional x taker rate, rounded up, on each fill (MEXC fee schedule).
 
     Args:
@@ -177,8 +180,11 @@ def market_fill(
     if touched is None:
         return None
     touch, half_spread = touched
-    volume = market.volume_of_last_minute(now)
-    base = instrument.base_quantity(ask.quantity, touch)
+    quantity = takeable_quantity(ask, market, now, instrument)
+    if quantity <= 0:
+        return None
+    volume = market.minute.total(now)
+    base = instrument.base_quantity(quantity, touch)
     impact = impact_pct(base, volume, settings.sim_impact_pct)
     price = _on_tick(touch * (ONE + impact * ask.side.sign), ask.side, instrument)
     if ask.limit is not None and (price - ask.limit) * ask.side.sign > 0:
@@ -191,7 +197,7 @@ def market_fill(
     }
     if ask.start is not None:
         arithmetic["start"] = ask.start
-    return _fill(ask, ask.quantity, price, TAKER, instrument, arithmetic)
+    return _fill(ask, quantity, price, TAKER, instrument, arithmetic)
 
 
 def maker_fill(ask: Ask, market: MarketState, instrument: Instrument) -> Fill | None:
@@ -207,7 +213,7 @@ def maker_fill(ask: Ask, market: MarketState, instrument: Instrument) -> Fill | 
     limit, price = ask.limit, market.price
     if limit is None or price is None or (price - limit) * ask.side.sign >= 0:
         return None
-    traded = market.unclaimed * limit if instrument.inverse else market.unclaimed
+    traded = instrument.quantity_of(market.unclaimed, limit)
     quantity = instrument.round_down_to_lot(min(ask.quantity, traded))
     if quantity <= 0:
         return None

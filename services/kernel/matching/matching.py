@@ -17,7 +17,14 @@ from services.kernel.events import (
 )
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.matching.bar_prices import triggered_at, worse
-from services.kernel.matching.fills import Ask, Fill, MarketState, maker_fill, market_fill
+from services.kernel.matching.fills import (
+    Ask,
+    Fill,
+    MarketState,
+    maker_fill,
+    market_fill,
+    takeable_quantity,
+)
 from services.kernel.portfolio.account import Position
 from services.kernel.risk.reasons import Reason
 from services.kernel.settings.model import TradingSettings
@@ -141,8 +148,9 @@ def match(
 ) -> Match:
     """Meet an order whose latency is over, and whose trigger was reached, with a tick.
 
-    Market orders take what the book holds. Limit orders first take what is not beyond their price,
-    then rest, and fill only from trades that went through it. IOC cancels what is not filled at
+    Market orders take what the book holds, or without one what was traded; the rest waits. Limit
+    orders first take what is not beyond their price, then rest, and fill only from trades that went
+    through it. IOC cancels what is not filled at
     the first meeting, FOK everything if not all of it is; post-only is refused if it would take.
 
     Args:
@@ -181,12 +189,17 @@ def _first_meeting(
         return Match(fill=fill)
     if order.time_in_force is not TimeInForce.GTC:
         return Match(fill=fill, ends=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
-    return Match(fill=fill, rests=ask.limit is not None)
+    rests = ask.limit is not None
+    if rests and not market.book.has_depth(now):  # it is at its limit, or waits for more volume
+        rests = fill is None and takeable_quantity(ask, market, now, instrument) > 0
+    return Match(fill=fill, rests=rests)
 
 
 def _holds(ask: Ask, market: MarketState, now: int, instrument: Instrument) -> bool:
-    """Whether the book, where it is known, holds all that is asked for."""
+    """Whether the market has all that is asked for: the book, or without one what was traded."""
     walk = market.book.walk(
         ask.side, ask.quantity, now, inverse=instrument.inverse, limit=ask.limit
     )
-    return walk is None or walk.quantity == ask.quantity
+    if walk is None:
+        return takeable_quantity(ask, market, now, instrument) == ask.quantity
+    return walk.quantity == ask.quantity

@@ -32,6 +32,7 @@ HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
     exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
     exposure.POSITION_LAYER: Reason.POSITION_LIMIT,
+    exposure.VOLUME_LAYER: Reason.VOLUME_LIMIT,
 }
 COST_LAYER = 2
 DUPLICATE = "a signal with this signal_id was decided before"
@@ -206,6 +207,10 @@ class EntryDesk:
             side=side,
             position=exposure.position_with_pending(state, portfolio, signal.symbol, side),
             others=others,
+            traded=instrument.quantity_of(
+                state.market(signal.symbol).traded.within(state.clock, settings.lookback_minutes),
+                price,
+            ),
         )
         return size_entry(asked, rooms, instrument, unit, settings.min_notional)
 
@@ -310,8 +315,15 @@ class EntryDesk:
         )
 
     def _tell_limits(self, symbol: str, judgement: Judgement, sized: SizedEntry) -> None:
-        """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do."""
-        binding = {layer: str(reason) for layer, reason in judgement.failures}
+        """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do.
+
+        What a thin market allows changes with every trade: it is no alert.
+        """
+        binding = {
+            layer: str(reason)
+            for layer, reason in judgement.failures
+            if reason is not Reason.VOLUME_LIMIT
+        }
         if sized.binding_limit == exposure.POSITION_LAYER:
             binding.setdefault(5, "trimmed")
         for layer, (level, code) in BLOCK_ALERTS.items():

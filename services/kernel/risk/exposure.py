@@ -15,6 +15,7 @@ ZERO = Decimal(0)
 EXPOSURE_LAYER = "4 total_exposure"
 CORRELATED_LAYER = "4 correlated_exposure"
 POSITION_LAYER = "5 position"
+VOLUME_LAYER = "5 volume_share"
 
 
 class Elsewhere(Struct, frozen=True, kw_only=True, gc=False):
@@ -84,6 +85,7 @@ def headrooms(
     side: Side,
     position: Decimal,
     others: Elsewhere,
+    traded: Decimal,
 ) -> tuple[Headroom, ...]:
     """What layers 4 and 5 leave for an entry, in the contract's unit.
 
@@ -97,6 +99,7 @@ def headrooms(
         side: Of the entry.
         position: Signed, pending orders of that side included.
         others: What all other symbols hold.
+        traded: What the look-back window traded, in the contract's unit.
     """
     towards = position * side.sign
     total = settings.max_total_exposure_pct * equity - others.gross
@@ -105,6 +108,7 @@ def headrooms(
     rooms = [
         Headroom(name=EXPOSURE_LAYER, quantity=total / unit_value - towards),
         Headroom(name=POSITION_LAYER, quantity=single / unit_value - towards),
+        Headroom(name=VOLUME_LAYER, quantity=settings.max_volume_share * traded - towards),
     ]
     if others.correlated > 0:
         rooms.insert(1, Headroom(name=CORRELATED_LAYER, quantity=together / unit_value - towards))

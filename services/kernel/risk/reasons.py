@@ -37,6 +37,7 @@ class Reason(StrEnum):
     EXPOSURE_EXCESSIVE = "EXPOSURE_EXCESSIVE"
     POSITION_LIMIT = "POSITION_LIMIT"
     LIQUIDATION_DISTANCE = "LIQUIDATION_DISTANCE"
+    VOLUME_LIMIT = "VOLUME_LIMIT"
     STOP_LOSS_INVALID = "STOP_LOSS_INVALID"
     TRADE_FREQUENCY = "TRADE_FREQUENCY"
     LOSS_COOLDOWN = "LOSS_COOLDOWN"
@@ -191,6 +192,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.LIQUIDATION_DISTANCE: ReasonInfo(
         "layer 5", "liquidation would be too near", "fraction", AlertLevel.WARNING
+    ),
+    Reason.VOLUME_LIMIT: ReasonInfo(
+        "layer 5",
+        "the position would be too large a share of what the look-back window traded",
+        "fraction",
     ),
     Reason.STOP_LOSS_INVALID: ReasonInfo(
         "layer 6", "no stop can be placed for this price", "fraction"

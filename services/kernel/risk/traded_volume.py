@@ -6,32 +6,37 @@ from msgspec import Struct, field
 
 ZERO = Decimal(0)
 MINUTE_MS = 60_000
+SECOND_MS = 1_000
+PARTS = 900
+"""Parts that a window longer than 15 minutes is cut into; a shorter one is cut into seconds."""
 
 
 class TradedVolume(Struct, kw_only=True):
-    """Base volume by minute, backfilled trades included.
-
-    A window that begins within a minute counts the share of that minute that lies in it.
+    """Base volume in short parts of time, backfilled trades included.
 
     Attributes:
-        minutes: Base volume by minute since the epoch; old ones are dropped as new ones come.
+        parts: Base volume by part since the epoch; old ones are dropped as new ones come.
     """
 
-    minutes: dict[int, Decimal] = field(default_factory=dict)
+    parts: dict[int, Decimal] = field(default_factory=dict)
 
     def add(self, timestamp: int, volume: Decimal, window_minutes: int) -> None:
         """Take a trade of any age (Unix milliseconds, base)."""
-        minute, minutes = timestamp // MINUTE_MS, self.minutes
-        known = minutes.get(minute)
-        minutes[minute] = volume if known is None else known + volume
-        if known is None and len(minutes) > window_minutes + 1:
-            oldest = max(minutes) - window_minutes
-            self.minutes = {at: kept for at, kept in minutes.items() if at >= oldest}
+        part, parts = timestamp // _length(window_minutes), self.parts
+        known = parts.get(part)
+        parts[part] = volume if known is None else known + volume
+        if known is None and len(parts) > 2 * PARTS:
+            oldest = max(parts) - window_minutes * MINUTE_MS // _length(window_minutes)
+            self.parts = {at: kept for at, kept in parts.items() if at > oldest}
 
     def within(self, now: int, window_minutes: int) -> Decimal:
-        """Base volume of the last ``window_minutes`` before ``now`` (Unix milliseconds)."""
-        minute, passed = divmod(now, MINUTE_MS)
-        oldest = minute - window_minutes
-        whole = sum((volume for at, volume in self.minutes.items() if at > oldest), ZERO)
-        share = Decimal(MINUTE_MS - passed) / MINUTE_MS
-        return whole + self.minutes.get(oldest, ZERO) * share
+        """Base volume of the last ``window_minutes`` up to ``now`` (Unix milliseconds).
+
+        A part that began at or before the window's start does not count: it is never too much.
+        """
+        length, begin = _length(window_minutes), now - window_minutes * MINUTE_MS
+        return sum((volume for at, volume in self.parts.items() if at * length > begin), ZERO)
+
+
+def _length(window_minutes: int) -> int:
+    return max(window_minutes * MINUTE_MS // PARTS, SECOND_MS)

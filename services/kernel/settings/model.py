@@ -61,6 +61,7 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
     max_position_pct: Decimal
     max_leverage: Decimal
     min_liquidation_distance: Decimal
+    max_volume_share: Decimal
     stop_loss_pct: Decimal
     take_profit_pct: Decimal
     trailing_stop_pct: Decimal

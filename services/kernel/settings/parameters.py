@@ -178,6 +178,10 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
         "Least distance of the liquidation price from the entry price.", "higher", 5,
     ),
     _spec(
+        "MAX_VOLUME_SHARE", "0.10", "0.01", "1", "fraction",
+        "Position after an entry over the volume that the look-back window traded.", "lower", 5,
+    ),
+    _spec(
         "STOP_LOSS_PCT", "0.02", "0.005", "0.10", "fraction",
         "Distance of the stop from the entry price.", "lower", 6,
     ),

@@ -7,6 +7,7 @@ from services.kernel.events import LayerResult, Side, TradingState
 from services.kernel.risk.checks.candidate import EntryContext
 from services.kernel.risk.checks.layers import judge
 from services.kernel.risk.exposure import Elsewhere
+from services.kernel.risk.traded_volume import TradedVolume
 from services.kernel.risk.trading_state.cooldown import LossStreak
 from services.kernel.risk.trading_state.symbol_health import SymbolMarket
 from services.kernel.settings.model import TradingSettings
@@ -19,8 +20,9 @@ def settings(**values: str) -> TradingSettings:
 
 
 def market(**fields: Any) -> SymbolMarket:
-    """A market whose last tick is of now."""
-    return SymbolMarket(**{"seen_at": NOON, **fields})
+    """A market whose last tick is of now; its look-back window traded 100 a minute."""
+    traded = TradedVolume(parts={NOON // 1000: Decimal(1500)})
+    return SymbolMarket(**{"seen_at": NOON, "traded": traded, **fields})
 
 
 def candidate(**fields: Any) -> EntryContext:

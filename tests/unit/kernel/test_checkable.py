@@ -16,6 +16,7 @@ from tests.unit.kernel.random_market import RandomMarket
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
 EXPOSURE, ALIKE, POSITION = "4 total_exposure", "4 correlated_exposure", "5 position"
+VOLUME = "5 volume_share"
 
 
 def lots(quantity: Decimal, lot: Decimal, rounding: str = ROUND_DOWN) -> Decimal:
@@ -40,6 +41,9 @@ def checked(decision: RiskDecision) -> tuple[Decimal, Decimal, str | None]:
         room = lots(max(rooms[name] / unit - towards, Decimal(0)), lot) if name in rooms else asked
         if room < allowed:
             allowed, binding = room, name
+    thin = lots(max(told["max_volume_share"] * told["traded"] - towards, Decimal(0)), lot)
+    if thin < allowed:
+        allowed, binding = thin, VOLUME
     smallest = max(lots(told["min_notional"] / unit, lot, ROUND_UP), lot)
     assert smallest == told["smallest"]
     return asked, allowed if allowed >= smallest else Decimal(0), binding

@@ -12,6 +12,7 @@ from services.kernel.execution import open_orders as execution_desk
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.instruments import perpetuals
 from services.kernel.market import prices
+from services.kernel.matching.fills import MarketState
 from services.kernel.portfolio import margin
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
@@ -120,10 +121,25 @@ def _margin_cap(patch: Patch) -> None:
     patch.setattr(Position, "protect", without_margin)
 
 
+def _volume_share(patch: Patch) -> None:
+    headrooms = exposure.headrooms
+
+    def without_volume(**given: Any) -> tuple[Any, ...]:
+        return tuple(r for r in headrooms(**given) if r.name != exposure.VOLUME_LAYER)
+
+    patch.setattr(exposure, "headrooms", without_volume)
+    _layer_off(5, patch)
+    patch.setattr(MarketState, "takeable", lambda *_: Decimal("1e9"))
+
+
 RULES: dict[str, Callable[[Patch], None]] = {
     "stop_loss": _stop_loss,
     "stop_at_fill": _stop_at_fill,
     "stop_passed": lambda patch: patch.setattr(execution_desk.FillDesk, "_passes_its_stop", _never),
+    "volume_share": _volume_share,
+    "traded_volume": lambda patch: patch.setattr(
+        MarketState, "takeable", lambda *_: Decimal("1e9")
+    ),
     "daily_drawdown": _losses,
     "emergency_stop": _losses,
     "loss_cooldown": lambda patch: patch.setattr(LossStreak, "note", _never),

@@ -120,6 +120,18 @@ class EntryContext:
         return _over(self.others.gross + self._notional_after, self.equity)
 
     @property
+    def traded(self) -> Decimal:
+        """What the look-back window traded, in the contract's unit at the candidate's price."""
+        base = self.market.traded.within(self.now, self.settings.lookback_minutes)
+        return self.instrument.quantity_of(base, self.price)
+
+    @property
+    def volume_share_after(self) -> Decimal | None:
+        """The position after the trade over `traded`; None where nothing was traded."""
+        traded = self.traded
+        return abs(self.position_after) / traded if traded > 0 else None
+
+    @property
     def correlated_pct_after(self) -> Decimal | None:
         """Notional of this symbol and those that move alike after the trade over equity.
 
@@ -157,6 +169,8 @@ class EntryContext:
             "max_total_exposure_pct": settings.max_total_exposure_pct,
             "max_correlated_exposure_pct": settings.max_correlated_exposure_pct,
             "max_position_pct": settings.max_position_pct,
+            "traded": self.traded,
+            "max_volume_share": settings.max_volume_share,
         }
 
     @property

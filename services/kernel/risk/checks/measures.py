@@ -169,10 +169,16 @@ def position(context: EntryContext) -> Finding:
     if after is None:
         return Finding(None, limit, Reason.POSITION_LIMIT, "no equity: nothing may be opened")
     reason = Reason.POSITION_LIMIT if after > limit else None
+    share, most = context.volume_share_after, settings.max_volume_share
+    if reason is None and context.opens and (share is None or share > most):
+        detail = f"position over what {settings.lookback_minutes} minutes traded"
+        return Finding(share, most, Reason.VOLUME_LIMIT, detail)
     detail = (
         f"notional after the trade over equity; {context.leverage}x, "
         f"liquidation {_short(distance)} away"
     )
+    if share is not None:
+        detail += f"; {_short(share)} of the volume traded"
     return Finding(after, limit, reason, detail)
 
 

@@ -204,7 +204,7 @@ def test_only_what_is_still_to_be_filled_is_added() -> None:
 
 def test_an_entry_waits_until_the_fold_has_the_last_fill_of_its_symbol() -> None:
     desk = Desk(FREE | {"MAX_POSITION_PCT": "0.25"})
-    desk.trade(100)
+    desk.trade(100, volume=9000)
     desk.signal(100)
     desk.signal(100)
     desk.wait(1)

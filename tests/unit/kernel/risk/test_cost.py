@@ -49,8 +49,8 @@ def quoted(bid: str, ask: str, **levels: Any) -> Book:
 
 
 def traded(volume: int) -> TradedVolume:
-    """So much in the minute that now begins."""
-    return TradedVolume(minutes={NOON // 60_000: Decimal(volume)})
+    """So much in the second that now begins."""
+    return TradedVolume(parts={NOON // 1000: Decimal(volume)})
 
 
 # What it costs
@@ -245,18 +245,25 @@ def test_exits_pass_whatever_they_cost() -> None:
 # The volume
 
 
-def test_volume_within_the_window_counts_the_first_minute_in_part() -> None:
+def test_volume_is_that_of_the_window_and_no_second_more() -> None:
     volume = TradedVolume()
-    for minute in range(4):
-        volume.add(NOON + minute * 60_000, Decimal(60), 2)
-        volume.add(NOON + minute * 60_000 + 59_999, Decimal(60), 2)
+    for second in range(300):
+        volume.add(NOON + second * 1000 + 500, Decimal(2), 2)
 
-    now = NOON + 3 * 60_000
-    assert volume.within(now, 2) == 120 + 120 + 120
-    assert volume.within(now + 15_000, 2) == 120 + 120 + 90
-    assert volume.within(now + 59_999, 2) == 240 + Decimal(120) / 60_000
-    assert volume.within(now + 60_000, 2) == 120 + 120
-    assert volume.within(now + 4 * 60_000, 2) == 0
+    now = NOON + 200_000
+    assert volume.within(now, 2) == (119 + 100) * 2  # those after now are late clocks' and count
+    assert volume.within(NOON + 300_000, 2) == 119 * 2
+    assert volume.within(NOON + 299_999, 2) == 120 * 2
+    assert volume.within(NOON + 419_999, 2) == 0
+
+
+def test_a_long_window_is_counted_in_longer_parts_and_never_too_much() -> None:
+    volume = TradedVolume()
+    for minute in range(3 * 1440):
+        volume.add(NOON + minute * 60_000, Decimal(1), 1440)
+
+    assert len(volume.parts) <= 1801
+    assert 1437 <= volume.within(NOON + 3 * 1440 * 60_000, 1440) <= 1440
 
 
 def test_late_and_backfilled_volume_counts_where_it_was_traded() -> None:
@@ -268,14 +275,14 @@ def test_late_and_backfilled_volume_counts_where_it_was_traded() -> None:
     assert desk.risk.state.market(BTC).traded.within(NOON, 2) == 5 + 7
 
 
-def test_old_minutes_are_forgotten() -> None:
+def test_old_volume_is_forgotten() -> None:
     volume = TradedVolume()
-    for minute in range(100):
-        volume.add(NOON + minute * 60_000, Decimal(1), 3)
+    for second in range(5000):
+        volume.add(NOON + second * 1000, Decimal(1), 3)
         volume.add(NOON, Decimal(1), 3)
 
-    assert len(volume.minutes) <= 5
-    assert volume.within(NOON + 99 * 60_000, 3) == 4
+    assert len(volume.parts) <= 1801
+    assert volume.within(NOON + 4_999_000, 3) == 180
 
 
 def test_quotes_and_other_symbols_are_no_volume() -> None:
@@ -283,4 +290,4 @@ def test_quotes_and_other_symbols_are_no_volume() -> None:
     desk.quote(99, 101)
     desk.trade(100, "ETH_USDT")
 
-    assert desk.risk.state.market(BTC).traded.minutes == {}
+    assert desk.risk.state.market(BTC).traded.parts == {}

@@ -160,6 +160,7 @@ def test_an_order_that_is_not_filled_yet_counts_as_filled() -> None:
 
 def test_an_order_in_a_symbol_that_only_quotes_counts_at_its_own_price() -> None:
     desk = Desk({"MAX_TOTAL_EXPOSURE_PCT": "0.10"}, symbols=[BTC, ETH])
+    desk.feed(builders.trade(ETH, 50, desk.now, 2000, backfill=True))
     desk.quote("49.99", "50.01", ETH)
     desk.signal(50, symbol=ETH, quantity=150)
     desk.trade(100, BTC)

@@ -180,6 +180,7 @@ def rooms(gross: Number, correlated: Number, position: Number = 0, side: Side = 
         side=side,
         position=Decimal(position),
         others=others,
+        traded=Decimal(800),
     )
     return [(room.name, room.quantity) for room in found]
 
@@ -189,6 +190,7 @@ def test_every_limit_leaves_what_is_not_taken_yet_the_lower_layer_first() -> Non
         ("4 total_exposure", (3_000 - 1_000) / 50 - 4),
         ("4 correlated_exposure", (2_000 - 500) / 50 - 4),
         ("5 position", 1_000 / 50 - 4),
+        ("5 volume_share", 80 - 4),
     ]
 
 
@@ -197,10 +199,11 @@ def test_an_opposite_entry_uses_the_position_up_first() -> None:
         ("4 total_exposure", 44),
         ("4 correlated_exposure", 34),
         ("5 position", 24),
+        ("5 volume_share", 84),
     ]
 
 
-@pytest.mark.parametrize(("correlated", "limits"), [("0", 2), ("0.5", 3)])
+@pytest.mark.parametrize(("correlated", "limits"), [("0", 3), ("0.5", 4)])
 def test_the_limit_on_what_moves_alike_counts_where_something_does(
     correlated: str, limits: int
 ) -> None:

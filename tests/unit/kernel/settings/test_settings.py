@@ -28,6 +28,7 @@ DOCUMENTED = {
     "MAX_POSITION_PCT": ("0.10", "0.01", "0.25"),
     "MAX_LEVERAGE": ("3", "1", "10"),
     "MIN_LIQUIDATION_DISTANCE": ("0.15", "0.05", "0.50"),
+    "MAX_VOLUME_SHARE": ("0.10", "0.01", "1"),
     "STOP_LOSS_PCT": ("0.02", "0.005", "0.10"),
     "MAX_TRADES_PER_HOUR": ("10", "1", "1000"),
     "RISK_PER_TRADE_PCT": ("0.002", "0.0005", "0.02"),

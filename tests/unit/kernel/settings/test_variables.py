@@ -246,6 +246,7 @@ CASES: dict[str, tuple[Story, str]] = {
     "MAX_POSITION_PCT": (one_entry, "0.05"),
     "MAX_LEVERAGE": (one_entry, "10"),
     "MIN_LIQUIDATION_DISTANCE": (one_entry, "0.50"),
+    "MAX_VOLUME_SHARE": (one_entry, "0.05"),
     "STOP_LOSS_PCT": (stop_of_an_entry, "0.015"),
     "TAKE_PROFIT_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
     "TRAILING_STOP_PCT": (exits_of_a_rise_and_a_fall, "0.01"),
