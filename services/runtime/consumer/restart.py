@@ -49,18 +49,22 @@ def begin(
             why = str(unreadable)
     stage.restore(pristine)
     context.restore(LoopContext().snapshot())
-    first = journal.run_start(bus, heads.trimmed)
-    if first is not None:
-        after = first - 1
-    elif from_record is not None:
-        after = from_record()
-    else:
-        if snapshots.ask(bus, why, heads.trimmed - 1):
-            _log.warning("snapshot_wanted", reason=why)
-        raise Unavailable(f"{why}; waiting for cdb_db_writer to make it again from the record")
+    after = _run_start(bus, heads, from_record, why)
     snapshots.discard(bus, after)
     _log.info("begins_with_the_run", after=after, reason=why)
     return after
+
+
+def _run_start(bus: Bus, heads: Heads, from_record: Callable[[], int] | None, why: str) -> int:
+    """Seq before the run's beginning, in the journal or in PostgreSQL."""
+    first = journal.run_start(bus, heads.trimmed)
+    if first is not None:
+        return first - 1
+    if from_record is not None:
+        return from_record()
+    if snapshots.ask(bus, why, heads.trimmed - 1):
+        _log.warning("snapshot_wanted", reason=why)
+    raise Unavailable(f"{why}; waiting for cdb_db_writer to make it again from the record")
 
 
 def _from_snapshot(

@@ -90,11 +90,9 @@ class StageLoop:
         self._on_batch = on_batch
         self._every_second = every_second
         self._on_wait = on_wait
-        self._snapshot_every_s = snapshot_every_s
-        self._gather_s = gather_s
+        self._snapshot_every_s, self._gather_s = snapshot_every_s, gather_s
         self._snapshot_cursor = 0
-        self._snapshot_at = time.monotonic()
-        self._second_at = 0.0
+        self._snapshot_at, self._second_at = time.monotonic(), 0.0
         self._settled = True
         self._head_at_start = 0
         self._subscription: Subscription | None = None
