@@ -108,6 +108,14 @@ def test_backfill_fills_the_window_and_never_signals() -> None:
     assert direction(strategy.on_tick(at(902, 200))) == (Side.BUY, False)
 
 
+@pytest.mark.parametrize(("floor", "enters"), [("9102", True), ("9102.01", False)])
+def test_a_traded_value_that_reaches_the_floor_is_enough(floor: str, enters: bool) -> None:
+    strategy = momentum(VOLUME_FLOOR=floor)
+    warm(strategy)  # 90 trades of 100
+
+    assert (strategy.on_tick(at(901, 102)) is not None) == enters
+
+
 def test_a_voided_print_counts_by_its_volume_only() -> None:
     strategy = momentum(VOLUME_FLOOR="10000")
     warm(strategy)  # 90 trades of 100
