@@ -9,6 +9,7 @@ import psycopg
 import redis
 from testcontainers.core.container import DockerContainer
 
+from services.runtime.bus.redis import functions
 from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded.process import free_port
 
@@ -84,7 +85,8 @@ class ContainerRedis(_Container):
         users = [part for line in acl_text.splitlines() for part in _user_arguments(line)]
         command = [
             *("redis-server", "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
-            *("--maxmemory", "1gb", "--maxmemory-policy", "noeviction", *users),
+            *("--maxmemory", "1gb", "--maxmemory-policy", "noeviction"),
+            *("--busy-reply-threshold", "1000", *users),
         ]
         super().__init__(DockerContainer(REDIS_IMAGE).with_command(command), 6379)
         self._probe = probe
@@ -95,9 +97,11 @@ class ContainerRedis(_Container):
             host=self.host, port=self.port, username=user, password=password, socket_timeout=2
         )
         try:
-            return bool(client.ping())
+            client.function_load(functions.library(), replace=True)
         except redis.RedisError:
             return False
+        else:
+            return True
         finally:
             client.close()
 

@@ -88,6 +88,19 @@ class RedisServer:
         """Stop it for good."""
         _close(self.embedded)
 
+    def memory(self) -> dict[bytes, bytes]:
+        """Everything that it holds now."""
+        with self.admin() as client:
+            return {key: client.dump(key) for key in client.scan_iter()}
+
+    def go_back(self, memory: Mapping[bytes, bytes]) -> None:
+        """Hold what it held once, as after a start without its last second."""
+        with self.admin() as client:
+            for key in client.scan_iter():
+                client.delete(key)
+            for key, value in memory.items():
+                client.restore(key, 0, value)
+
     def reset(self) -> None:
         """Running and empty, for the next test."""
         self.start()

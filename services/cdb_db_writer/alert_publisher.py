@@ -4,6 +4,9 @@ from typing import Final
 
 from services.kernel.events import (
     SCHEMA_VERSION,
+    Alert,
+    AlertLevel,
+    AlertPhase,
     Condition,
     ConditionName,
     ConditionPhase,
@@ -16,6 +19,9 @@ from services.runtime.bus.bus import Bus
 from services.runtime.service import logging
 
 HEAD_EVERY_S: Final = 60.0
+QUIET_AFTER_S: Final = 60.0
+"""Time without a changed counter after which the alert about them is over."""
+COUNTERS_CHANGED: Final = "COUNTERS_CHANGED"
 
 _log = logging.get(__name__)
 
@@ -34,6 +40,8 @@ class Notices:
         self._head_told_at = 0.0
         self._head_told = 0
         self._broken_run = ""
+        self._healed = 0
+        self._healed_at: float | None = None
 
     def committed(self, transaction: Transaction, recorder: Recorder) -> None:
         """Say that the writer's fold is not the orchestrator's, if it is not."""
@@ -81,6 +89,47 @@ class Notices:
             detail=detail,
         )
         self._bus.publish([condition], shell_id=condition.event_id)
+
+    def counters_healed(self, count: int, changed: str, recorder: Recorder, now: float) -> None:
+        """Alert that a client changed the bus's counters by hand, and once that is over.
+
+        Args:
+            count: How many were put right since the start of the process.
+            changed: The last of them, in words.
+            recorder: Knows run and time.
+            now: Monotonic seconds.
+        """
+        if count > self._healed:
+            phase, message = AlertPhase.BEGAN, f"changed by hand and put right: {changed}"
+        elif self._healed_at is not None and now - self._healed_at >= QUIET_AFTER_S:
+            phase, message = AlertPhase.CLEARED, "no counter was changed by hand for a minute"
+        else:
+            return
+        is_news = phase is AlertPhase.CLEARED or self._healed_at is None
+        run_id, clock_ms = recorder.projector.run_id, recorder.projector.clock
+        if is_news and run_id and clock_ms:
+            claim = self._bus.own_claim()
+            unique = (claim.epoch, claim.instance, count, phase)
+            alert = Alert(
+                event_id=make_id(run_id, topics.DB_WRITER, COUNTERS_CHANGED, *unique),
+                run_id=run_id,
+                producer=topics.DB_WRITER,
+                schema_version=SCHEMA_VERSION,
+                timestamp=clock_ms,
+                causation_id=None,
+                correlation_id=None,
+                level=AlertLevel.CRITICAL if phase is AlertPhase.BEGAN else AlertLevel.INFO,
+                code=COUNTERS_CHANGED,
+                message=message,
+                symbol=None,
+                layer=None,
+                phase=phase,
+                count=count,
+                context={},
+            )
+            self._bus.publish([alert], shell_id=alert.event_id)
+        self._healed = count
+        self._healed_at = now if phase is AlertPhase.BEGAN else None
 
     def record_head(self, recorder: Recorder, now: float) -> None:
         """Publish how far the record has come, about once a minute while it grows.

@@ -23,6 +23,16 @@ def figures(writer: RecordService) -> Iterable[Metric]:
     yield total("cdb_db_events_written", "Other events written.", counters["events"])
     yield total("cdb_db_commits", "Transactions.", counters["commits"])
     yield total("cdb_db_refused_events", "Events no table could hold.", counters["refused"])
+    yield total(
+        "cdb_bus_counters_healed",
+        "Counters of the bus that were changed by hand and put right.",
+        writer.guard.counts["counters"],
+    )
+    yield total(
+        "cdb_bus_functions_killed",
+        "Functions that kept the bus busy and were ended.",
+        writer.guard.counts["killed"],
+    )
     yield totals(
         "cdb_dead_letters", "Messages put aside.", "reason", dict(writer.dead_letters.counts)
     )

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from services.cdb_db_writer.alert_publisher import Notices
+from services.cdb_db_writer.bus_guard import BusGuard
 from services.cdb_db_writer.bus_recovery import open_bus
 from services.cdb_db_writer.commit_boundary import end_of_portion, without_last_input
 from services.cdb_db_writer.config import (
@@ -25,7 +26,7 @@ from services.cdb_db_writer.config import (
 from services.cdb_db_writer.state_rebuild import StateRebuild
 from services.kernel.events import AnyEvent, topics
 from services.persistence.record_store import RecordStore
-from services.persistence.recorder import Keep, Recorder, UnstorableError
+from services.persistence.recorder import Keep, RecordCursor, Recorder, UnstorableError
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
@@ -77,6 +78,8 @@ class RecordService:
         self._owner = owner
         self._passwords = {role: address.password for role, address in roles.items()}
         self._lifecycle = lifecycle
+        self.guard = BusGuard(recovery, self._recorded)
+        self._guarding: threading.Thread | None = None
         self._migrated = False
         self._recorder: Recorder | None = None
         self._notices = Notices(bus)
@@ -100,6 +103,11 @@ class RecordService:
             DatabaseAwayError: Call again after a while.
             Unavailable: The bus is away; call again after a while.
         """
+        if self._guarding is None:
+            self._guarding = threading.Thread(
+                target=self.guard.run, args=(stopping,), name="guard", daemon=True
+            )
+            self._guarding.start()
         try:
             subscription = self._start()
             try:
@@ -245,8 +253,10 @@ class RecordService:
         self.lag = subscription.lag()
         projector = self._recorder_now().projector
         self.dead_letters.report(projector.run_id, projector.clock)
+        recorder, guard = self._recorder_now(), self.guard
         if not self._events:
-            self._notices.record_head(self._recorder_now(), now)
+            self._notices.record_head(recorder, now)
+        self._notices.counters_healed(guard.counts["counters"], guard.changed, recorder, now)
         self._states.look(self.committed_seq)
         if now - self._copied_at >= SNAPSHOT_COPY_S:
             self._copied_at = now
@@ -265,6 +275,9 @@ class RecordService:
             except snapshots.SnapshotCorrupt as corrupt:
                 _log.error("snapshot_corrupt", reason=str(corrupt))
         return [copy for copy in copies if copy is not None]
+
+    def _recorded(self) -> RecordCursor | None:
+        return self._recorder.cursor if self._recorder is not None else None
 
     def _recorder_now(self) -> Recorder:
         assert self._recorder is not None, "the record is open while events are taken"

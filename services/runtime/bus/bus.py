@@ -7,8 +7,9 @@ from typing import Any
 
 from services.kernel.events import RunStarted, topics
 from services.runtime.bus.encoded import Outgoing, unpublished_body
-from services.runtime.bus.lockstep import SWITCH_KEY, is_lockstep
+from services.runtime.bus.lockstep import is_lockstep
 from services.runtime.bus.records import Claim, Cursor, Heads, Published, Refused
+from services.runtime.bus.redis import functions
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import (
     Argument,
@@ -18,7 +19,6 @@ from services.runtime.bus.redis.connection import (
     Unavailable,
     pack,
 )
-from services.runtime.bus.redis.scripts import Script, script
 
 __all__ = [
     "Bus",
@@ -33,12 +33,13 @@ __all__ = [
 
 CHUNK = 500
 _TICKET = 3
-"""Place of the publication's number among the script's arguments."""
+"""Place of the publication's number among the function's arguments."""
 EPOCH_KEY = "cdb:epoch"
 COUNTERS_KEY = "cdb:counters"
-LEFT_OUT = "left_out:"
-"""Before the first of some seqs that no event has; the counter's value is the last of them."""
+LEFT_OUT_KEY = "cdb:left_out"
+"""First and last of seqs that no event has; only a recovery writes it."""
 VERIFIED_KEY = "cdb:verified"
+_CONTRADICTED = "waiting for cdb_db_writer: cdb:counters is not what the journals say"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class _Publication:
     """A publication on its way: what is sent, and how much of it is known to have arrived."""
 
     identity: tuple[object, ...]
-    commands: list[tuple[Script, list[Argument]]]
+    commands: list[tuple[str, list[Argument]]]
     done: int = 0
     uncertain: bool = False
     first_seq: int = 0
@@ -82,15 +83,15 @@ class Bus:
         """Connect, if not connected.
 
         Raises:
-            Unavailable: The server is away, or was restarted and ``cdb_db_writer`` has not yet
-                compared it with the database.
+            Unavailable: The server is away, has other functions than this program, or was
+                restarted and ``cdb_db_writer`` has not yet compared it with the database.
             ReplyError: User or password are wrong.
         """
         with self._lock:
             if self._connection is None:
                 connection = Connection(self.address, self.service)
                 try:
-                    self._require_verified(connection)
+                    self._require_open(connection)
                 except BaseException:
                     connection.close()
                     raise
@@ -105,9 +106,7 @@ class Bus:
         """
         with self._lock:
             self._unsettled = None
-            instance, epoch, cursor, position, shell_id = self.run_script(
-                script("claim", allow_oom=True), self.service
-            )
+            instance, epoch, cursor, position, shell_id = self.call("cdb_claim", self.service)
             if epoch is None:
                 raise Unavailable("the bus has no epoch yet: cdb_db_writer has not opened it")
             self.claimed = Claim(
@@ -176,29 +175,19 @@ class Bus:
 
     def head(self) -> int:
         """The last seq of the total order; 0 when it is empty."""
-        return int(self.execute("HGET", COUNTERS_KEY, "seq") or 0)
+        return self.heads().seq
 
     def heads(self) -> Heads:
-        """How far the total order and each topic have come, in one step."""
-        commands = [pack("GET", EPOCH_KEY), pack("GET", SWITCH_KEY)]
-        commands.append(pack("HGETALL", COUNTERS_KEY))
-        epoch, in_step, flat = self.pipeline(commands)
-        counters = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
-        return Heads(
-            epoch=epoch and epoch.decode(),
-            seq=counters.get("seq", 0),
-            topic_seqs={topic: counters.get(f"topic_seq:{topic}", 0) for topic in topics.TOPICS},
-            topic_heads={topic: counters.get(f"topic_head:{topic}", 0) for topic in topics.TOPICS},
-            trimmed=max(
-                (n for name, n in counters.items() if name.startswith("trimmed:")), default=0
-            ),
-            in_step=in_step == b"1",
-            left_out={
-                int(name.removeprefix(LEFT_OUT)): last
-                for name, last in counters.items()
-                if name.startswith(LEFT_OUT)
-            },
-        )
+        """How far the total order and each topic have come, in one step.
+
+        Raises:
+            Unavailable: The bus is away, or its counters are not what the journals say.
+        """
+        reply = self.checked(self.execute("FCALL_RO", "cdb_heads", 0))
+        try:
+            return Heads.read(reply)
+        except ValueError as error:
+            raise Unavailable(f"{_CONTRADICTED} ({error})") from error
 
     def cursor_of(self, service: str) -> Cursor:
         """How far a service has come."""
@@ -240,28 +229,28 @@ class Bus:
                 self.close()
                 raise
 
-    def run_script(self, code: Script, *arguments: Argument) -> Any:
-        """Run a script, loading it where the server does not know it."""
-        with self._lock:
-            command = pack("EVALSHA", code.digest, 0, *arguments)
-            try:
-                return self.pipeline([command])[0]
-            except ReplyError as error:
-                if not str(error).startswith("NOSCRIPT"):
-                    raise
-            self.execute("SCRIPT", "LOAD", code.text)
-            return self.pipeline([command])[0]
+    def call(self, function: str, *arguments: Argument) -> Any:
+        """Call a function of the bus's library."""
+        return self.execute("FCALL", function, 0, *arguments)
 
-    def run_guarded(self, code: Script, *arguments: Argument) -> list[bytes]:
-        """Run a script that answers ``OK`` or a refusal.
+    def call_guarded(self, function: str, *arguments: Argument) -> list[Any]:
+        """Call a function that answers ``OK`` or a refusal.
 
         Raises:
-            Refused: The script did not answer ``OK``.
+            Refused: It did not answer ``OK``.
+            Unavailable: The counters are not what the journals say; ``cdb_db_writer`` heals them.
         """
-        reply: list[bytes] = self.run_script(code, *arguments)
-        if reply[0] != b"OK":
-            raise Refused(reply[0].decode(), reply[1].decode())
-        return reply
+        return self.checked(self.call(function, *arguments))
+
+    @staticmethod
+    def checked(reply: list[Any]) -> list[Any]:
+        """The reply of a function, unless it is a refusal; see `call_guarded`."""
+        if reply[0] == b"OK":
+            return reply
+        reason, detail = reply[0].decode(), reply[1].decode()
+        if reason == "COUNTERS":
+            raise Unavailable(f"{_CONTRADICTED} ({detail})")
+        raise Refused(reason, detail)
 
     def own_claim(self) -> Claim:
         """This service's claim.
@@ -303,14 +292,15 @@ class Bus:
                 arguments += (event.TOPIC, unpublished_body(event)[:-1])
             # Only ticks are held back when memory is full; what they cause is bounded by them.
             ticks = any(event.TOPIC == topics.MARKET_DATA for event in chunk)
-            publication.commands.append((script("publish", allow_oom=not ticks), arguments))
+            function = "cdb_publish_ticks" if ticks else "cdb_publish"
+            publication.commands.append((function, arguments))
         return publication
 
     def _settle(self, publication: _Publication) -> Published:
         self._unsettled = publication
         try:
-            for code, arguments in publication.commands[publication.done :]:
-                _, first, last, head = self.run_guarded(code, *arguments)
+            for function, arguments in publication.commands[publication.done :]:
+                _, first, last, head = self.call_guarded(function, *arguments)
                 publication.first_seq = publication.first_seq or int(first)
                 publication.last_seq = int(last) or publication.last_seq
                 publication.head = int(head)
@@ -331,14 +321,15 @@ class Bus:
         self.last_published = publication.last_seq or self.last_published
         return Published(publication.first_seq, publication.last_seq, publication.head)
 
-    def _require_verified(self, connection: Connection) -> None:
+    def _require_open(self, connection: Connection) -> None:
         if self.service not in topics.SERVICES:
-            return  # whoever only looks may look
+            return  # who only looks may look
+        functions.require(connection, str(self.address))
         info, verified = connection.pipeline([pack("INFO", "server"), pack("GET", VERIFIED_KEY)])
         if verified != server_life(info):
             raise Unavailable(
-                f"Redis at {self.address} was started anew: waiting for cdb_db_writer to compare"
-                " it with the database"
+                f"Redis at {self.address} was restarted: waiting for cdb_db_writer to compare it"
+                " with the database"
             )
 
 

@@ -9,7 +9,6 @@ import msgspec
 from services.kernel.events import AnyEvent, RunStarted, codec, topics
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.connection import pack
-from services.runtime.bus.redis.scripts import script
 
 PAGE = 1000
 HIGHEST_SEQ = 1 << 53
@@ -177,7 +176,7 @@ def trim(bus: Bus) -> int:
     keep_after = min(needed)
     if keep_after == 0:
         return 0
-    bus.run_script(script("trim", allow_oom=True), bus.service, keep_after + 1)
+    bus.call("cdb_trim", bus.service, keep_after + 1)
     return keep_after + 1
 
 

@@ -1,14 +1,18 @@
 """What the bus answers: a place, a publication, how far everybody has come; and its refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
+
+from services.kernel.events import topics
 
 
 class Refused(Exception):
     """The bus will not take it, now or ever: whoever asked is not who it thinks it is.
 
     Attributes:
-        reason: ``STALE_CURSOR``, ``FUTURE_CURSOR``, ``EPOCH``, ``FENCED``, ``TOPIC`` or ``TURN``.
+        reason: ``STALE_CURSOR``, ``FUTURE_CURSOR``, ``EPOCH``, ``FENCED``, ``LOST``, ``TOPIC`` or
+            ``TURN``.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -72,12 +76,40 @@ class Heads:
     in_step: bool
     left_out: Mapping[int, int] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Self:
+        """The heads that the function ``cdb_heads`` replies.
+
+        Raises:
+            ValueError: A counter is no number, or lies beyond the last seq.
+        """
+        _, epoch, in_step, counters, left_out, trimmed = reply
+        numbers = dict(zip(counters[::2], counters[1::2], strict=True))
+        seq = int(numbers.get(b"seq", 0))
+        return cls(
+            epoch=epoch.decode() if epoch else None,
+            seq=seq,
+            topic_seqs=_of_topics("topic_seq", numbers, seq),
+            topic_heads=_of_topics("topic_head", numbers, seq),
+            trimmed=int(trimmed),
+            in_step=in_step == b"1",
+            left_out=dict(zip(map(int, left_out[::2]), map(int, left_out[1::2]), strict=True)),
+        )
+
     def behind(self, position: int) -> int:
         """How many events come after a seq."""
         left_out = sum(
             max(0, last - max(first - 1, position)) for first, last in self.left_out.items()
         )
         return max(0, self.seq - position - left_out)
+
+
+def _of_topics(kind: str, numbers: Mapping[bytes, bytes], most: int) -> dict[str, int]:
+    found = {topic: int(numbers.get(f"{kind}:{topic}".encode(), 0)) for topic in topics.TOPICS}
+    for topic, number in found.items():
+        if not 0 <= number <= most:
+            raise ValueError(f"{kind}:{topic} is {number}, and the last seq is {most}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

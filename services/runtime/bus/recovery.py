@@ -15,7 +15,14 @@ import msgspec
 
 from services.kernel.events import SCHEMA_VERSION, Recovered, codec, topics
 from services.kernel.events.ids import make_id
-from services.runtime.bus.bus import COUNTERS_KEY, EPOCH_KEY, LEFT_OUT, VERIFIED_KEY, server_life
+from services.runtime.bus import counters
+from services.runtime.bus.bus import (
+    COUNTERS_KEY,
+    EPOCH_KEY,
+    LEFT_OUT_KEY,
+    VERIFIED_KEY,
+    server_life,
+)
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import Connection, pack
 from services.runtime.bus.snapshots import Snapshot
@@ -128,15 +135,9 @@ class _Restoration:
 
     def run(self) -> Opened:
         life = server_life(self._redis.call("INFO", "server"))
-        epoch, origin, seq = self._redis.pipeline(
-            [
-                pack("GET", EPOCH_KEY),
-                pack("GET", _ORIGIN_KEY),
-                pack("HGET", COUNTERS_KEY, "seq"),
-            ]
-        )
-        at = int(seq or 0)
+        epoch, origin = self._redis.pipeline([pack("GET", EPOCH_KEY), pack("GET", _ORIGIN_KEY)])
         known = self._known
+        at = counters.journal_head(self._redis, known.seq)
         if known.epoch is None:
             # An empty database knows nothing that could be missing.
             epoch = epoch or self._new_epoch()
@@ -188,17 +189,21 @@ class _Restoration:
             event = codec.decode(tail_event.body)
             topic_seqs[event.TOPIC] = max(topic_seqs[event.TOPIC], event.topic_seq)
             heads[event.TOPIC] = event.seq
-        first = tail[0].seq if tail else self._known.seq + 1
         fields: list[str | int] = ["seq", new_seq]
         for topic in topics.TOPICS:
             fields += [f"topic_seq:{topic}", topic_seqs[topic], f"topic_head:{topic}", heads[topic]]
-        for name in topics.SERVICES:
-            fields += [f"trimmed:{name}", first]
         there = [event.seq for event in tail] or [self._known.seq]
+        left_out: list[int] = []
         for before, after in pairwise([*there, new_seq + 1]):
             if after > before + 1:
-                fields += [f"{LEFT_OUT}{before + 1}", after - 1]
-        self._redis.pipeline([pack("DEL", COUNTERS_KEY), pack("HSET", COUNTERS_KEY, *fields)])
+                left_out += [before + 1, after - 1]
+        self._redis.pipeline(
+            [
+                pack("DEL", COUNTERS_KEY, LEFT_OUT_KEY),
+                pack("HSET", COUNTERS_KEY, *fields),
+                pack("HSET", LEFT_OUT_KEY, *left_out),
+            ]
+        )
 
     def _put_snapshots(self, epoch: str) -> None:
         commands = [pack("DEL", f"cdb:snapshot:{name}") for name in topics.SERVICES]
@@ -214,11 +219,14 @@ class _Restoration:
             cursors[name] = max(cursors.get(name, 0), cursor)
         # The writer goes on after what it has written down.
         cursors[topics.DB_WRITER] = self._known.seq
+        first = tail[0].seq if tail else self._known.seq + 1
         commands = []
         for name in topics.SERVICES:
             key = f"cdb:cursor:{name}"
-            commands.append(pack("HDEL", key, "ticket", "shell_id", "commit"))
-            commands.append(pack("HSET", key, "seq", cursors.get(name, 0), "epoch", epoch))
+            numbers = [f"topic_seq:{topic}" for topic in topics.TOPICS]
+            commands.append(pack("HDEL", key, "ticket", "shell_id", "commit", *numbers))
+            fields = ("seq", cursors.get(name, 0), "epoch", epoch, "trimmed", first)
+            commands.append(pack("HSET", key, *fields))
             # Whoever is still running from before can publish no more.
             commands.append(pack("HINCRBY", key, "instance", 1))
             if name in self._known.positions:
@@ -243,7 +251,8 @@ class _Restoration:
         )
         seq = lost_to + 1
         topic_seq = self._redis.call("HINCRBY", COUNTERS_KEY, f"topic_seq:{topics.CONTROL}", 1)
-        self._redis.call("HSET", COUNTERS_KEY, "seq", seq, f"topic_head:{topics.CONTROL}", seq)
+        fields = ("seq", seq, "producer", topics.DB_WRITER, f"topic_head:{topics.CONTROL}", seq)
+        self._redis.call("HSET", COUNTERS_KEY, *fields)
         body = codec.encode(event)[:-1] + f',"seq":{seq},"topic_seq":{topic_seq}}}'.encode()
         journal_key = f"cdb:journal:{topics.DB_WRITER}"
         self._redis.call("XADD", journal_key, f"{seq}-0", "e", body)

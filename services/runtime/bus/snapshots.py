@@ -10,7 +10,6 @@ from hashlib import sha256
 
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.connection import pack
-from services.runtime.bus.redis.scripts import script
 
 
 class SnapshotCorrupt(Exception):
@@ -69,14 +68,7 @@ def save(bus: Bus, state: bytes, cursor: int, context: bytes = b"{}") -> Snapsho
     claim = bus.own_claim()
     snapshot = Snapshot(bus.service, state, cursor, claim.epoch, context)
     pairs = [part for pair in snapshot.fields().items() for part in pair]
-    bus.run_guarded(
-        script("snapshot", allow_oom=True),
-        bus.service,
-        claim.epoch,
-        claim.instance,
-        cursor,
-        *pairs,
-    )
+    bus.call_guarded("cdb_snapshot", bus.service, claim.epoch, claim.instance, cursor, *pairs)
     return snapshot
 
 

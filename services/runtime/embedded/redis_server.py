@@ -9,13 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from services.runtime.bus.redis import acl
+from services.runtime.bus.redis import acl, functions
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.bus.redis.connection import Connection, Unavailable
+from services.runtime.bus.redis.connection import Connection, ReplyError, Unavailable
 from services.runtime.embedded.binaries import redis_program
 from services.runtime.embedded.process import EmbeddedServerError, ServerProcess, free_port
 
+_USERS = "users.acl"
 _SUPERVISOR = "embedded_supervisor"
+_ASKS = "+ping +client|setname"
+_STARTS = f"{_ASKS} +acl|load +function|load +fcall_ro"
 _START_ATTEMPTS = 3
 _MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=2000"}
 """For builds without an allocator of their own: a burst of events is thousands of equal blocks,
@@ -83,7 +86,7 @@ class EmbeddedRedis:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._process.lock()
-            self._write_private(self._folder / "users.acl", self._acl())
+            self._write_private(self._folder / _USERS, acl.while_loading(self._supervisor(_STARTS)))
         except OSError as error:
             raise EmbeddedServerError(
                 f"cannot write {error.filename or self._folder}: {error.strerror}; choose a home"
@@ -96,13 +99,18 @@ class EmbeddedRedis:
                 [str(program), "redis.conf"], cwd=self._folder, environment=_MALLOC | os.environ
             )
             try:
-                self._process.wait_ready(self._answers, self._ready_timeout)
+                self._process.wait_ready(self._opens, self._ready_timeout)
                 break
             except EmbeddedServerError as error:
                 # Somebody may have taken the port between our look and the server's bind.
                 if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
                     raise
                 self.port = 0
+            except ReplyError as refused:
+                self.stop()
+                raise EmbeddedServerError(
+                    f"Redis refuses its functions or users: {refused}"
+                ) from refused
         return self
 
     def stop(self) -> None:
@@ -124,12 +132,9 @@ class EmbeddedRedis:
     ) -> None:
         self.stop()
 
-    def _acl(self) -> str:
+    def _supervisor(self, rights: str) -> str:
         digest = hashlib.sha256(self._supervisor_password.encode()).hexdigest()
-        supervisor = (
-            f"user {_SUPERVISOR} on #{digest} resetkeys -@all +ping +client|setname +acl|setuser"
-        )
-        return f"{acl.while_loading(self._acl_text)}{supervisor}\n"
+        return f"user {_SUPERVISOR} on #{digest} resetkeys -@all {rights}"
 
     def _configuration(self) -> str:
         directives = {
@@ -138,13 +143,14 @@ class EmbeddedRedis:
             "protected-mode": "yes",
             "daemonize": "no",
             "dir": ".",
-            "aclfile": "users.acl",
+            "aclfile": _USERS,
             "save": '""',
             "appendonly": "yes",
             "appendfsync": "always",
             "maxmemory": f"{self._maxmemory_mb}mb",
             "maxmemory-policy": "noeviction",
             "proto-max-bulk-len": "64mb",
+            "busy-reply-threshold": "1000",
             "client-output-buffer-limit": "pubsub 64mb 32mb 30",
             "tcp-backlog": "128",
         }
@@ -157,7 +163,8 @@ class EmbeddedRedis:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
 
-    def _answers(self) -> bool:
+    def _opens(self) -> bool:
+        """Load the functions, and let the users in; False while the server loads its data."""
         address = RedisAddress(self.host, self.port, _SUPERVISOR, self._supervisor_password)
         try:
             connection = Connection(address, _SUPERVISOR)
@@ -165,9 +172,11 @@ class EmbeddedRedis:
             return False
         try:
             connection.call("PING")
-            connection.call("ACL", "SETUSER", *acl.default_rule(self._acl_text))
-            connection.call("ACL", "SETUSER", _SUPERVISOR, "-acl|setuser")
-        except Unavailable:  # still loading its data
+            functions.load(connection)
+            rules = f"{self._acl_text.rstrip()}\n{self._supervisor(_ASKS)}\n"
+            self._write_private(self._folder / _USERS, rules)
+            connection.call("ACL", "LOAD")
+        except Unavailable:
             return False
         finally:
             connection.close()

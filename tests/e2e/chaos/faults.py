@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from services.runtime.bus.journal import PAGE
 from tests.e2e.chaos.hands import Hands
 from tests.e2e.stack import SERVICES, Stack, eventually
 
@@ -151,8 +152,26 @@ def _postgres_read_only(scene: Scene) -> None:
 
 
 def _postgres_full(scene: Scene) -> None:
+    """Long enough that the writer takes more than one receipt to read what it has missed."""
     with scene.hands.full_postgres():
         scene.wait_red("cdb_db_writer")
+        eventually("the writer is far behind", lambda: _backlog(scene) > 3 * PAGE, 600)
+
+
+def _postgres_frozen(scene: Scene) -> None:
+    with scene.hands.paused("cdb_postgres"):
+        eventually(
+            "entries are forbidden",
+            lambda: "DATABASE_AWAY" in str(scene.stack.get("cdb_risk", "/status")),
+            RED_WITHIN_S,
+        )
+        scene.wait_red("cdb_db_writer")
+
+
+def _backlog(scene: Scene) -> int:
+    with scene.stack.bus() as client:
+        written = int(client.hget("cdb:cursor:cdb_db_writer", "seq") or 0)
+    return _head(scene) - written
 
 
 def _slow_subscriber(scene: Scene) -> None:
@@ -185,7 +204,8 @@ FAULTS: Final = (
     Fault("postgres SIGKILLed and restarted", _kill_postgres),
     Fault("postgres down for {s} s", _postgres_down, quick=True),
     Fault("postgres read-only for {s} s", _postgres_read_only),
-    Fault("postgres full for {s} s", _postgres_full),
+    Fault("postgres full for {s} s", _postgres_full, quick=True),
+    Fault("postgres frozen for {s} s", _postgres_frozen, quick=True),
     *(Fault(f"{name} cut off the network for {{t}} s", _cut(name)) for name in SERVICES),
     Fault("cdb_risk too slow, dropped by redis", _slow_subscriber),
     Fault("a second cdb_db_writer for {t} s", _second("cdb_db_writer")),

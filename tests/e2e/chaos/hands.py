@@ -14,6 +14,9 @@ POSTGRES_DISK: Final = "1500m"
 """Size of the volume that PostgreSQL gets: small enough to be filled within a second."""
 _COPY_AOF: Final = "rm -rf /data/copy && cp -r /data/appendonlydir /data/copy"
 _SWAP_AOF: Final = "rm -rf /data/appendonlydir && mv /data/copy /data/appendonlydir"
+_LOG_FILES: Final = 5
+"""Of 16 MB each: what PostgreSQL keeps ahead at least (min_wal_size)."""
+_NEXT_LOG_FILE: Final = "CREATE TABLE ballast (); DROP TABLE ballast; SELECT pg_switch_wal()"
 _FILL: Final = "cat /dev/zero > /d/ballast 2> /dev/null || true"
 
 
@@ -78,6 +81,16 @@ class Hands:
             yield
         finally:
             self._signal(signal.SIGCONT, pids)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """All of a container's processes do nothing (the engine's freezer), and then go on."""
+        container = self._stack.container(name)
+        docker("pause", container)
+        try:
+            yield
+        finally:
+            docker("unpause", container)
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
@@ -146,7 +159,16 @@ class Hands:
 
     @contextmanager
     def full_postgres(self) -> Iterator[None]:
-        """There is no room left on PostgreSQL's volume."""
+        """There is no room left on PostgreSQL's volume: it answers, and its tables cannot grow.
+
+        Its own log keeps some room. Without, it stops within half a minute, and then it is an
+        outage like any other.
+        """
+        for _ in range(_LOG_FILES):
+            self._as_superuser(
+                "CREATE TABLE ballast (); DROP TABLE ballast; SELECT pg_switch_wal()"
+            )
+        self._as_superuser("CHECKPOINT")  # keeps the old files for what comes
         docker("exec", self._holder, "bash", "-c", _FILL)
         try:
             yield

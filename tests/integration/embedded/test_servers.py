@@ -13,6 +13,8 @@ import psycopg
 import pytest
 import redis
 
+from services.runtime.bus.redis import functions
+from services.runtime.bus.redis.connection import Connection
 from services.runtime.database.connections import DatabaseAwayError, connect
 from services.runtime.embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError
 from services.runtime.embedded.process import ServerProcess
@@ -61,7 +63,7 @@ def test_redis_without_a_rule_for_the_default_user_does_not_start(tmp_path: Path
 
 
 def test_a_bad_access_rule_is_reported_with_the_log(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedServerError, match=r"(?s)redis exited with 1.*ACL errors"):
+    with pytest.raises(EmbeddedServerError, match=r"refuses its functions or users: .*ACL errors"):
         EmbeddedRedis(tmp_path, f"{ACL}\nuser somebody nonsense").start()
 
 
@@ -95,6 +97,45 @@ def test_postgres_started_by_root_serves_a_home_closed_to_others(tmp_path: Path)
             assert connection.execute("SELECT * FROM kept").fetchall() == [(1,)]
         assert server.pid is not None
         assert Path(f"/proc/{server.pid}").stat().st_uid != 0
+
+
+def test_redis_lets_nobody_in_before_its_functions_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, refused = EmbeddedRedis(tmp_path, ACL), []
+    load = functions.load
+
+    def watched(connection: Connection) -> None:
+        with _client(server) as client:
+            try:
+                client.ping()
+            except redis.AuthenticationError as error:
+                refused.append((functions.loaded(connection), str(error)))
+        load(connection)
+
+    monkeypatch.setattr(functions, "load", watched)
+    with server:
+        with _client(server) as client:
+            [library] = client.function_list()
+            assert library[1] == b"cdb"
+            users = client.acl_list()
+        # Those of an earlier life of the server are loaded with its data, and nobody is let in yet.
+        server.stop()
+        server.start()
+    assert [loaded for loaded, _ in refused] == ["none", functions.digest()]
+    [supervisor] = [line for line in users if "supervisor" in line]
+    assert "function" not in supervisor
+    assert "acl" not in supervisor
+
+
+def test_redis_that_refuses_the_functions_is_stopped_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "library", lambda: "#!lua name=cdb\nno Lua")
+    server = EmbeddedRedis(tmp_path, ACL)
+    with pytest.raises(EmbeddedServerError, match="refuses its functions or users"):
+        server.start()
+    assert server.pid is None
 
 
 def test_a_lost_password_is_named(tmp_path: Path) -> None:

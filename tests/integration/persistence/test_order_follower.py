@@ -149,7 +149,7 @@ def test_trades_are_made_again_after_a_migration_has_reset_the_cursor(
         connection.execute("DELETE FROM trades")
         connection.execute("UPDATE execution_cursor SET seq = 0, state = ''")
     for service in (topics.RISK, topics.EXECUTION):
-        desk.bus(service).execute("HSET", "cdb:counters", f"trimmed:{service}", last + 1)
+        desk.bus(service).execute("HSET", f"cdb:cursor:{service}", "trimmed", last + 1)
 
     desk.start()
     desk.wait(last)
@@ -327,7 +327,7 @@ def test_what_the_journal_lost_comes_from_the_record(
     desk.stop()
     last = desk.publish(order(1), result(1), tick(1))
     record_journal(desk, postgres_server, last - 1)
-    desk.bus(topics.RISK).execute("HSET", "cdb:counters", f"trimmed:{topics.RISK}", last)
+    desk.bus(topics.RISK).execute("HSET", f"cdb:cursor:{topics.RISK}", "trimmed", last)
 
     desk.start()
     desk.wait_recorded(last - 1)
@@ -380,11 +380,12 @@ def test_what_the_bus_lost_before_it_was_recorded_comes_into_no_table(
 ) -> None:
     begun = desk.publish(run_started())
     desk.wait_recorded(begun)
+    desk.bus(topics.RISK)
+    before = redis_server.memory()
     lost = wait_until_held_back(desk, monkeypatch, lambda: desk.publish(order(1)))
 
-    with redis_server.admin() as admin:
-        admin.delete(f"cdb:journal:{topics.RISK}")
-        admin.hset("cdb:counters", mapping={"seq": begun, f"topic_seq:{topics.ORDERS}": 0})
+    redis_server.go_back(before)
+    desk.bus(topics.RISK).claim()
     again = desk.publish(order(2), result(2))
     assert again > lost
     desk.wait_recorded(again)

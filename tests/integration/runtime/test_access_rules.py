@@ -1,12 +1,12 @@
-"""What a service may not do, it may not do inside a script of its own either."""
+"""What a service may not do, it may not do inside a function either; it runs no code of its own."""
 
 from collections.abc import Callable
 
 import pytest
 
 from services.kernel.events import topics
-from services.runtime.bus.bus import Bus, ReplyError
-from services.runtime.bus.redis.connection import Connection
+from services.runtime.bus.bus import Bus, ReplyError, Unavailable
+from services.runtime.bus.redis.connection import Connection, LoginRefusedError
 from tests.bus_builders import tick
 from tests.servers import RedisServer
 
@@ -37,15 +37,23 @@ def test_a_service_keeps_to_its_corner(
     other = next(name for name in topics.SERVICES if name != service)
     foreign = next(topic for topic in topics.TOPICS if topic not in topics.PRODUCES[service])
     arguments = [part.format(other=other, foreign_topic=foreign) for part in command]
-    script = f"return redis.call({', '.join(repr(part) for part in arguments)})"
+    words = ", ".join(repr(part) for part in arguments)
+    library = (
+        "#!lua name=test\n"
+        f"redis.register_function('test', function() return redis.call({words}) end)"
+    )
+    with open_redis.admin() as admin:
+        admin.function_load(library, replace=True)
     connection = Connection(open_redis.address(service), "test")
     try:
         with pytest.raises(ReplyError, match=DENIED):
             connection.call(*arguments)
         with pytest.raises(ReplyError, match=DENIED):
-            connection.call("EVAL", script, 0)
+            connection.call("FCALL", "test", 0)
     finally:
         connection.close()
+        with open_redis.admin() as admin:
+            admin.function_delete("test")
 
 
 @pytest.mark.parametrize("service", topics.SERVICES)
@@ -57,8 +65,17 @@ def test_a_service_keeps_to_its_corner(
         ("SHUTDOWN",),
         ("ACL", "LIST"),
         ("KEYS", "*"),
+        ("EVAL", "while true do end", "0"),
+        ("EVAL_RO", "return 1", "0"),
+        ("EVALSHA", "0" * 40, "0"),
+        ("SCRIPT", "LOAD", "return 1"),
         ("SCRIPT", "FLUSH"),
+        ("SCRIPT", "KILL"),
+        ("FUNCTION", "LOAD", "REPLACE", "#!lua name=cdb"),
+        ("FUNCTION", "DELETE", "cdb"),
+        ("FUNCTION", "FLUSH"),
         ("FUNCTION", "LIST"),
+        ("FUNCTION", "KILL"),
         ("CLIENT", "LIST"),
     ],
 )
@@ -96,6 +113,7 @@ def test_the_operator_publishes_and_reads_and_writes_nothing(
             ("HSET", "cdb:counters", "seq", "9"),
             ("SET", "anything", "1"),
             ("EVAL", "return 1", "0"),
+            ("FCALL", "cdb_claim", "0", "cdb_ws"),
             ("FLUSHALL",),
             ("CONFIG", "GET", "*"),
             ("ACL", "WHOAMI"),
@@ -107,6 +125,16 @@ def test_the_operator_publishes_and_reads_and_writes_nothing(
         operator.close()
 
 
-def test_a_wrong_password_is_an_error_at_once(open_redis: RedisServer) -> None:
-    with pytest.raises(ReplyError, match="WRONGPASS"):
+def test_a_wrong_password_is_an_error_at_once_and_may_be_tried_again(
+    open_redis: RedisServer,
+) -> None:
+    with pytest.raises(LoginRefusedError, match="WRONGPASS") as refused:
         Connection(open_redis.address("cdb_ws").as_user("cdb_ws", "wrong"), "test")
+    # A server that was just started knows no user yet: who waits for the bus goes on waiting.
+    assert isinstance(refused.value, Unavailable)
+    assert isinstance(refused.value, ReplyError)
+
+
+def test_the_operator_reads_how_far_the_bus_has_come(bus_of: BusOf) -> None:
+    bus_of("cdb_ws").publish([tick(0)])
+    assert bus_of("operator").heads().seq == 1

@@ -8,6 +8,7 @@ import pytest
 from services.kernel.events import codec, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus, Refused, Unavailable
+from services.runtime.bus.redis import functions
 from services.runtime.bus.redis.connection import ConnectionLost, pack
 from tests.bus_builders import clock, condition, run_started, tick
 from tests.servers import RedisServer
@@ -169,11 +170,10 @@ def test_a_server_that_lost_a_publication_is_noticed_by_whoever_made_it(
 ) -> None:
     ws = bus_of("cdb_ws")
     ws.publish([tick(0)])
-    with open_redis.admin() as admin:
-        before = admin.dump("cdb:cursor:cdb_ws")
-        ws.publish([tick(1)])
-        # When it goes back to what it was, and nobody else knows better
-        admin.restore("cdb:cursor:cdb_ws", 0, before, replace=True)
+    before = open_redis.memory()
+    ws.publish([tick(1)])
+    # When it goes back to what it was, and nobody else knows better
+    open_redis.go_back(before)
     # Then nothing is built on what is not there
     with pytest.raises(Refused, match="LOST"):
         ws.publish([tick(2)])
@@ -201,7 +201,7 @@ def test_a_publication_that_arrives_late_does_not_exist_twice(bus_of: BusOf) -> 
     ws._settle(publication)
     ws.publish([tick(1)])
     with pytest.raises(Refused, match="FENCED"):
-        ws.run_guarded(late[0], *late[1])
+        ws.call_guarded(late[0], *late[1])
     assert [event.trade_id for event in all_events(ws)] == ["0", "1"]
 
 
@@ -238,13 +238,22 @@ def test_a_full_server_holds_back_ticks_and_lets_the_clock_go_on(
     ]
 
 
-def test_a_server_that_forgot_its_scripts_is_told_again(
+def test_a_server_with_other_functions_is_waited_for(
     bus_of: BusOf, open_redis: RedisServer
 ) -> None:
     ws = bus_of("cdb_ws")
     ws.publish([tick(0)])
     with open_redis.admin() as admin:
-        admin.script_flush()
+        admin.function_load(functions.library().replace(functions.digest(), "0" * 40), replace=True)
+    ws.close()
+    with pytest.raises(Unavailable, match=r"other functions .* restart cdb_redis"):
+        ws.publish([tick(1)])
+    with open_redis.admin() as admin:
+        admin.function_delete("cdb")
+    with pytest.raises(Unavailable, match=r"other functions \(none\)"):
+        ws.publish([tick(1)])
+    with open_redis.admin() as admin:
+        admin.function_load(functions.library(), replace=True)
     assert ws.publish([tick(1)]).first_seq == 2
 
 

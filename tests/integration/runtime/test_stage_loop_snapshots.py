@@ -102,7 +102,8 @@ def test_a_snapshot_that_cannot_be_used_is_made_again_from_the_journal(
 def trimmed_before(server: RedisServer, seq: int) -> None:
     """Let the journals begin at a seq, as far as anybody can see."""
     with server.admin() as admin:
-        admin.hset("cdb:counters", mapping={f"trimmed:{name}": seq for name in topics.SERVICES})
+        for name in topics.SERVICES:
+            admin.hset(f"cdb:cursor:{name}", "trimmed", seq)
 
 
 def test_a_stage_without_a_snapshot_begins_with_the_run_that_the_journal_holds(

@@ -210,7 +210,10 @@ def test_redis_keeps_what_it_acknowledged_and_evicts_nothing() -> None:
     assert "--appendonly yes --appendfsync always" in command
     assert "--maxmemory-policy noeviction" in command
     assert "--maxmemory ${" in command
-    assert command.startswith(f"sh /redis-start.sh /run/secrets/{ACL_FILE} ")
+    assert command.startswith(f"sh /redis-start.sh /run/secrets/{ACL_FILE} /library.lua ")
+    assert "--busy-reply-threshold 1000" in command
+    library = "./services/runtime/bus/redis/library.lua:/library.lua:ro"
+    assert library in CONTAINERS["cdb_redis"]["volumes"]
     assert "requirepass" not in command
 
 

@@ -2,7 +2,8 @@
 
 Channel permissions do not tell SUBSCRIBE from PUBLISH. So a user's first rule lets it subscribe to
 everything and publish nothing, and a selector (Redis 7) lets it publish on its own topics. The
-server checks the rules on every call inside a script too, so a script of one's own gains nothing.
+server checks the rules on every call inside a function too, and services may call functions only:
+code of their own could keep the server busy for ever.
 """
 
 from collections.abc import Mapping
@@ -19,10 +20,10 @@ USERS = (*topics.SERVICES, OPERATOR, RECOVERY)
 _CONNECT = "+ping +auth +hello +client|setname +client|id +client|getname +client|reply +info"
 _LISTEN = "+subscribe +unsubscribe &*"
 _READ = (
-    "+get +exists +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +llen +lindex +lrange"
-    " +xinfo|stream"
+    "+get +mget +exists +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +llen +lindex +lrange"
+    " +xinfo|stream +fcall_ro"
 )
-_WRITE = "+evalsha +eval +script|load +script|exists +hset +hincrby +hdel +xadd +xtrim"
+_WRITE = "+fcall +hset +hincrby +hdel +xadd +xtrim"
 _LOCKSTEP_CHANNELS = (lockstep.PROGRESS_CHANNEL, lockstep.TURN_CHANNEL)
 
 
@@ -46,32 +47,18 @@ def render(passwords: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def while_loading(rules: str) -> str:
-    """The ACL file to start a server with, before ``default_rule`` is put in force.
+def while_loading(starter: str) -> str:
+    """The ACL file to start a server with: nobody may do anything but its starter.
 
-    Redis replays the transactions in its append-only file (every script that wrote is one) with
+    Redis replays the transactions in its append-only file (every function that wrote is one) with
     the rights of ``default``, and drops what these do not allow (redis/redis#14541, in versions up
     to 8.4). So while the data is loaded ``default`` has all rights, and nobody can log in as it.
+    Then the starter loads the library of functions, and last of all the whole file.
 
     Args:
-        rules: The whole ACL file.
+        starter: The starter's line.
     """
-    lines = [line for line in rules.splitlines() if not _is_default(line)]
-    return "\n".join([f"user {DEFAULT} off resetpass ~* &* +@all", *lines]) + "\n"
-
-
-def default_rule(rules: str) -> list[str]:
-    """The arguments of ``ACL SETUSER`` that give ``default`` its rights once the data is loaded.
-
-    Args:
-        rules: The whole ACL file.
-    """
-    [line] = [line for line in rules.splitlines() if _is_default(line)]
-    return [DEFAULT, "reset", *line.split()[2:]]
-
-
-def _is_default(line: str) -> bool:
-    return line.split()[:2] == ["user", DEFAULT]
+    return f"user {DEFAULT} off resetpass ~* &* +@all\n{starter}\n"
 
 
 def _line(user: str, password: str, rules: str) -> str:
@@ -102,7 +89,11 @@ def _operator() -> str:
 
 def _recovery() -> str:
     publish = f"(+publish {_channels([topics.CONTROL])})"
-    return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} +del +set +scan ~cdb:* {publish}"
+    kill = "+function|kill +script|kill"
+    return (
+        f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} +del +set +scan +multi +exec {kill} ~cdb:*"
+        f" {publish}"
+    )
 
 
 def _channels(names: list[str]) -> str:

@@ -34,6 +34,10 @@ class ReplyError(Exception):
     """The server refused a command: no right to it, wrong type, an error in a script."""
 
 
+class LoginRefusedError(ReplyError, Unavailable):
+    """The password is wrong, or the server was started and has not let its users in yet."""
+
+
 TRANSIENT_ERRORS = ("LOADING", "OOM", "MISCONF", "BUSY", "MASTERDOWN", "READONLY", "TRYAGAIN")
 
 
@@ -53,7 +57,7 @@ class Connection:
 
     Raises:
         Unavailable: Nobody answers there, or not yet.
-        ReplyError: The password is wrong or the user unknown.
+        LoginRefusedError: The password is wrong or the user unknown, or not yet known.
     """
 
     def __init__(self, address: RedisAddress, name: str) -> None:
@@ -188,6 +192,10 @@ class Connection:
         if not isinstance(reply, hiredis.ReplyError):
             return reply
         message = str(reply)
+        if message.startswith("WRONGPASS"):
+            raise LoginRefusedError(
+                f"Redis at {self._address} lets nobody in as that user: {message}"
+            )
         if message.startswith(TRANSIENT_ERRORS):
             raise Unavailable(f"Redis at {self._address} cannot do it now: {message}")
         raise ReplyError(message)

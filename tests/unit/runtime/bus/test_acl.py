@@ -40,14 +40,22 @@ def test_a_missing_password_is_named() -> None:
         acl.render({**PASSWORDS, "cdb_core": "", "recovery": ""})
 
 
-def test_while_data_is_loaded_default_may_do_all_and_nobody_is_default() -> None:
-    rules = acl.render(PASSWORDS)
-    loading = acl.while_loading(rules).splitlines()
-    assert [line for line in loading if line.startswith("user default")] == [
-        "user default off resetpass ~* &* +@all"
+def test_while_data_is_loaded_nobody_is_let_in_but_the_starter() -> None:
+    starter = "user starter on nopass +ping"
+    assert acl.while_loading(starter).splitlines() == [
+        "user default off resetpass ~* &* +@all",
+        starter,
     ]
-    assert set(rules.splitlines()) - set(loading) == {lines()["default"]}
-    assert acl.default_rule(rules)[:3] == ["default", "reset", "on"]
-    assert "user " + " ".join(acl.default_rule(rules)) == lines()["default"].replace(
-        "user default on", "user default reset on"
-    )
+
+
+@pytest.mark.parametrize("user", [*acl.USERS, "default"])
+def test_nobody_runs_code_of_their_own(user: str) -> None:
+    words = set(lines()[user].split())
+    assert not {word for word in words if word.startswith(("+eval", "+script|load", "+function|l"))}
+    assert not {"+script", "+function", "+@scripting", "+@all"} & words
+    assert "+fcall_ro" in words
+    assert ("+fcall" in words) is (user not in {"operator", "default"})
+
+
+def test_only_recovery_ends_what_does_not_end() -> None:
+    assert [user for user, line in lines().items() if "+function|kill" in line] == ["recovery"]
