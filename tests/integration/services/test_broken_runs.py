@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.cli.operate.operator_channel import OperatorChannel
-from services.cli.run.run_options import control_message
+from services.cli.run.run_options import operator_message
 from services.kernel.events import (
     AnyEvent,
     OrderResult,
@@ -134,7 +134,7 @@ class System:
 
     def says(self, command: str, reason: str) -> None:
         with OperatorChannel(self._redis.address("operator")) as channel:
-            channel.post(command, control_message(command, reason, None), reason)
+            channel.post(operator_message(command, reason, None, reason), reason)
 
     def wait_red(self, reason: str) -> None:
         for process in self.processes.values():
