@@ -104,7 +104,7 @@ def test_a_file_without_its_last_line_was_cut(recorded: Recorded, tmp_path: Path
     ("arguments", "code", "complaint"),
     [
         (("verify", "--file", "x.gz", "--on", "embedded"), 2, "name two records"),
-        (("verify", "--file", "absent.gz"), 1, "absent.gz cannot be read"),
+        (("verify", "--file", "absent.gz"), 2, "'absent.gz' does not exist"),
         (("verify", "--since", "soon"), 2, "'soon' is no time; write for instance 2026-05-21"),
         (("verify", "--since", "2026-05-21", "--until", "2026-05-20"), 2, "nothing lies between"),
         (("verify", "--until", "1999-01-01"), 1, "no run lies in that time"),
@@ -132,6 +132,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(
     complaint: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.gz").touch()
     done = claire(recorded.home, *arguments)
     assert done.exit_code == code, done.output
     assert complaint in done.stderr
@@ -149,7 +150,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(
         ("why",),
         ("stats",),
         ("export", "--out", "x.gz"),
-        ("db", "rebuild"),
+        ("db", "rebuild", "--yes"),
     ],
 )
 def test_without_a_record_the_way_to_one_is_named(
