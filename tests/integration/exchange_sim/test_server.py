@@ -220,13 +220,13 @@ def test_a_script_and_a_record_are_taken_from_files(tmp_path: Path) -> None:
 def test_a_fault_in_the_middle_of_a_record_ends_it_with_file_and_line(tmp_path: Path) -> None:
     trades = tmp_path / "binance-usdm_BTCUSDT_trades.csv"
     rows = [f"{1_700_000_000_000 + 100 * n},60000,0.5,buy" for n in range(3_000)]
-    rows[2_900] = "1600000000000,60000,0.5,buy"
+    rows[2_000:2_600] = ["1600000000000,60000,0.5,buy"] * 600
     trades.write_text("ts_ms,price,qty,side\n" + "\n".join(rows) + "\n", "utf-8")
 
     with running("--data", str(trades), "--history", "0", "--speed", "100") as sim:
         assert sim.process.wait(timeout=DEADLINE_S) == 1
         assert sim.process.stderr is not None
-        assert f"{trades.name} line 2902" in sim.process.stderr.read()
+        assert f"{trades.name} line 2002" in sim.process.stderr.read()
 
 
 def test_a_taken_port_is_said(sim: Sim) -> None:
