@@ -101,7 +101,7 @@ def test_a_book_knows_what_is_open_for_the_account() -> None:
 @pytest.mark.parametrize(
     ("settings", "layer", "level"),
     [
-        ({"MAX_TRADES_PER_HOUR": "1"}, 7, AlertLevel.INFO),
+        ({"MAX_TRADES_PER_HOUR": "1", "LOSS_COOLDOWN_SEC": "0"}, 7, AlertLevel.INFO),
         ({"MAX_POSITION_PCT": "0.25", "MAX_TOTAL_EXPOSURE_PCT": "0.10"}, 4, AlertLevel.INFO),
         ({"MAX_POSITION_PCT": "0.05"}, 5, AlertLevel.WARNING),
     ],
