@@ -75,8 +75,7 @@ def test_a_halt_is_named_with_its_time(tmp_path: Path) -> None:
     assert result.halted_at is not None
     assert T < result.halted_at < T + 72 * 60_000
     assert result.max_drawdown_pct > Decimal("0.01")
-    assert result.drift["stops"].bp is not None
-    assert result.drift["stops"].bp > 100
+    assert result.drift["stops"].bp == 0  # crossed within a bar, a stop is filled at its trigger
 
 
 def test_a_folder_is_one_run_for_each_file_with_prices(tmp_path: Path) -> None:
