@@ -225,10 +225,16 @@ def test_deals_that_redis_lost_are_asked_for_again(
         ws.wait_for(lambda events: live_since(events, count) > 5)
     # When Redis comes back with what it had kept
     ws.go_back_to(remembered, known)
-    seen = len(ws.published())
-    events = ws.wait_for(lambda events: live_since(events, seen) > 5)
+    seen, symbols = len(ws.published()), ("BTC_USDT", "ETH_USDT")
+    events = ws.wait_for(
+        lambda events: all(
+            live_since(events, seen, symbol) > 5
+            and gaps(events, symbol)[-1:] == [("CLEARED", None)]
+            for symbol in symbols
+        )
+    )
     # Then each symbol was in doubt, and nothing is missing and nothing there twice
-    for symbol in ("BTC_USDT", "ETH_USDT"):
+    for symbol in symbols:
         assert gaps(events, symbol) == [("BEGAN", None), ("CLEARED", None)]
         assert_whole(events, exchange, symbol)
 
