@@ -129,7 +129,7 @@ class RunBook(Struct, kw_only=True):
                     self.released = self.broken is not None
                 self.halted = None
             elif self.released and event.reason in RUN_BREAKING:
-                return  # told again of the run that a person gave up
+                return  # a repeated report of the run that was given up
             elif self.halted is None:  # an answer or a further cause must not hide the first one
                 self.halted = f"{event.reason}: {event.message}"
             return

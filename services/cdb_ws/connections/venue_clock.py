@@ -103,13 +103,13 @@ class VenueClock:
             for event in events
         ]
 
-    def acceptable(self, symbol: str, deals: Sequence[Deal]) -> Sequence[Deal]:
-        """The deals of a REST answer that are not too far ahead; oldest first, as given."""
+    def acceptable(self, symbol: str, trades: Sequence[Deal]) -> Sequence[Deal]:
+        """The trades of a REST answer that are not too far ahead; oldest first, as given."""
         venue_ms = self._now_ms() + self._correction_ms
         latest = self._times(symbol, DEAL).latest(venue_ms)
-        if not deals or deals[-1].timestamp <= latest:
-            return deals
-        return [deal for deal in deals if deal.timestamp <= latest]
+        if not trades or trades[-1].timestamp <= latest:
+            return trades
+        return [trade for trade in trades if trade.timestamp <= latest]
 
     def is_ahead(self, timestamp: int, now_ms: int) -> bool:
         """Whether a time is further ahead of the venue's than any right one."""
