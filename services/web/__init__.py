@@ -1,0 +1,1 @@
+"""Scripts and styles of other projects for pages that work without a network."""
