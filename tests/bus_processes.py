@@ -13,8 +13,8 @@ from services.kernel.events import topics
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.lockstep import LockStep
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.consumer.backoff import retry
 from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.service.backoff import retry
 from tests.bus_builders import tick
 from tests.fake_stages import RelayStage
 

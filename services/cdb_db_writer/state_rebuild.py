@@ -17,9 +17,10 @@ from services.kernel.stage import Stage, StateUnreadableError, restore_exactly
 from services.kernel.strategies.stage import SignalStage
 from services.persistence.record_store import kept_snapshots, last_run_seq, recorded_events
 from services.runtime.bus import snapshots
-from services.runtime.bus.bus import EPOCH_KEY, Bus
+from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import Connection, Unavailable
+from services.runtime.bus.redis.names import EPOCH_KEY
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.database.connections import Connection as Database

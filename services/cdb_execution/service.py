@@ -13,9 +13,9 @@ from services.kernel.execution.stage import ExecutionStage
 from services.persistence.order_follower import OrderFollower
 from services.runtime.bus.bus import Unavailable
 from services.runtime.bus.subscription import Batch
-from services.runtime.consumer.backoff import retry
 from services.runtime.consumer.stage_worker import StageWorker
 from services.runtime.service import metrics
+from services.runtime.service.backoff import retry
 from services.runtime.service.health import Health
 from services.runtime.service.shell import Shell, run
 

@@ -15,7 +15,7 @@ from services.kernel.settings.model import SettingError
 from services.runtime.bus.redis.acl import OPERATOR
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.embedded.home import Home
-from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.http_ports import HTTP_PORTS
 from services.runtime.settings.layers import Layers
 from services.runtime.settings.secrets import FROM_FILES, password_variable
 

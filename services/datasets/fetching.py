@@ -17,7 +17,7 @@ from services.datasets.sets import DAY_MS, DataSet, Row, set_name
 from services.kernel.bounded_json import Decoder
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar
-from services.runtime.consumer.backoff import Backoff
+from services.runtime.service.backoff import Backoff
 from services.venues.mexc.rest import MOST_BARS, VenueAwayError
 from services.venues.mexc.rest_messages import FundingSettlement, RestError, decode_details, payload
 

@@ -20,7 +20,6 @@ from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch, Rewound, Subscription
-from services.runtime.consumer.backoff import Backoff
 from services.runtime.database.connections import (
     DatabaseAddress,
     DatabaseAwayError,
@@ -28,6 +27,7 @@ from services.runtime.database.connections import (
     DataRefusedError,
 )
 from services.runtime.service import logging
+from services.runtime.service.backoff import Backoff
 
 RECEIVE_S: Final = 0.2
 RECORD_POLL_S: Final = 0.05

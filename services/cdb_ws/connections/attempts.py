@@ -4,7 +4,7 @@ from collections import deque
 from random import Random
 from typing import Final
 
-from services.runtime.consumer.backoff import Backoff
+from services.runtime.service.backoff import Backoff
 
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 60.0

@@ -18,8 +18,8 @@ from services.cdb_ws.live.universe import EVERY_S, Universe
 from services.cdb_ws.publishing import ticks
 from services.kernel.events import AlertLevel, Event
 from services.kernel.instruments.contracts import Instrument
-from services.runtime.consumer.backoff import Backoff
 from services.runtime.service import logging
+from services.runtime.service.backoff import Backoff
 from services.venues.mexc.contracts import Origin
 from services.venues.mexc.rest import VenueAwayError
 from services.venues.mexc.rest_messages import RestError

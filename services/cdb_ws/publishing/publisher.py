@@ -13,7 +13,7 @@ from services.cdb_ws.recording.recorder import Recorder
 from services.kernel.events import Clock, Event
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.encoded import Outgoing, Tick
-from services.runtime.consumer.backoff import Backoff
+from services.runtime.service.backoff import Backoff
 
 
 class Publisher:

@@ -76,9 +76,8 @@ def read(bus: Bus, run_id: str, known: OpenConditions, *, ticks: bool = True) ->
     Raises:
         Unavailable: The bus is away.
     """
-    kept = bus.execute("HGET", f"cdb:cursor:{WS}", "commit")
     heads = bus.heads()
-    after, head = int(kept or 0), heads.seq
+    after, head = bus.cursor_of(WS).commit or 0, heads.seq
     if not ticks:
         after = max(after, heads.topic_heads[CLOCK] - 1)
     while True:

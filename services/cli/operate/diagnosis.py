@@ -30,8 +30,8 @@ from services.runtime.embedded.binaries import (
     redis_program,
 )
 from services.runtime.embedded.home import Home
-from services.runtime.service.http_ports import HTTP_PORTS
 from services.runtime.settings import model as runtime_settings
+from services.runtime.settings.http_ports import HTTP_PORTS
 from services.runtime.settings.secrets import GENERATED
 
 LEAST_FREE_BYTES = 2 * 1024**3

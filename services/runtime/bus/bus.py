@@ -7,8 +7,7 @@ from typing import Any
 
 from services.kernel.events import RunStarted, topics
 from services.runtime.bus.encoded import Outgoing, unpublished_body
-from services.runtime.bus.lockstep import is_lockstep
-from services.runtime.bus.records import Claim, Cursor, Heads, Published, Refused
+from services.runtime.bus.records import Claim, Cursor, Heads, Published, Refused, is_lockstep
 from services.runtime.bus.redis import functions
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import (
@@ -19,6 +18,7 @@ from services.runtime.bus.redis.connection import (
     Unavailable,
     pack,
 )
+from services.runtime.bus.redis.names import VERIFIED_KEY
 
 __all__ = [
     "Bus",
@@ -32,13 +32,9 @@ __all__ = [
 ]
 
 CHUNK = 500
-_TICKET = 3
-"""Place of the publication's number among the function's arguments."""
-EPOCH_KEY = "cdb:epoch"
-COUNTERS_KEY = "cdb:counters"
-LEFT_OUT_KEY = "cdb:left_out"
-"""First and last of seqs that no event has; only a recovery writes it."""
-VERIFIED_KEY = "cdb:verified"
+_TICKET = 6
+"""Place of the publication's number in its command."""
+_FUNCTION_CALLS = frozenset({"FCALL", "FCALL_RO"})
 _CONTRADICTED = "waiting for cdb_db_writer: cdb:counters is not what the journals say"
 
 
@@ -47,7 +43,7 @@ class _Publication:
     """A publication on its way: what is sent, and how much of it is known to have arrived."""
 
     identity: tuple[object, ...]
-    commands: list[tuple[str, list[Argument]]]
+    commands: list[list[Argument]]
     done: int = 0
     uncertain: bool = False
     first_seq: int = 0
@@ -106,7 +102,9 @@ class Bus:
         """
         with self._lock:
             self._unsettled = None
-            instance, epoch, cursor, position, shell_id = self.call("cdb_claim", self.service)
+            instance, epoch, cursor, position, shell_id = self.run(
+                ("FCALL", "cdb_claim", 0, self.service)
+            )[0]
             if epoch is None:
                 raise Unavailable("the bus has no epoch yet: cdb_db_writer has not opened it")
             self.claimed = Claim(
@@ -168,7 +166,7 @@ class Bus:
         Returns:
             How many subscribers received it.
         """
-        receivers: int = self.execute("PUBLISH", topic, body)
+        receivers: int = self.run(("PUBLISH", topic, body))[0]
         return receivers
 
     # -- read --------------------------------------------------------------------------------
@@ -183,7 +181,7 @@ class Bus:
         Raises:
             Unavailable: The bus is away, or its counters are not what the journals say.
         """
-        reply = self.checked(self.execute("FCALL_RO", "cdb_heads", 0))
+        reply = self.run(("FCALL_RO", "cdb_heads", 0))[0]
         try:
             return Heads.read(reply)
         except ValueError as error:
@@ -191,9 +189,9 @@ class Bus:
 
     def cursor_of(self, service: str) -> Cursor:
         """How far a service has come."""
-        seq, commit, position, epoch = self.execute(
-            "HMGET", f"cdb:cursor:{service}", "seq", "commit", "position", "epoch"
-        )
+        seq, commit, position, epoch = self.run(
+            ("HMGET", f"cdb:cursor:{service}", "seq", "commit", "position", "epoch")
+        )[0]
         return Cursor(
             seq=int(seq or 0),
             commit=int(commit) if commit is not None else None,
@@ -203,7 +201,7 @@ class Bus:
 
     def memory_used(self) -> float:
         """Fraction of the server's memory limit that is in use; 0 without a limit."""
-        lines = self.execute("INFO", "memory").decode().splitlines()
+        lines = self.run(("INFO", "memory"))[0].decode().splitlines()
         figures = dict(line.split(":", 1) for line in lines if ":" in line)
         limit = int(figures.get("maxmemory", 0))
         return int(figures["used_memory"]) / limit if limit else 0.0
@@ -214,43 +212,29 @@ class Bus:
         """A further connection as the same user, for what blocks."""
         return Connection(self.address, f"{self.service}-{purpose}")
 
-    def execute(self, *arguments: Argument) -> Any:
-        """One command on the bus's own connection."""
-        return self.pipeline([pack(*arguments)])[0]
+    def run(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Run commands in one round trip, on the bus's own connection.
 
-    def pipeline(self, commands: Sequence[bytes]) -> list[Any]:
-        """Several packed commands in one round trip."""
+        Returns:
+            Their replies; those of the library's functions without the leading ``OK``.
+
+        Raises:
+            Refused: A function answered with a refusal.
+            Unavailable: The bus is away, or its counters are not what the journals say:
+                ``cdb_db_writer`` heals them.
+        """
         with self._lock:
             self.connect()
             assert self._connection is not None
             try:
-                return self._connection.pipeline(commands)
+                replies = self._connection.pipeline([pack(*command) for command in commands])
             except ConnectionLost:
                 self.close()
                 raise
-
-    def call(self, function: str, *arguments: Argument) -> Any:
-        """Call a function of the bus's library."""
-        return self.execute("FCALL", function, 0, *arguments)
-
-    def call_guarded(self, function: str, *arguments: Argument) -> list[Any]:
-        """Call a function that answers ``OK`` or a refusal.
-
-        Raises:
-            Refused: It did not answer ``OK``.
-            Unavailable: The counters are not what the journals say; ``cdb_db_writer`` heals them.
-        """
-        return self.checked(self.call(function, *arguments))
-
-    @staticmethod
-    def checked(reply: list[Any]) -> list[Any]:
-        """The reply of a function, unless it is a refusal; see `call_guarded`."""
-        if reply[0] == b"OK":
-            return reply
-        reason, detail = reply[0].decode(), reply[1].decode()
-        if reason == "COUNTERS":
-            raise Unavailable(f"{_CONTRADICTED} ({detail})")
-        raise Refused(reason, detail)
+        return [
+            _unless_refused(reply) if command[0] in _FUNCTION_CALLS else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
     def own_claim(self) -> Claim:
         """This service's claim.
@@ -278,7 +262,12 @@ class Bus:
         publication = _Publication(identity, [])
         for number, start in enumerate(range(0, max(1, len(events)), size), self._ticket + 1):
             chunk = events[start : start + size]
-            arguments: list[Argument] = [
+            # Only ticks are held back when memory is full; what they cause is bounded by them.
+            ticks = any(event.TOPIC == topics.MARKET_DATA for event in chunk)
+            command: list[Argument] = [
+                "FCALL",
+                "cdb_publish_ticks" if ticks else "cdb_publish",
+                0,
                 self.service,
                 claim.epoch,
                 claim.instance,
@@ -289,24 +278,21 @@ class Bus:
                 _lockstep_switch(chunk),
             ]
             for event in chunk:
-                arguments += (event.TOPIC, unpublished_body(event)[:-1])
-            # Only ticks are held back when memory is full; what they cause is bounded by them.
-            ticks = any(event.TOPIC == topics.MARKET_DATA for event in chunk)
-            function = "cdb_publish_ticks" if ticks else "cdb_publish"
-            publication.commands.append((function, arguments))
+                command += (event.TOPIC, unpublished_body(event)[:-1])
+            publication.commands.append(command)
         return publication
 
     def _settle(self, publication: _Publication) -> Published:
         self._unsettled = publication
         try:
-            for function, arguments in publication.commands[publication.done :]:
-                _, first, last, head = self.call_guarded(function, *arguments)
+            for command in publication.commands[publication.done :]:
+                first, last, head = self.run(command)[0]
                 publication.first_seq = publication.first_seq or int(first)
                 publication.last_seq = int(last) or publication.last_seq
                 publication.head = int(head)
                 publication.done += 1
                 # Counted when they are known to be there: a gap means that Redis lost some.
-                self._ticket = int(arguments[_TICKET])
+                self._ticket = int(command[_TICKET])
         except ConnectionLost:
             publication.uncertain = True  # it may have happened: finish it before anything else
             raise
@@ -331,6 +317,15 @@ class Bus:
                 f"Redis at {self.address} was restarted: waiting for cdb_db_writer to compare it"
                 " with the database"
             )
+
+
+def _unless_refused(reply: list[Any]) -> list[Any]:
+    if reply[0] == b"OK":
+        return reply[1:]
+    reason, detail = reply[0].decode(), reply[1].decode()
+    if reason == "COUNTERS":
+        raise Unavailable(f"{_CONTRADICTED} ({detail})")
+    raise Refused(reason, detail)
 
 
 def server_life(info: bytes) -> bytes:

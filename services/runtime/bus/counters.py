@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from services.kernel.events import codec, topics
-from services.runtime.bus.bus import COUNTERS_KEY, EPOCH_KEY, VERIFIED_KEY, server_life
+from services.runtime.bus.bus import server_life
 from services.runtime.bus.journal import PAGE
 from services.runtime.bus.redis.connection import Connection, pack
+from services.runtime.bus.redis.names import COUNTERS_KEY, EPOCH_KEY, VERIFIED_KEY
 
 FARTHEST: Final = 20_000_000
 """Seqs that the order may be ahead of the record: far more than the memory holds."""

@@ -56,10 +56,12 @@ class DeadLetters:
             reason, topic, body, at, detail = self._waiting[0]
             key = f"cdb:dead:{self._bus.service}"
             try:
-                self._bus.execute(
-                    "XADD", key, "MAXLEN", "~", KEPT, "*",
-                    "reason", reason, "topic", topic, "body", body, "at", at, "detail", detail,
-                )  # fmt: skip
+                self._bus.run(
+                    (
+                        *("XADD", key, "MAXLEN", "~", KEPT, "*", "reason", reason, "topic", topic),
+                        *("body", body, "at", at, "detail", detail),
+                    )
+                )
             except (Unavailable, ReplyError):
                 return
             self._waiting.popleft()

@@ -8,7 +8,6 @@ import msgspec
 
 from services.kernel.events import AnyEvent, RunStarted, codec, topics
 from services.runtime.bus.bus import Bus
-from services.runtime.bus.redis.connection import pack
 
 PAGE = 1000
 HIGHEST_SEQ = 1 << 53
@@ -86,10 +85,9 @@ def read_page(
     """
     producers = producers_of(of_topics)
     commands = [
-        pack("XRANGE", _key(name), f"{after + 1}-0", f"{upto}-0", "COUNT", PAGE)
-        for name in producers
+        ("XRANGE", _key(name), f"{after + 1}-0", f"{upto}-0", "COUNT", PAGE) for name in producers
     ]
-    pages = bus.pipeline(commands)
+    pages = bus.run(*commands)
     # Asked after reading: what was trimmed in between would be missing without a trace.
     if (trimmed := bus.heads().trimmed) > after + 1:
         raise JournalTrimmed(after, trimmed)
@@ -137,10 +135,9 @@ def holds_all(bus: Bus, entries: Collection[Entry]) -> bool:
     ):
         return False
     commands = [
-        pack("XRANGE", _key(entry.producer), f"{entry.seq}-0", f"{entry.seq}-0")
-        for entry in entries
+        ("XRANGE", _key(entry.producer), f"{entry.seq}-0", f"{entry.seq}-0") for entry in entries
     ]
-    replies = bus.pipeline(commands) if commands else []
+    replies = bus.run(*commands) if commands else []
     return all(
         bool(reply) and reply[0][1][1] == entry.body
         for entry, reply in zip(entries, replies, strict=True)
@@ -152,7 +149,7 @@ def record_commit(bus: Bus, seq: int) -> None:
 
     For services other than the writer that follow the journal into tables of their own.
     """
-    bus.execute("HSET", f"cdb:cursor:{bus.service}", "commit", seq)
+    bus.run(("HSET", f"cdb:cursor:{bus.service}", "commit", seq))
 
 
 def trim(bus: Bus) -> int:
@@ -165,18 +162,17 @@ def trim(bus: Bus) -> int:
     Returns:
         The lowest seq that was kept; 0 when nothing may be trimmed yet.
     """
-    commands = [pack("HGET", f"cdb:cursor:{topics.DB_WRITER}", "seq")]
+    commands = [("HGET", f"cdb:cursor:{topics.DB_WRITER}", "seq")]
     readers = (*topics.STAGE_ORDER, topics.WS)
-    commands += [pack("HGET", f"cdb:snapshot:{name}", "cursor") for name in readers]
-    needed = [int(reply) if reply and reply.isdigit() else 0 for reply in bus.pipeline(commands)]
-    commits = bus.pipeline(
-        [pack("HGET", f"cdb:cursor:{name}", "commit") for name in topics.SERVICES]
-    )
-    needed += [int(commit) for commit in commits if commit is not None]
+    commands += [("HGET", f"cdb:snapshot:{name}", "cursor") for name in readers]
+    commits = [("HGET", f"cdb:cursor:{name}", "commit") for name in topics.SERVICES]
+    replies = bus.run(*commands, *commits)
+    needed = [int(seq) if seq and seq.isdigit() else 0 for seq in replies[: len(commands)]]
+    needed += [int(commit) for commit in replies[len(commands) :] if commit is not None]
     keep_after = min(needed)
     if keep_after == 0:
         return 0
-    bus.call("cdb_trim", bus.service, keep_after + 1)
+    bus.run(("FCALL", "cdb_trim", 0, bus.service, keep_after + 1))
     return keep_after + 1
 
 
@@ -194,9 +190,9 @@ def run_start(bus: Bus, trimmed: int) -> int | None:
         return 1
     upto = "+"
     while True:
-        page = bus.execute(
-            "XREVRANGE", _key(topics.PAPER_RUNNER), upto, f"{trimmed}-0", "COUNT", PAGE
-        )
+        page = bus.run(
+            ("XREVRANGE", _key(topics.PAPER_RUNNER), upto, f"{trimmed}-0", "COUNT", PAGE)
+        )[0]
         for entry_id, fields in page:
             if _RUN_STARTED in fields[1]:
                 entry = Entry(int(entry_id.split(b"-", 1)[0]), topics.PAPER_RUNNER, fields[1])

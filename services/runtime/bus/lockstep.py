@@ -7,24 +7,14 @@ only, so whoever wants to publish asks the others, on a second channel, to write
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from services.kernel.events import RunStarted, topics
-from services.runtime.bus.redis.connection import Connection, Unavailable, pack
+from services.kernel.events import topics
+from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.redis.connection import Connection, pack
+from services.runtime.bus.redis.names import PROGRESS_CHANNEL, TURN_CHANNEL
 
-if TYPE_CHECKING:
-    from services.runtime.bus.bus import Bus
-
-PROGRESS_CHANNEL = "cdb:lockstep"
-TURN_CHANNEL = "cdb:turn"
-SWITCH_KEY = "cdb:lockstep"
-PACED_SOURCES = frozenset({"replay", "synthetic"})
 ASK_EVERY_S = 0.25
-
-
-def is_lockstep(run: RunStarted) -> bool:
-    """Whether a run goes in lock-step: a source without a wall clock, at full speed."""
-    return run.source in PACED_SOURCES and run.settings.get("CDB_SPEED") == "max"
 
 
 class LockStep:
@@ -34,7 +24,7 @@ class LockStep:
         bus: The source's bus; what it published last is what has to be done.
     """
 
-    def __init__(self, bus: "Bus") -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._connection: Connection | None = None
         self._handled = dict.fromkeys(topics.STAGE_ORDER, 0)
@@ -86,7 +76,7 @@ class LockStep:
         return connection
 
     def _ask(self) -> None:
-        self._bus.execute("PUBLISH", TURN_CHANNEL, f"{self._bus.service} 0")
+        self._bus.post(TURN_CHANNEL, f"{self._bus.service} 0")
 
     def _note(self, reply: Any) -> None:
         if reply[0] != b"message":
@@ -119,7 +109,7 @@ class Progress:
         bus: The stage's bus.
     """
 
-    def __init__(self, bus: "Bus") -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._connection: Connection | None = None
 
@@ -143,7 +133,7 @@ class Progress:
         Raises:
             Unavailable: The bus is away.
         """
-        self._bus.execute("PUBLISH", TURN_CHANNEL, f"{self._bus.service} {cause}")
+        self._bus.post(TURN_CHANNEL, f"{self._bus.service} {cause}")
 
     def close(self) -> None:
         """Close the connection; the next message opens a new one."""

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from services.kernel.events import topics
+from services.kernel.events import RunStarted, topics
+
+PACED_SOURCES = frozenset({"replay", "synthetic"})
+
+
+def is_lockstep(run: RunStarted) -> bool:
+    """Whether a run goes in lock-step: a source without a wall clock, at full speed."""
+    return run.source in PACED_SOURCES and run.settings.get("CDB_SPEED") == "max"
 
 
 class Refused(Exception):
@@ -83,7 +90,7 @@ class Heads:
         Raises:
             ValueError: A counter is no number, or lies beyond the last seq.
         """
-        _, epoch, in_step, counters, left_out, trimmed = reply
+        epoch, in_step, counters, left_out, trimmed = reply
         numbers = dict(zip(counters[::2], counters[1::2], strict=True))
         seq = int(numbers.get(b"seq", 0))
         return cls(

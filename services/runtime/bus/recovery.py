@@ -16,15 +16,10 @@ import msgspec
 from services.kernel.events import SCHEMA_VERSION, Recovered, codec, topics
 from services.kernel.events.ids import make_id
 from services.runtime.bus import counters
-from services.runtime.bus.bus import (
-    COUNTERS_KEY,
-    EPOCH_KEY,
-    LEFT_OUT_KEY,
-    VERIFIED_KEY,
-    server_life,
-)
+from services.runtime.bus.bus import server_life
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import Connection, pack
+from services.runtime.bus.redis.names import COUNTERS_KEY, EPOCH_KEY, LEFT_OUT_KEY, VERIFIED_KEY
 from services.runtime.bus.snapshots import Snapshot
 
 LOST_MARGIN = 1_000_000

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from services.runtime.bus.bus import Bus
-from services.runtime.bus.redis.connection import pack
 
 
 class SnapshotCorrupt(Exception):
@@ -68,7 +67,8 @@ def save(bus: Bus, state: bytes, cursor: int, context: bytes = b"{}") -> Snapsho
     claim = bus.own_claim()
     snapshot = Snapshot(bus.service, state, cursor, claim.epoch, context)
     pairs = [part for pair in snapshot.fields().items() for part in pair]
-    bus.call_guarded("cdb_snapshot", bus.service, claim.epoch, claim.instance, cursor, *pairs)
+    place = (bus.service, claim.epoch, claim.instance, cursor)
+    bus.run(("FCALL", "cdb_snapshot", 0, *place, *pairs))
     return snapshot
 
 
@@ -79,9 +79,9 @@ def load(bus: Bus, service: str | None = None) -> Snapshot | None:
         SnapshotCorrupt: It is not what was saved.
     """
     name = service or bus.service
-    state, cursor, epoch, context, checksum = bus.execute(
-        "HMGET", _key(name), "state", "cursor", "epoch", "context", "checksum"
-    )
+    state, cursor, epoch, context, checksum = bus.run(
+        ("HMGET", _key(name), "state", "cursor", "epoch", "context", "checksum")
+    )[0]
     if state is None:
         return None
     try:
@@ -101,7 +101,7 @@ def discard(bus: Bus, after: int) -> None:
         bus: Claimed.
         after: Seq from which on the service reads.
     """
-    bus.execute("HSET", _key(bus.service), "cursor", after, "wanted", "")
+    bus.run(("HSET", _key(bus.service), "cursor", after, "wanted", ""))
 
 
 def ask(bus: Bus, why: str, after: int) -> bool:
@@ -117,13 +117,13 @@ def ask(bus: Bus, why: str, after: int) -> bool:
     """
     if asked(bus, [bus.service]):
         return False
-    bus.execute("HSET", _key(bus.service), "cursor", after, "wanted", why)
+    bus.run(("HSET", _key(bus.service), "cursor", after, "wanted", why))
     return True
 
 
 def asked(bus: Bus, services: Sequence[str]) -> list[str]:
     """Those services that asked for their snapshots."""
-    replies = bus.pipeline([pack("HGET", _key(name), "wanted") for name in services])
+    replies = bus.run(*[("HGET", _key(name), "wanted") for name in services])
     return [name for name, wanted in zip(services, replies, strict=True) if wanted]
 
 

@@ -18,8 +18,8 @@ from services.runtime.bus import journal
 from services.runtime.bus.batch import Batch, Malformed, Outside, Rewound
 from services.runtime.bus.bus import Bus, Heads, Unavailable
 from services.runtime.bus.journal import Entry
-from services.runtime.bus.lockstep import TURN_CHANNEL
 from services.runtime.bus.redis.connection import Connection, ConnectionLost, pack
+from services.runtime.bus.redis.names import TURN_CHANNEL
 
 __all__ = ["Batch", "Malformed", "Outside", "Rewound", "Subscription"]
 

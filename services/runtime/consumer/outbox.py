@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from services.kernel.events import Event
 from services.runtime.bus.bus import Bus, Refused, Unavailable
 from services.runtime.bus.lockstep import Progress
-from services.runtime.consumer.backoff import Backoff
+from services.runtime.service.backoff import Backoff
 
 TURN_RETRY_S = 0.0002
 TURN_ASK_EVERY_S = 0.02

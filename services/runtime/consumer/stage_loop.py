@@ -11,13 +11,13 @@ from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus, Published, Refused, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.journal import JournalTrimmed
-from services.runtime.bus.lockstep import is_lockstep
+from services.runtime.bus.records import is_lockstep
 from services.runtime.bus.subscription import Batch, Outside, Rewound, Subscription
 from services.runtime.consumer import restart
-from services.runtime.consumer.backoff import Backoff
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.outbox import Outbox
 from services.runtime.intake import external
+from services.runtime.service.backoff import Backoff
 
 OUTPUTS_AT_ONCE = 500
 OUTPUTS_WAIT_S = 0.005

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 
-from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.http_ports import HTTP_PORTS
 
 TIMEOUT_S = 3.0
 MOST_BYTES = 8192

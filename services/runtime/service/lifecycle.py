@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from services.runtime.consumer.backoff import Backoff
 from services.runtime.service import logging
+from services.runtime.service.backoff import Backoff
 
 STOP_DEADLINE_S = 9.5
 """A service promises to end within 10 s of SIGTERM."""

@@ -16,8 +16,8 @@ from services.kernel.settings.model import SettingError, SettingProblem, Trading
 from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.database.address import DatabaseAddress
-from services.runtime.service.http_ports import HTTP_PORTS
 from services.runtime.settings import provenance
+from services.runtime.settings.http_ports import HTTP_PORTS
 from services.runtime.settings.layers import FILE_SUFFIX, Layers
 from services.runtime.settings.provenance import Provenance
 from services.runtime.settings.types import Paths, Port, Seconds, Symbols, Times

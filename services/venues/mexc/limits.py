@@ -6,7 +6,7 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
-from services.runtime.consumer.backoff import Backoff
+from services.runtime.service.backoff import Backoff
 
 WINDOW_S: Final = 2.0
 FIRST_COOL_DOWN_S: Final = 5.0

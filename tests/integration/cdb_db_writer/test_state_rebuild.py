@@ -15,8 +15,8 @@ from services.persistence.rebuild import rebuild
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.snapshots import Snapshot
-from services.runtime.consumer.backoff import retry
 from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.service.backoff import retry
 from tests import builders
 from tests.bus_builders import START_MS, clock, run_started, tick
 from tests.integration.cdb_db_writer.conftest import (

@@ -258,9 +258,8 @@ def test_a_real_event_that_cannot_be_read_breaks_the_run(
     play.publish(run_started(), signal(1))
     core = play.bus(topics.CORE)
     publication = core._prepare([signal(2)], (), None, None, None)
-    code, arguments = publication.commands[0]
     newer = codec.encode(signal(2))[:-1].replace(b'"schema_version":1', b'"schema_version":99')
-    publication.commands[0] = (code, [*arguments[:-1], newer])
+    publication.commands[0][-1] = newer
     core._settle(publication)
 
     wait_until(lambda: not running.writer.health().ok, "red")

@@ -149,7 +149,7 @@ def test_trades_are_made_again_after_a_migration_has_reset_the_cursor(
         connection.execute("DELETE FROM trades")
         connection.execute("UPDATE execution_cursor SET seq = 0, state = ''")
     for service in (topics.RISK, topics.EXECUTION):
-        desk.bus(service).execute("HSET", f"cdb:cursor:{service}", "trimmed", last + 1)
+        desk.bus(service).run(("HSET", f"cdb:cursor:{service}", "trimmed", last + 1))
 
     desk.start()
     desk.wait(last)
@@ -327,7 +327,7 @@ def test_what_the_journal_lost_comes_from_the_record(
     desk.stop()
     last = desk.publish(order(1), result(1), tick(1))
     record_journal(desk, postgres_server, last - 1)
-    desk.bus(topics.RISK).execute("HSET", f"cdb:cursor:{topics.RISK}", "trimmed", last)
+    desk.bus(topics.RISK).run(("HSET", f"cdb:cursor:{topics.RISK}", "trimmed", last))
 
     desk.start()
     desk.wait_recorded(last - 1)

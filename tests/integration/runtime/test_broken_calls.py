@@ -9,8 +9,8 @@ from services.kernel.events import Event, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.lockstep import LockStep
-from services.runtime.consumer.backoff import retry
 from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.service.backoff import retry
 from tests.breaking_connection import Breaks
 from tests.bus_builders import run_started, tick
 from tests.fake_stages import RelayStage, fifo

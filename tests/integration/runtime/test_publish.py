@@ -9,7 +9,7 @@ from services.kernel.events import codec, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus, Refused, Unavailable
 from services.runtime.bus.redis import functions
-from services.runtime.bus.redis.connection import ConnectionLost, pack
+from services.runtime.bus.redis.connection import ConnectionLost
 from tests.bus_builders import clock, condition, run_started, tick
 from tests.servers import RedisServer
 
@@ -201,7 +201,7 @@ def test_a_publication_that_arrives_late_does_not_exist_twice(bus_of: BusOf) -> 
     ws._settle(publication)
     ws.publish([tick(1)])
     with pytest.raises(Refused, match="FENCED"):
-        ws.call_guarded(late[0], *late[1])
+        ws.run(late)
     assert [event.trade_id for event in all_events(ws)] == ["0", "1"]
 
 
@@ -268,7 +268,4 @@ def test_nobody_publishes_on_a_server_that_the_writer_has_not_opened(
 def test_several_commands_share_a_round_trip(bus_of: BusOf) -> None:
     ws = bus_of("cdb_ws")
     ws.publish([tick(0)])
-    assert ws.pipeline([pack("HGET", "cdb:counters", "seq"), pack("GET", "cdb:missing")]) == [
-        b"1",
-        None,
-    ]
+    assert ws.run(("HGET", "cdb:counters", "seq"), ("GET", "cdb:missing")) == [b"1", None]

@@ -270,8 +270,7 @@ def test_a_real_event_that_does_not_parse_is_set_apart_and_passed(
     # Given a producer of another version
     version_2 = codec.encode(tick(0))[:-1].replace(old, new)
     publication = ws._prepare([tick(0)], (), None, None, None)
-    code, arguments = publication.commands[0]
-    publication.commands[0] = (code, [*arguments[:-1], version_2])
+    publication.commands[0][-1] = version_2
     ws._settle(publication)
     ws.publish([tick(1)])
     received = receive_until(subscription, lambda total: len(total.events) >= 1)

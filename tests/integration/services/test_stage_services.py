@@ -214,7 +214,7 @@ def test_sigterm_saves_a_snapshot_and_a_successor_goes_on(
 
     assert process.terminate() == 0
 
-    assert int(market.execute("HGET", f"cdb:snapshot:{topics.CORE}", "cursor")) == head
+    assert int(market.run(("HGET", f"cdb:snapshot:{topics.CORE}", "cursor"))[0]) == head
     successor = start_service(topics.CORE)
     wait_for(lambda: successor.wait_answering() and successor.status()["cursor"] >= head, "resumed")
     assert successor.status()["run_id"] == RUN

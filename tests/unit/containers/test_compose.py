@@ -9,7 +9,7 @@ import yaml
 
 from services.kernel.events.topics import SERVICES
 from services.kernel.settings.parameters import ALIASES
-from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.http_ports import HTTP_PORTS
 from services.runtime.settings.model import MANDATORY, known_names, load
 from services.runtime.settings.secrets import ACL_FILE, GENERATED
 

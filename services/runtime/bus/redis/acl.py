@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from services.kernel.events import topics
-from services.runtime.bus import lockstep
+from services.runtime.bus.redis.names import PROGRESS_CHANNEL, SWITCH_KEY, TURN_CHANNEL
 
 OPERATOR = "operator"
 RECOVERY = "recovery"
@@ -24,7 +24,7 @@ _READ = (
     " +xinfo|stream +fcall_ro"
 )
 _WRITE = "+fcall +hset +hincrby +hdel +xadd +xtrim"
-_LOCKSTEP_CHANNELS = (lockstep.PROGRESS_CHANNEL, lockstep.TURN_CHANNEL)
+_LOCKSTEP_CHANNELS = (PROGRESS_CHANNEL, TURN_CHANNEL)
 
 
 def render(passwords: Mapping[str, str]) -> str:
@@ -73,7 +73,7 @@ def _service(name: str) -> str:
         channels += _LOCKSTEP_CHANNELS
     keys = f"%R~cdb:* {own} ~cdb:counters"
     # Only the orchestrator starts runs, and with them switches lock-step on and off.
-    switch = f" (+set ~{lockstep.SWITCH_KEY})" if name == topics.PAPER_RUNNER else ""
+    switch = f" (+set ~{SWITCH_KEY})" if name == topics.PAPER_RUNNER else ""
     publish = f"(+publish {_channels(channels)})"
     return f"{_CONNECT} {_LISTEN} {_READ} {_WRITE} {keys} {publish}{switch}"
 

@@ -36,14 +36,15 @@ end
 
 -- Claim a service's place: the newest claimer wins, and learns where its predecessor stopped.
 --
--- args: service. Reply: {instance, epoch or false, cursor, position or false, shell id or false}.
+-- args: service.
+-- Reply: {'OK', instance, epoch or false, cursor, position or false, shell id or false}.
 local function claim(_, args)
   local cursor_key = 'cdb:cursor:' .. args[1]
   local epoch = redis.call('GET', 'cdb:epoch')
   local instance = redis.call('HINCRBY', cursor_key, 'instance', 1)
   redis.call('HDEL', cursor_key, 'ticket') -- tickets count within one instance
   local state = redis.call('HMGET', cursor_key, 'seq', 'position', 'shell_id')
-  return {tostring(instance), epoch, state[1] or '0', state[2], state[3]}
+  return {'OK', tostring(instance), epoch, state[1] or '0', state[2], state[3]}
 end
 
 -- How far the total order has come.
@@ -273,13 +274,14 @@ local function trim(_, args)
   local cursor_key, wanted = 'cdb:cursor:' .. args[1], tonumber(args[2])
   local kept = tonumber(redis.call('HGET', cursor_key, 'trimmed') or '0')
   if kept >= wanted then -- what is gone stays gone, whichever seq is asked for now
-    return 0
+    return {'OK'}
   end
   redis.call('HSET', cursor_key, 'trimmed', args[2])
   local lowest = text(math.min(wanted, newest_of(args[1])))
   -- Whole nodes only, but all of them: by itself '~' stops after 10,000 entries, less than a
   -- market makes.
-  return redis.call('XTRIM', 'cdb:journal:' .. args[1], 'MINID', '~', lowest .. '-0', 'LIMIT', 0)
+  redis.call('XTRIM', 'cdb:journal:' .. args[1], 'MINID', '~', lowest .. '-0', 'LIMIT', 0)
+  return {'OK'}
 end
 
 -- Put counters right, each only if it still is what was seen.

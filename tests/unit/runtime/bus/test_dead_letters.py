@@ -21,10 +21,10 @@ class FakeBus:
         self.written: list[tuple[object, ...]] = []
         self.published: list[Alert] = []
 
-    def execute(self, *arguments: object) -> None:
+    def run(self, *commands: tuple[object, ...]) -> None:
         if self.away:
             raise Unavailable("away")
-        self.written.append(arguments)
+        self.written += commands
 
     def publish(self, events: Sequence[Alert]) -> None:
         if self.away:

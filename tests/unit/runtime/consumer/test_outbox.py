@@ -34,7 +34,7 @@ class TurnBus:
         self.calls.append((len(events), cursor))
         return Published(0, 0, cursor)
 
-    def execute(self, *_: object) -> None:
+    def post(self, *_: object) -> None:
         """The question for the turn."""
 
     def open_connection(self, _: str) -> None:

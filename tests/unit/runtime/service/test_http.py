@@ -15,7 +15,7 @@ from services.kernel.settings.model import SettingError
 from services.runtime.service import healthcheck
 from services.runtime.service.health import Health, merged
 from services.runtime.service.http import HttpServer, create_app
-from services.runtime.service.http_ports import HTTP_PORTS
+from services.runtime.settings.http_ports import HTTP_PORTS
 
 pytestmark = pytest.mark.unit
 

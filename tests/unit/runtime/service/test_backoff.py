@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from services.runtime.bus.bus import Unavailable
-from services.runtime.consumer.backoff import Backoff, retry
+from services.runtime.service.backoff import Backoff, retry
 
 pytestmark = pytest.mark.unit
 
