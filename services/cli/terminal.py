@@ -6,7 +6,6 @@ sequences move the cursor, change titles, or write into the clipboard. So all ou
 output that does not.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -14,28 +13,9 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from services.explain.printable import printable
+
 FILE_WIDTH: Final = 160
-REPLACEMENT: Final = "?"
-# C0 without tab and line feed, DEL, C1, line separators, and what reverses the direction of text.
-_UNPRINTABLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
-
-
-def printable(text: str) -> str:
-    """The text with every control character replaced by a question mark; lines stay lines."""
-    return _UNPRINTABLE.sub(REPLACEMENT, text)
-
-
-def one_line(text: str) -> str:
-    """The text as one printable line: nobody's text begins a line that looks like another's."""
-    return printable(text.replace("\n", " ").replace("\t", " "))
-
-
-def printable_json(body: bytes) -> str:
-    """A JSON text in one line, with every control character in it as an escape of JSON's."""
-    text = body.decode(errors="replace").replace("\n", "\\n")
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(message: object = "", *, err: bool = False, nl: bool = True) -> None:

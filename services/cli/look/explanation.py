@@ -10,13 +10,13 @@ from rich.tree import Tree
 
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
-from services.cli.look.event_line import describe
 from services.cli.record_access import open_database_record, run_option
 from services.cli.target import Where, on_option
 from services.cli.terminal import say, wide_console
 from services.cli.utc_time import UtcTime
 from services.explain.answered import Answered
 from services.explain.archive import Archive, UnknownIdError
+from services.explain.event_line import describe
 from services.explain.figures import moment
 from services.explain.funnel import Funnel, Part, funnel
 from services.explain.remedies import miss_line, remedies

@@ -9,9 +9,10 @@ import msgspec
 import redis
 
 from services.cli.failure import Failure
-from services.cli.look.event_line import describe
 from services.cli.target import Target, Where, find_target, on_option
-from services.cli.terminal import one_line, printable_json, say
+from services.cli.terminal import say
+from services.explain.event_line import describe
+from services.explain.printable import one_line, printable_json
 from services.kernel.events import topics
 from services.kernel.events.codec import decode
 

@@ -8,8 +8,6 @@ import click
 
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
-from services.cli.operate.operator_channel import Answer, NoAnswerError, OperatorChannel
-from services.cli.run.run_options import operator_message
 from services.cli.target import (
     Where,
     compose_answers,
@@ -22,6 +20,8 @@ from services.kernel.events import topics
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.embedded.home import Home, HomeError
 from services.runtime.embedded.session import EmbeddedSession, SessionError
+from services.runtime.operator.channel import Answer, NoAnswerError, OperatorChannel
+from services.runtime.operator.message import operator_message
 
 
 @click.command(epilog='Example: claire halt --reason "exchange maintenance"')

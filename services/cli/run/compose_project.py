@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.cli.failure import Failure
 from services.cli.look.container_health import seen
-from services.cli.terminal import one_line
+from services.explain.printable import one_line
 
 COMPOSE_FILE: Final = Path("docker-compose.yml")
 DATABASE_VOLUME: Final = "postgres_data"

@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from uuid import uuid4
 
-from services.cli.run.run_options import ControlEntry, operator_message
+from services.cli.run.run_options import ControlEntry
 from services.kernel.events import AnyEvent, Clock, CommandAnswered, topics
+from services.runtime.operator.message import operator_message
 
 REPEAT_S = 10.0
 """Without an answer for so long a command is posted again: cdb_risk may not have been there."""

@@ -1,7 +1,6 @@
 """What `claire run-paper` is asked: durations, paces, settings and control files, checked early."""
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,13 +66,6 @@ class ControlEntry:
     command: str
     reason: str
     symbol: str | None = None
-
-
-def operator_message(command: str, reason: str, symbol: str | None, command_id: str) -> bytes:
-    """What an operator publishes on the channel `operator`."""
-    body = {"type": command, "command_id": command_id, "reason": reason}
-    body |= {"symbol": symbol} if symbol else {}
-    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def read_control_file(path: Path) -> tuple[ControlEntry, ...]:

@@ -150,6 +150,7 @@ class Halt(Event, frozen=True, kw_only=True, tag="halt"):
 
     reason: str
     command_id: str | None = None
+    issued_by: str = "operator"
 
 
 class Reset(Event, frozen=True, kw_only=True, tag="reset"):
@@ -159,6 +160,7 @@ class Reset(Event, frozen=True, kw_only=True, tag="reset"):
 
     reason: str
     command_id: str | None = None
+    issued_by: str = "operator"
 
 
 class Pause(Event, frozen=True, kw_only=True, tag="pause"):
@@ -169,6 +171,7 @@ class Pause(Event, frozen=True, kw_only=True, tag="pause"):
     reason: str
     symbol: str | None = None
     command_id: str | None = None
+    issued_by: str = "operator"
 
 
 class Resume(Event, frozen=True, kw_only=True, tag="resume"):
@@ -179,6 +182,7 @@ class Resume(Event, frozen=True, kw_only=True, tag="resume"):
     reason: str
     symbol: str | None = None
     command_id: str | None = None
+    issued_by: str = "operator"
 
 
 class CommandRepeated(Event, frozen=True, kw_only=True, tag="command_repeated"):

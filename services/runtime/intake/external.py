@@ -298,6 +298,7 @@ def _command(message: Fields, envelope: dict[str, Any]) -> Event:
     command_id = message.text("command_id", default=envelope["event_id"])
     # Of the command alone: however often it comes, it is one event.
     envelope |= {"event_id": make_id("command", command_id), "command_id": command_id}
+    envelope |= {"issued_by": message.text("issued_by", default="operator")}
     if command == "halt":
         return Halt(**envelope, reason=message.text("reason", most=MOST_TEXT))
     if command == "reset":

@@ -8,8 +8,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.cli.operate.operator_channel import OperatorChannel
-from services.cli.run.run_options import operator_message
 from services.kernel.events import (
     AnyEvent,
     OrderResult,
@@ -28,6 +26,8 @@ from services.record.runs import runs_of
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.database.connections import connect_to_read
+from services.runtime.operator.channel import OperatorChannel
+from services.runtime.operator.message import operator_message
 from tests import builders as a
 from tests.bus_builders import START_MS
 from tests.integration.services.conftest import StartService, writer_variables

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.cli.operate.operator_channel import OperatorChannel
-from services.cli.run.run_options import operator_message
 from services.kernel.events import CommandAnswered, Halt, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
+from services.runtime.operator.channel import OperatorChannel
+from services.runtime.operator.message import operator_message
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
 from tests.integration.services.conftest import StartService, open_bus
 from tests.integration.services.service_process import wait_for

@@ -11,7 +11,6 @@ from services.cli.run.run_options import (
     ControlEntry,
     Duration,
     Speed,
-    operator_message,
     out_of_range,
     read_control_file,
     read_settings,
@@ -118,12 +117,3 @@ def test_a_bad_control_line_is_told_with_file_and_line(
         read_control_file(path)
 
     assert complaint in raised.value.message
-
-
-def test_a_command_is_posted_as_an_operator_would_type_it() -> None:
-    assert json.loads(operator_message("pause", "quiet", "BTC_USDT", "c-1")) == {
-        "type": "pause",
-        "command_id": "c-1",
-        "reason": "quiet",
-        "symbol": "BTC_USDT",
-    }

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from services.cli.look.event_line import describe
-from services.cli.terminal import SafeConsole, one_line, printable, printable_json, say
+from services.cli.terminal import SafeConsole, say
+from services.explain.event_line import describe
 from services.explain.narration import narrate
+from services.explain.printable import one_line, printable, printable_json
 from tests import builders
 
 pytestmark = pytest.mark.unit

@@ -304,6 +304,19 @@ def test_nothing_is_taken_on_control(kind: str) -> None:
     assert OWNERS["control"] == "cdb_risk", "one service answers for it"
 
 
+def test_a_command_keeps_who_gave_it() -> None:
+    command = {"type": "halt", "reason": "x"}
+
+    given, default = (
+        taken("operator", command | {"issued_by": "console"}),
+        taken("operator", command),
+    )
+
+    assert isinstance(given, Halt)
+    assert isinstance(default, Halt)
+    assert (given.issued_by, default.issued_by) == ("console", "operator")
+
+
 def test_a_commands_event_is_that_of_its_command_id_alone() -> None:
     command = {"type": "halt", "reason": "x", "command_id": "mine"}
     one = taken("operator", command, unique="1")
@@ -320,6 +333,7 @@ def test_a_commands_event_is_that_of_its_command_id_alone() -> None:
     [
         ("signals", "signal_id", 128), ("signals", "reason", 2_000), ("orders", "order_id", 128),
         ("operator", "command_id", 128), ("operator", "reason", 2_000),
+        ("operator", "issued_by", 128),
         ("alerts", "message", 2_000), ("market_data", "source", 128),
         ("market_data", "trade_id", 128),
     ],

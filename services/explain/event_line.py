@@ -1,6 +1,6 @@
 """An event in one line, for lists."""
 
-from services.cli.terminal import one_line
+from services.explain.printable import one_line
 from services.kernel.events import (
     Alert,
     AnyEvent,
