@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files import instrument_file
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.markets import open_market
 from services.kernel.events import topics
 from services.kernel.instruments.contracts import Instrument

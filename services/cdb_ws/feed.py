@@ -6,6 +6,7 @@ from typing import Final
 
 from services.cdb_ws.config import FeedConfig
 from services.cdb_ws.control_subscriber import Ear
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.source import Mexc
 from services.cdb_ws.publishing import position
@@ -20,7 +21,6 @@ from services.cdb_ws.replay.past import Past
 from services.cdb_ws.replay.runner import PlaceMissing, Player, pace_of
 from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.external import ExternalMarket
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.live import LiveSource
 from services.cdb_ws.sources.markets import open_market
 from services.cdb_ws.sources.recorded import RecordedSource

@@ -9,13 +9,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from services.cdb_ws.data_error import DataError
+from services.cdb_ws.publishing.clocks import SILENCE_MS
 from services.cdb_ws.recording import notes, store, tables, write_ahead_log
 from services.cdb_ws.recording.notes import Break
 from services.cdb_ws.recording.selection import Selected, root_of
 from services.cdb_ws.recording.store import Part, Segment
-from services.cdb_ws.replay.clocks import SILENCE_MS
 from services.cdb_ws.sources.files.csv_files import CsvRows
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import FileKind, describe
 from services.cdb_ws.sources.files.tick_files import open_rows
 from services.cdb_ws.sources.recording import load

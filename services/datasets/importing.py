@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store
 from services.cdb_ws.sources.files.csv_files import COLUMNS, CsvRows, digest, open_text, unreadable
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind
 from services.datasets.sets import DataSet, Row
 from services.kernel.events import Side

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.kernel.events import Event, TradingState
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline

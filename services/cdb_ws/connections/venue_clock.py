@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final
 
+from services.cdb_ws.alert_publisher import Notices
 from services.cdb_ws.connections.stream_times import StreamTimes
-from services.cdb_ws.live.alert_publisher import Notices
-from services.cdb_ws.live.symbol_feed import DEAL
 from services.kernel.events import Event, MarketData
 from services.runtime.intake.event_time import MOST_AHEAD_MS, Verdict
+from services.venues.mexc.commands import DEAL
 from services.venues.mexc.messages import Deal
 
 MOST_OFFSET_MS: Final = 2_000

@@ -3,10 +3,10 @@
 from collections.abc import Container, Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.trade_sequence import State
 from services.cdb_ws.integrity.uncertain_streams import StreamDoubts
-from services.cdb_ws.integrity.unconfirmed_trades import GRACE_MS
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.trade_sequence import State
+from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
 from services.venues.mexc.messages import Deal
 from services.venues.mexc.rest import MOST_DEALS
 

@@ -7,12 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from services.cdb_ws.alert_publisher import Notices
 from services.cdb_ws.integrity import comparison_pace
-from services.cdb_ws.integrity.rest_window import Span
-from services.cdb_ws.integrity.trade_sequence import OVERTAKEN_MS, Origin, Recovery, State
 from services.cdb_ws.integrity.uncertain_streams import StreamDoubts, with_leak
-from services.cdb_ws.live.alert_publisher import Notices
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.rest_window import Span
+from services.cdb_ws.trades.trade_sequence import OVERTAKEN_MS, Origin, Recovery, State
 from services.kernel.market.bar_ticks import Bar
 from services.runtime.service import logging
 from services.venues.mexc.limits import Endpoint

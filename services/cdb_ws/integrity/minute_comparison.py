@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.rest_window import Span
-from services.cdb_ws.integrity.trade_sequence import State
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.rest_window import Span
+from services.cdb_ws.trades.trade_sequence import State
 from services.kernel.market.bar_ticks import Bar
 from services.runtime.service import logging
 from services.venues.mexc.limits import Endpoint

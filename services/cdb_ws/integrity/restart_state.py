@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.trade_sequence import Tape
-from services.cdb_ws.live.alert_publisher import Notices
-from services.cdb_ws.live.minute_history import HISTORY_SOURCE
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.symbols.minute_history import HISTORY_SOURCE
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.trade_sequence import Tape
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments.contracts import Instrument
 from services.venues.mexc.exact import plain

@@ -12,9 +12,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.rest_window import Span
-from services.cdb_ws.integrity.trade_sequence import OVERTAKEN_MS, Recovery
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.rest_window import Span
+from services.cdb_ws.trades.trade_sequence import OVERTAKEN_MS, Recovery
 from services.venues.mexc.messages import Deal
 from services.venues.mexc.rest import MOST_DEALS
 

@@ -12,27 +12,28 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from services.cdb_ws.alert_publisher import Notices
 from services.cdb_ws.connections.loop_uptime import BEAT_S, Attention
-from services.cdb_ws.connections.polling import Polling
-from services.cdb_ws.connections.pool import Pool
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
 from services.cdb_ws.connections.venue_clock import Handling, VenueClock
 from services.cdb_ws.integrity.gap_recovery import MINUTE_MS, Bars, Recoveries
 from services.cdb_ws.integrity.minute_comparison import MinuteComparison
 from services.cdb_ws.integrity.restart_state import Remembered
-from services.cdb_ws.integrity.trade_sequence import Origin, Recovery
-from services.cdb_ws.live.alert_publisher import Notices
-from services.cdb_ws.live.book_versions import BookVersions
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.instrument_provider import Listing
-from services.cdb_ws.live.minute_history import history
 from services.cdb_ws.live.supervision import Supervision
-from services.cdb_ws.live.symbol_feed import DEAL, DEPTH, SymbolFeed
-from services.cdb_ws.live.symbol_ticks import SymbolTicks
 from services.cdb_ws.live.universe import Universe
+from services.cdb_ws.symbols.book_versions import BookVersions
+from services.cdb_ws.symbols.minute_history import history
+from services.cdb_ws.symbols.polling import Polling
+from services.cdb_ws.symbols.pool import Pool
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
+from services.cdb_ws.trades.trade_sequence import Origin, Recovery
 from services.kernel.events import AlertLevel, Event
 from services.kernel.instruments.contracts import Instrument
 from services.runtime.service import logging
+from services.venues.mexc.commands import DEAL, DEPTH
 from services.venues.mexc.contracts import ContractBook
 from services.venues.mexc.decoding import decode
 from services.venues.mexc.field_watch import FieldWatch

@@ -7,15 +7,15 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from services.cdb_ws.alert_publisher import Notices
 from services.cdb_ws.connections.socket import LOOK_EVERY_S
 from services.cdb_ws.integrity.restart_state import Remembered
-from services.cdb_ws.integrity.trade_sequence import Tape
-from services.cdb_ws.live.alert_publisher import Notices
 from services.cdb_ws.live.engine_config import EngineConfig
-from services.cdb_ws.live.minute_history import history
-from services.cdb_ws.live.symbol_feed import SymbolFeed
 from services.cdb_ws.live.universe import EVERY_S, Universe
 from services.cdb_ws.publishing import ticks
+from services.cdb_ws.symbols.minute_history import history
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.trades.trade_sequence import Tape
 from services.kernel.events import AlertLevel, Event
 from services.kernel.instruments.contracts import Instrument
 from services.runtime.service import logging

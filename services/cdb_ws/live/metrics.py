@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from services.cdb_ws.live.engine import Engine
-from services.cdb_ws.live.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.runtime.service.metrics import gauge, total, totals
 
 MOST_LISTED: Final = 50

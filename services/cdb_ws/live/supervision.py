@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
+from services.cdb_ws.alert_publisher import CLOCK_OFFSET, Notices
 from services.cdb_ws.connections.attempts import BUDGET, BUDGET_S
-from services.cdb_ws.connections.pool import Pool
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
 from services.cdb_ws.connections.venue_clock import VenueClock
-from services.cdb_ws.live.alert_publisher import CLOCK_OFFSET, Notices
 from services.cdb_ws.live.instrument_provider import Listing
+from services.cdb_ws.symbols.pool import Pool
 from services.kernel.events import AlertLevel
 
 AWAY_AFTER_S: Final = 5.0

@@ -18,11 +18,11 @@ from typing import Final
 import msgspec
 
 from services.cdb_ws.conditions import alert
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store, write_ahead_log
 from services.cdb_ws.recording.journal import Frame, Journal
 from services.cdb_ws.recording.store import FolderBusyError, State
 from services.cdb_ws.recording.write_ahead_log import Kind, SegmentReader
-from services.cdb_ws.sources.files.data_error import DataError
 from services.kernel.events import (
     Alert,
     AlertLevel,

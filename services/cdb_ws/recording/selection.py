@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store, write_ahead_log
 from services.cdb_ws.recording.store import Part, Segment
-from services.cdb_ws.sources.files.data_error import DataError
 
 EVERYTHING: Final = "give the recording's folder, a day of it, or a symbol of a day"
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.kernel.bounded_json import Decoder
 
 MARKET: Final = "_market"

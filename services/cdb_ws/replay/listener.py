@@ -7,8 +7,8 @@ from typing import Final
 from services.cdb_ws.conditions import data_gap, source_ended
 from services.cdb_ws.publishing import ticks
 from services.cdb_ws.publishing.backpressure import Pressure
+from services.cdb_ws.publishing.clocks import SECOND_MS
 from services.cdb_ws.publishing.publisher import Publisher
-from services.cdb_ws.replay.clocks import SECOND_MS
 from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.live import LiveSource
 from services.kernel.events import ConditionPhase, Event, MarketData

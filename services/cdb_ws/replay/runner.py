@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from services.cdb_ws.conditions import source_ended, source_failed
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing.backpressure import Pressure
 from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.replay.pacing import FloodPace, LockStepPace, Pace, TimedPace
 from services.cdb_ws.run_plan import RunPlan
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recorded import RecordedSource, Step
 from services.kernel.events import Clock, Event, Instruments
 from services.runtime.bus.bus import Bus

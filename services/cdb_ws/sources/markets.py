@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store
 from services.cdb_ws.recording.selection import root_of
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.replay import Refuse, Replay
 from services.runtime.intake.event_time import STALE_MS

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from services.cdb_ws.conditions import data_gap
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.clocks import ClockRule
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.recording import notes, store, tables
 from services.cdb_ws.recording.notes import Break, Carried
 from services.cdb_ws.recording.selection import Selected, select
 from services.cdb_ws.recording.store import Part
-from services.cdb_ws.replay.clocks import ClockRule
 from services.cdb_ws.sources.files import instrument_file
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recorded import Step
 from services.kernel.events import (
     Clock,

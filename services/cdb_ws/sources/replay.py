@@ -6,11 +6,11 @@ from decimal import Decimal
 from heapq import merge
 from pathlib import Path
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing import ticks
-from services.cdb_ws.replay.clocks import ClockRule
+from services.cdb_ws.publishing.clocks import ClockRule
 from services.cdb_ws.sources.files import instrument_file
 from services.cdb_ws.sources.files.csv_files import price_decimals
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, describe
 from services.cdb_ws.sources.files.instrument_file import FALLBACK_TICK, ContractDetails
 from services.cdb_ws.sources.files.tick_files import Observation, open_rows, open_tick_file

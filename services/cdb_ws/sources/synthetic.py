@@ -7,8 +7,8 @@ from random import Random
 from typing import Any, Final
 
 from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.clocks import HOUR_MS, ClockRule
 from services.cdb_ws.publishing.ticks import TickMaker
-from services.cdb_ws.replay.clocks import HOUR_MS, ClockRule
 from services.cdb_ws.sources.recorded import Step
 from services.cdb_ws.sources.synthetic_paths import (
     DEFAULT_SYMBOLS,

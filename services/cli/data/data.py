@@ -11,10 +11,10 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import packing, store, write_ahead_log
 from services.cdb_ws.recording.selection import root_of
 from services.cdb_ws.recording.store import FolderBusyError
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cli.data.data_fetch import fetch_data
 from services.cli.data.data_import import import_data
 from services.cli.data.data_options import FOLDER, data_folder, recordings_folder

@@ -10,7 +10,7 @@ from random import Random
 import click
 import msgspec
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import split_symbol
 from services.cli.data.data_options import TO, data_folder, progress_bar
 from services.cli.failure import BadInput, Failure

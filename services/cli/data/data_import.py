@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 from rich.progress import Progress, TaskID
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind, describe, split_symbol
 from services.cdb_ws.sources.files.venue_units import VolumeUnit, units_of
 from services.cli.data.data_options import TO, data_folder, progress_bar

@@ -14,12 +14,12 @@ import click
 from rich.live import Live
 from rich.table import Table
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.live.engine_config import EngineConfig
+from services.cdb_ws.live.market_recording import LiveRecording
 from services.cdb_ws.recording import packing
-from services.cdb_ws.recording.live import LiveRecording
 from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.recording.store import FolderBusyError
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cli.data.data_options import FOLDER, recordings_folder
 from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cli.failure import Failure
 from services.cli.json_option import last_line_json_option
 from services.cli.run.run_options import read_settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cli.failure import BadInput, Failure
 from services.cli.terminal import say
 from services.exchange_sim.exchange import Exchange

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.markets import open_market
 from services.cdb_ws.sources.synthetic import START_MS
 from services.cli.failure import BadInput, Failure

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind, describe
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.events import (

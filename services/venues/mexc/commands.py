@@ -16,6 +16,8 @@ _PARAMETERS: Final[dict[str, dict[str, int | bool]]] = {
     "ticker": {},
     "funding.rate": {},
 }
+DEAL: Final = "deal"
+DEPTH: Final = "depth.full"
 CHANNELS: Final = tuple(_PARAMETERS)
 """What is subscribed for each symbol, the most important first."""
 

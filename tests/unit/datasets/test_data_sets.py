@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import describe
 from services.cdb_ws.sources.files.parquet_files import read_data_set
 from services.cdb_ws.sources.markets import open_market

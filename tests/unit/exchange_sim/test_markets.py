@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.exchange_sim.markets.market import Fair, Funding, Happening, Print, SimMarket, Touch
 from services.exchange_sim.markets.recorded_market import RecordedMarket
 from services.exchange_sim.markets.synthetic_market import SyntheticMarket, symbol_names

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TextIO, cast
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind
 from services.kernel.events import Side
 from services.runtime.intake.event_time import MOST_AHEAD_MS

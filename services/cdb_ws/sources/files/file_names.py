@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 
 QUOTE_SUFFIXES: Final = ("USDT", "USDC", "USD", "BTC", "ETH")
 NAME_FORM: Final = (

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import split_symbol
 from services.kernel.bounded_json import Decoder
 from services.kernel.instruments.contracts import Instrument, generic_instrument

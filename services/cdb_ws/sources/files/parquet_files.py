@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.recording import store
 from services.cdb_ws.sources.files.csv_files import (
     COLUMNS,
@@ -23,7 +24,6 @@ from services.cdb_ws.sources.files.csv_files import (
     digest,
     unreadable,
 )
-from services.cdb_ws.sources.files.data_error import DataError
 from services.kernel.bounded_json import Decoder
 
 ROWS_AT_ONCE: Final = 20_000

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind
 from services.kernel.instruments.contracts import Instrument
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.minute_volumes import MINUTE_MS, SETTLED_MS
 from services.cdb_ws.integrity.uncertain_streams import QUIET_S
+from services.cdb_ws.trades.minute_volumes import MINUTE_MS, SETTLED_MS
 from services.kernel.events import MarketData, MarketDataKind
 from services.venues.mexc.messages import Deal
 from services.venues.mexc.rest import VenueAwayError

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.cdb_ws.integrity.minute_volumes import KEPT, MINUTE_MS, MinuteSums
 from services.cdb_ws.publishing.backpressure import Pressure
+from services.cdb_ws.trades.minute_volumes import KEPT, MINUTE_MS, MinuteSums
 from services.kernel.events import MarketDataKind as Kind
 from services.kernel.market.bar_ticks import Bar
 from services.runtime.bus.bus import Unavailable

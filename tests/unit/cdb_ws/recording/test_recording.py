@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from services.cdb_ws.conditions import data_gap, source_ended
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.recording import packing, store
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.recording import Recording
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.kernel.events import (

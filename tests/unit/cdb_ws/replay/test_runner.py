@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing import position, ticks
 from services.cdb_ws.publishing.position import Position
 from services.cdb_ws.publishing.publisher import Publisher
@@ -12,7 +13,6 @@ from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.replay.pacing import FloodPace
 from services.cdb_ws.replay.runner import PlaceMissing, Player
 from services.cdb_ws.run_plan import RunPlan
-from services.cdb_ws.sources.files.data_error import DataError
 from services.kernel.events import Alert, Clock, Condition, Event, MarketData, MarketDataKind
 from services.runtime.bus.bus import Unavailable
 from tests.unit.cdb_ws.fakes import FakeBus, FakeMarket, FakePressure, publisher

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.csv_files import SORT_WINDOW_ROWS, CsvRows, price_decimals
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.files.file_names import describe
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import FileKind, describe, split_symbol
 
 pytestmark = pytest.mark.unit

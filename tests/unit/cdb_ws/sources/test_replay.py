@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.csv_files import SORT_WINDOW_ROWS, digest
-from services.cdb_ws.sources.files.data_error import DataError
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.events import (
     BarPoint,

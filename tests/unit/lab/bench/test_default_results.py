@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from services.cdb_ws.sources.files.data_error import DataError
+from services.cdb_ws.data_error import DataError
 from services.cli.main import claire
 from services.lab.bench.default_results import FileResult, market_files, play
 

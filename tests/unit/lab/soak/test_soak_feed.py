@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.pending_trades import HeldDeals
-from services.cdb_ws.integrity.rest_window import Span
-from services.cdb_ws.integrity.trade_sequence import Entry, Tape
 from services.cdb_ws.integrity.uncertain_streams import StreamDoubts
-from services.cdb_ws.integrity.unconfirmed_trades import AwaitedDeals
-from services.cdb_ws.live.symbol_ticks import SymbolTicks
+from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
+from services.cdb_ws.trades.pending_trades import HeldDeals
+from services.cdb_ws.trades.rest_window import Span
+from services.cdb_ws.trades.trade_sequence import Entry, Tape
+from services.cdb_ws.trades.unconfirmed_trades import AwaitedDeals
 from services.exchange_sim.faults.faults import Fault, FaultKind, Script
 from services.kernel.events import Event
 from services.lab.soak import feed_run, feed_soak

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.cdb_ws.integrity.minute_volumes import MINUTE_MS, SETTLED_MS, MinuteSums
-from services.cdb_ws.integrity.rest_window import Span
+from services.cdb_ws.trades.minute_volumes import MINUTE_MS, SETTLED_MS, MinuteSums
+from services.cdb_ws.trades.rest_window import Span
 from services.kernel.market.bar_ticks import Bar
 
 pytestmark = pytest.mark.unit

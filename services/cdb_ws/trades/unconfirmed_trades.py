@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.dedup_window import DealMemory, counted, key_of
-from services.cdb_ws.integrity.rest_window import RestWindow, Span
+from services.cdb_ws.trades.dedup_window import DealMemory, counted, key_of
+from services.cdb_ws.trades.rest_window import RestWindow, Span
 from services.venues.mexc.messages import Deal
 
 GRACE_MS: Final = 5_000

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.trade_sequence import Entry, Origin
-from services.cdb_ws.live.symbol_ticks import SymbolTicks
+from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
+from services.cdb_ws.trades.trade_sequence import Entry, Origin
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments.contracts import generic_instrument
 from services.venues.mexc.messages import Book, Deal, FairPrice, FundingRate, IndexPrice, Ticker

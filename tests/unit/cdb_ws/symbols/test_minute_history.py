@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.live.minute_history import HISTORY_SOURCE, history
+from services.cdb_ws.symbols.minute_history import HISTORY_SOURCE, history
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.bar_ticks import Bar
 

@@ -16,10 +16,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.integrity.dedup_window import DealMemory, Key, counted, key_of
-from services.cdb_ws.integrity.pending_trades import HeldDeals, order_of
-from services.cdb_ws.integrity.rest_window import WINDOW_LIMIT, RestWindow, Span
-from services.cdb_ws.integrity.unconfirmed_trades import AwaitedDeals
+from services.cdb_ws.trades.dedup_window import DealMemory, Key, counted, key_of
+from services.cdb_ws.trades.pending_trades import HeldDeals, order_of
+from services.cdb_ws.trades.rest_window import WINDOW_LIMIT, RestWindow, Span
+from services.cdb_ws.trades.unconfirmed_trades import AwaitedDeals
 from services.venues.mexc.messages import Deal
 
 OVERTAKING_MS: Final = 15_000

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.integrity.dedup_window import Key, counted, key_of
+from services.cdb_ws.trades.dedup_window import Key, counted, key_of
 from services.venues.mexc.messages import Deal
 
 WINDOW_LIMIT: Final = 100

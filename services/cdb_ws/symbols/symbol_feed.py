@@ -6,14 +6,12 @@ from typing import Final
 from msgspec import Struct
 
 from services.cdb_ws.connections.socket import Socket
-from services.cdb_ws.integrity.minute_volumes import MinuteSums
-from services.cdb_ws.integrity.trade_sequence import Entry, Tape
+from services.cdb_ws.trades.minute_volumes import MinuteSums
+from services.cdb_ws.trades.trade_sequence import Entry, Tape
 from services.kernel.instruments.contracts import Instrument
-from services.venues.mexc.commands import CHANNELS
+from services.venues.mexc.commands import CHANNELS, DEPTH
 from services.venues.mexc.messages import Deal
 
-DEAL: Final = "deal"
-DEPTH: Final = "depth.full"
 SPEAKS_ALWAYS: Final = (DEPTH, "fair.price")
 """Channels that speak also when nobody trades."""
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from services.cdb_ws.live.symbol_feed import SymbolFeed
-from services.cdb_ws.live.symbol_ticks import SymbolTicks
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
+from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
 from services.kernel.events import Event
 from services.runtime.service import logging
 from services.venues.mexc.messages import Ticker

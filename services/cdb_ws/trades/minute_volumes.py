@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from services.cdb_ws.integrity.rest_window import Span
+from services.cdb_ws.trades.rest_window import Span
 from services.kernel.market.bar_ticks import Bar
 
 MINUTE_MS: Final = 60_000

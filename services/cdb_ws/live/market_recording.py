@@ -8,8 +8,8 @@ from typing import Final
 from services.cdb_ws.live.engine import Engine
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.publishing import ticks
+from services.cdb_ws.publishing.clocks import SECOND_MS
 from services.cdb_ws.recording.recorder import Recorder
-from services.cdb_ws.replay.clocks import SECOND_MS
 from services.kernel.events import Alert, Event, Instruments
 from services.venues.mexc.network import Network
 

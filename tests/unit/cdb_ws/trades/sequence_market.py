@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.rest_window import Span
-from services.cdb_ws.integrity.trade_sequence import Entry, Origin, Recovery, Tape
+from services.cdb_ws.trades.rest_window import Span
+from services.cdb_ws.trades.trade_sequence import Entry, Origin, Recovery, Tape
 from services.kernel.events import Side
 from services.venues.mexc.messages import Deal
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.cdb_ws.integrity.trade_sequence import OVERTAKEN_MS, Origin, Tape
-from services.cdb_ws.integrity.unconfirmed_trades import GRACE_MS
+from services.cdb_ws.trades.trade_sequence import OVERTAKEN_MS, Origin, Tape
+from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
 from services.kernel.events import Side
-from tests.unit.cdb_ws.integrity.sequence_market import BEGINNING, Market, deal, origins, row, times
+from tests.unit.cdb_ws.trades.sequence_market import BEGINNING, Market, deal, origins, row, times
 
 pytestmark = pytest.mark.unit
 

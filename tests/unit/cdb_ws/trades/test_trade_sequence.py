@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.cdb_ws.integrity.dedup_window import KEEP_AT_LEAST, KEEP_AT_MOST, KEEP_MS
-from services.cdb_ws.integrity.pending_trades import HOLD_MS, MOST_HELD
-from services.cdb_ws.integrity.trade_sequence import Origin, State
-from services.cdb_ws.integrity.unconfirmed_trades import GRACE_MS
-from tests.unit.cdb_ws.integrity.sequence_market import BEGINNING, Market, deal, origins, row, times
+from services.cdb_ws.trades.dedup_window import KEEP_AT_LEAST, KEEP_AT_MOST, KEEP_MS
+from services.cdb_ws.trades.pending_trades import HOLD_MS, MOST_HELD
+from services.cdb_ws.trades.trade_sequence import Origin, State
+from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
+from tests.unit.cdb_ws.trades.sequence_market import BEGINNING, Market, deal, origins, row, times
 
 pytestmark = pytest.mark.unit
 

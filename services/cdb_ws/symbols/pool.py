@@ -6,9 +6,9 @@ from random import Random
 from typing import Final, Protocol
 
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
-from services.cdb_ws.live.symbol_feed import DEAL, SymbolFeed
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.runtime.service import logging
-from services.venues.mexc.commands import CHANNELS, CONTRACTS, subscription, unsubscription
+from services.venues.mexc.commands import CHANNELS, CONTRACTS, DEAL, subscription, unsubscription
 from services.venues.mexc.network import Network
 
 SUBSCRIPTIONS: Final = 100

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.dedup_window import DealMemory, counted, key_of
-from services.cdb_ws.integrity.rest_window import RestWindow, Span
+from services.cdb_ws.trades.dedup_window import DealMemory, counted, key_of
+from services.cdb_ws.trades.rest_window import RestWindow, Span
 from services.venues.mexc.messages import Deal
 
 HOLD_MS: Final = 10_000

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from services.cdb_ws.integrity.trade_sequence import Entry, Origin
 from services.cdb_ws.publishing.ticks import TickMaker
+from services.cdb_ws.trades.trade_sequence import Entry, Origin
 from services.kernel.events import Event, MarketData, MarketDataKind, PriceLevel
 from services.kernel.instruments.contracts import Instrument
 from services.venues.mexc.exact import plain

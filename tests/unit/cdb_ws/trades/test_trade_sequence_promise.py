@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cdb_ws.integrity.rest_window import WINDOW_LIMIT
-from services.cdb_ws.integrity.trade_sequence import State
-from services.cdb_ws.integrity.unconfirmed_trades import GRACE_MS
+from services.cdb_ws.trades.rest_window import WINDOW_LIMIT
+from services.cdb_ws.trades.trade_sequence import State
+from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
 from services.kernel.events import Side
 from services.venues.mexc.messages import Deal
-from tests.unit.cdb_ws.integrity.sequence_market import BEGINNING, Market
+from tests.unit.cdb_ws.trades.sequence_market import BEGINNING, Market
 
 pytestmark = pytest.mark.unit
 

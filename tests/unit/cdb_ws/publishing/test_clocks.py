@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cdb_ws.replay.clocks import DAY_MS, HOUR_MS, ClockRule
+from services.cdb_ws.publishing.clocks import DAY_MS, HOUR_MS, ClockRule
 
 pytestmark = pytest.mark.unit
 NOON = 1_700_000_000_000 // DAY_MS * DAY_MS + 12 * HOUR_MS

@@ -3,9 +3,10 @@
 from collections import Counter
 from typing import Final, Protocol
 
-from services.cdb_ws.live.alert_publisher import Notices
-from services.cdb_ws.live.symbol_feed import DEPTH, SymbolFeed
+from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.kernel.events import AlertLevel
+from services.venues.mexc.commands import DEPTH
 
 CROSSED_IN_A_ROW: Final = 5
 """Crossed books of a symbol after which its book is subscribed again."""

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.cdb_ws.integrity.dedup_window import DealMemory
-from services.cdb_ws.integrity.unconfirmed_trades import AwaitedDeals
+from services.cdb_ws.trades.dedup_window import DealMemory
+from services.cdb_ws.trades.unconfirmed_trades import AwaitedDeals
 from services.kernel.events import Side
 from services.venues.mexc.messages import Deal
 

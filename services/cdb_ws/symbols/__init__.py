@@ -1,0 +1,1 @@
+"""The state of each listened symbol: its feed, its ticks, its socket."""

@@ -1,0 +1,1 @@
+"""Trade integrity of one symbol: each trade once, in order, with what is missing named."""
