@@ -36,6 +36,10 @@ def test_no_account_loses_what_stops_trading(results: list[FileResult]) -> None:
     assert {result.file: result.halted_for for result in results if result.halted_at} == {}
 
 
+def test_no_margin_and_no_stop_breaks_its_promise(results: list[FileResult]) -> None:
+    assert {result.file: result.broken for result in results if result.broken} == {}
+
+
 def test_no_fill_on_bars_drifts_in_our_favour(results: list[FileResult]) -> None:
     for result in results:
         for kind, drift in result.drift.items():

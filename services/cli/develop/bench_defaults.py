@@ -43,8 +43,10 @@ COLUMNS: Final[dict[str, Column]] = {
     "drawdown %": lambda r: f"{r.max_drawdown_pct * 100:.2f}",
     "halted": _halt,
     "drift bp": lambda r: " / ".join(_bp(one.bp) for one in r.drift.values()),
+    "broken": lambda r: ", ".join(f"{number} {rule}" for rule, number in r.broken.items()) or "0",
 }
-"""Costs are paid amounts; drift is that of entries, exits and stops, positive is against us."""
+"""Costs are paid amounts; drift is that of entries, exits and stops, positive is against us; broken
+are promises of margins and stops."""
 
 
 @click.command(epilog="Example: claire bench defaults --data recorded/ --markdown > table.md")

@@ -112,9 +112,13 @@ class FillDesk:
     ) -> None:
         """Publish what became of an order; ``fill`` without ``filled`` is one that was refused.
 
-        ``stop`` is the stop of what was filled; without one the result repeats the order's.
+        ``stop`` is the stop of what was filled, and the arithmetic names the equity it was set
+        with; without one the result repeats the order's.
         """
         is_filled = fill is not None and filled > 0
+        arithmetic = {} if fill is None else fill.arithmetic
+        if stop is not None:
+            arithmetic = {**arithmetic, "equity": self._portfolio.equity}
         self._emitter.emit(
             OrderResult,
             correlation_id=order.correlation_id,
@@ -135,7 +139,7 @@ class FillDesk:
             leverage=order.leverage,
             reason=reason,
             latency_ms=self._emitter.cause.timestamp - order.timestamp if is_filled else None,
-            fill=fill.arithmetic if fill is not None else {},
+            fill=arithmetic,
         )
 
     def _waits_too_long(self, working: WorkingOrder, now: int) -> bool:

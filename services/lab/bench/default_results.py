@@ -16,6 +16,7 @@ from services.cdb_ws.sources.files.file_names import DataFile, FileKind, describ
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.events import (
     SCHEMA_VERSION,
+    Clock,
     Event,
     MarketData,
     MarketDataKind,
@@ -38,6 +39,9 @@ from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio.costs import Costs
 from services.kernel.portfolio.ledger import fill_costs
 from services.kernel.settings.model import TradingSettings
+from services.proof.validation.findings import Findings
+from services.proof.validation.margins import MarginCheck
+from services.proof.validation.stops import StopCheck
 from services.reports.fill_drift import ENTRIES, EXITS, KINDS, STOPS
 
 RUN_ID: Final = "default results"
@@ -81,6 +85,7 @@ class FileResult(Struct, kw_only=True):
         halted_at: Time of the first halt, Unix milliseconds; None where trading never halted.
         drift: By kind of order: ``entries``, ``exits``, ``stops``. A stop's is measured from the
             stop, the others' from the price that they were decided at.
+        broken: Findings of `claire validate` on margins and stops, by rule.
     """
 
     file: str
@@ -99,6 +104,7 @@ class FileResult(Struct, kw_only=True):
     halted_at: int | None = None
     halted_for: str | None = None
     drift: dict[str, Drift] = field(default_factory=lambda: {kind: Drift() for kind in KINDS})
+    broken: dict[str, int] = field(default_factory=dict)
 
     @property
     def paid(self) -> Decimal:
@@ -180,6 +186,7 @@ def play(
     result.start_equity, result.equity = settings.account_equity, portfolio.equity
     result.max_drawdown_pct = portfolio.state.max_drawdown_pct
     result.costs += Costs(funding=portfolio.state.funding)
+    result.broken = {str(rule): number for rule, number in gathered.findings.by_rule.items()}
     return result
 
 
@@ -210,12 +217,19 @@ class _Gathered:
         self._inverse = {contract.symbol: contract.inverse for contract in contracts}
         self._reference: dict[str, Decimal] = {}
         self._filled: set[str] = set()
+        self.findings = Findings()
+        self._checks = (MarginCheck(self.findings), StopCheck(self.findings))
 
     def see(self, event: Event) -> None:
         result = self.result
         if isinstance(event, MarketData):
             result.ticks += event.kind is MarketDataKind.TRADE
-        elif isinstance(event, Signal):
+            return
+        if isinstance(event, Clock):
+            return
+        for check in self._checks:
+            check.see(event)
+        if isinstance(event, Signal):
             result.exit_signals += event.reduce_only
             result.entry_signals += not event.reduce_only
         elif isinstance(event, RiskDecision):

@@ -26,6 +26,7 @@ class Rule(StrEnum):
     FILLED_ONCE = "FILLED_ONCE"
     POSITIONS = "POSITIONS"
     MARGIN = "MARGIN"
+    STOPS = "STOPS"
     NO_ENTRY_IN_DOUBT = "NO_ENTRY_IN_DOUBT"
 
 
@@ -44,6 +45,7 @@ MEANINGS: Final[dict[Rule, str]] = {
     Rule.FILLED_ONCE: "no order is filled for more than its quantity",
     Rule.POSITIONS: "positions are the sum of the fills",
     Rule.MARGIN: "no isolated position loses more than its margin; equity is never below zero",
+    Rule.STOPS: "no entry loses more than RISK_PER_TRADE_PCT of equity at its stop, before costs",
     Rule.NO_ENTRY_IN_DOUBT: "no entry was approved while trading was not active",
 }
 

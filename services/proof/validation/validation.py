@@ -15,6 +15,7 @@ from services.proof.validation.envelopes import EnvelopeCheck
 from services.proof.validation.findings import Findings, Rule
 from services.proof.validation.margins import MarginCheck
 from services.proof.validation.positions import PositionCheck
+from services.proof.validation.stops import StopCheck
 from services.proof.validation.trading import TradingCheck
 from services.record.reading import ChainLink, Record, Span
 
@@ -103,6 +104,7 @@ class _Validation:
         self._trading = TradingCheck(findings)
         self._positions = PositionCheck(findings)
         self._margins = MarginCheck(findings)
+        self._stops = StopCheck(findings)
         self._doubt = DoubtCheck(findings)
 
     def run(self, progress: Progress, head: Head | None) -> Validated:
@@ -164,6 +166,7 @@ class _Validation:
         if event.TOPIC not in _TICKS:
             self._trading.see(event)
             self._margins.see(event)
+            self._stops.see(event)
             self._doubt.see(event)
 
     def _decoded(self, body: bytes, seq: int | None, event_id: str | None) -> AnyEvent | None:

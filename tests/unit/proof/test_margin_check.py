@@ -66,7 +66,7 @@ def found(*events: Event, settings: dict[str, str] | None = None, **account: Any
     check = MarginCheck(findings)
     opening = builders.account(**account)
     for event in (builders.run_started(settings, opening=opening), CONTRACTS, *events):
-        check.see(event)  # type: ignore[arg-type]
+        check.see(event)
     assert set(findings.by_rule) <= {Rule.MARGIN}
     return [finding.message for finding in findings.first]
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from services.cdb_ws.data_error import DataError
 from services.cli.main import claire
+from services.kernel.execution import open_orders
 from services.lab.bench.default_results import FileResult, market_files, play
 
 pytestmark = pytest.mark.unit
@@ -51,7 +52,7 @@ def test_a_run_on_a_file_is_counted_and_its_sums_add_up(tmp_path: Path) -> None:
     assert result.paid == result.costs.fees + result.costs.spread + result.costs.impact
     assert result.paid_pct == result.paid / 100_000
     assert result.equity == 100_000 + result.net
-    assert (result.halted_at, result.problem) == (None, None)
+    assert (result.halted_at, result.problem, result.broken) == (None, None, {})
     # What is not cost is the market's move between the middle prices of both fills.
     assert result.drift["entries"].notional > 0
     assert result.drift["stops"].bp is None
@@ -76,6 +77,13 @@ def test_a_halt_is_named_with_its_time(tmp_path: Path) -> None:
     assert T < result.halted_at < T + 72 * 60_000
     assert result.max_drawdown_pct > Decimal("0.01")
     assert result.drift["stops"].bp == 0  # crossed within a bar, a stop is filled at its trigger
+
+
+def test_a_stop_that_breaks_its_promise_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_orders, "stop_price", lambda *_, **__: Decimal(1))
+    assert play([up_and_down(tmp_path)], {}).broken == {"STOPS": 2}
 
 
 def test_a_folder_is_one_run_for_each_file_with_prices(tmp_path: Path) -> None:
