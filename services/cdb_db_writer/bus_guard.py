@@ -1,11 +1,11 @@
 """Watching over the bus as user ``recovery``: its counters, and what keeps the server busy."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from services.persistence.recorder import RecordCursor
+from services.runtime import host
 from services.runtime.bus import counters
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import (
@@ -43,7 +43,7 @@ class BusGuard:
         self._recorded = recorded
         self._connection: Connection | None = None
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Look about once a second until ``stopping`` is set."""
         while not stopping.wait(LOOK_EVERY_S):
             try:
@@ -61,7 +61,7 @@ class BusGuard:
             Unavailable: The bus is away.
         """
         try:
-            connection = self._connection = self._connection or Connection(self._address, "guard")
+            connection = self._connection = self._connection or self._address.connect("guard")
             self._end_what_does_not_end(connection)
             cursor = self._recorded()
             if cursor is not None:

@@ -4,8 +4,6 @@
 record for them, in a thread of its own: the record goes on meanwhile.
 """
 
-import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -16,10 +14,11 @@ from services.kernel.risk.stage import RiskStage
 from services.kernel.stage import Stage, StateUnreadableError, restore_exactly
 from services.kernel.strategies.stage import SignalStage
 from services.persistence.record_store import kept_snapshots, last_run_seq, recorded_events
+from services.runtime import host
 from services.runtime.bus import snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.bus.redis.connection import Connection, Unavailable
+from services.runtime.bus.redis.connection import Unavailable
 from services.runtime.bus.redis.names import EPOCH_KEY
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.consumer.loop_context import LoopContext
@@ -62,7 +61,7 @@ class StateRebuild:
         self._bus = bus
         self._recovery = recovery
         self._record = record
-        self._thread: threading.Thread | None = None
+        self._thread: host.Task | None = None
         self._retry_at = 0.0
 
     def look(self, committed_seq: int) -> None:
@@ -78,12 +77,9 @@ class StateRebuild:
             return
         wanted = snapshots.asked(self._bus, list(STAGES))
         self.failures = {name: why for name, why in self.failures.items() if name in wanted}
-        if not wanted or time.monotonic() < self._retry_at:
+        if not wanted or host.monotonic() < self._retry_at:
             return
-        self._thread = threading.Thread(
-            target=self._work, args=(wanted, committed_seq), name="state rebuild", daemon=True
-        )
-        self._thread.start()
+        self._thread = host.start(self._work, wanted, committed_seq, name="state rebuild")
 
     def _work(self, wanted: list[str], upto: int) -> None:
         for service in wanted:
@@ -96,17 +92,17 @@ class StateRebuild:
                 # The thread must not end in silence: the stage waits, and /health names the reason.
                 _log.exception("state_rebuild_failed", service=service)
                 self.failures[service] = str(error)
-                self._retry_at = time.monotonic() + RETRY_S
+                self._retry_at = host.monotonic() + RETRY_S
 
     def _make(self, service: str, upto: int) -> None:
         epoch = self._bus.own_claim().epoch
-        began = time.monotonic()
+        began = host.monotonic()
         with (
             translated(self._record),
             connect_to_read(self._record, application=topics.DB_WRITER) as database,
         ):
             snapshot, after = remade(database, service, upto, epoch)
-        redis = Connection(self._recovery, "recovery")
+        redis = self._recovery.connect("recovery")
         try:
             if redis.call("GET", EPOCH_KEY) != epoch.encode():
                 return  # another epoch: the stage asks again
@@ -119,7 +115,7 @@ class StateRebuild:
             service=service,
             after=after,
             cursor=upto,
-            seconds=round(time.monotonic() - began, 1),
+            seconds=round(host.monotonic() - began, 1),
         )
 
 

@@ -4,8 +4,6 @@ There is one way back from every trouble: forget what is not committed, and begi
 last seq that the database has. The journal keeps everything that comes after it.
 """
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -27,6 +25,7 @@ from services.cdb_db_writer.state_rebuild import StateRebuild
 from services.kernel.events import AnyEvent, topics
 from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Keep, RecordCursor, Recorder, UnstorableError
+from services.runtime import host
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
@@ -79,7 +78,7 @@ class RecordService:
         self._passwords = {role: address.password for role, address in roles.items()}
         self._lifecycle = lifecycle
         self.guard = BusGuard(recovery, self._recorded)
-        self._guarding: threading.Thread | None = None
+        self._guarding: host.Task | None = None
         self._migrated = False
         self._recorder: Recorder | None = None
         self._notices = Notices(bus)
@@ -96,7 +95,7 @@ class RecordService:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Write until ``stopping`` is set.
 
         Raises:
@@ -104,10 +103,7 @@ class RecordService:
             Unavailable: The bus is away; call again after a while.
         """
         if self._guarding is None:
-            self._guarding = threading.Thread(
-                target=self.guard.run, args=(stopping,), name="guard", daemon=True
-            )
-            self._guarding.start()
+            self._guarding = host.start(self.guard.run, stopping, name="guard")
         try:
             subscription = self._start()
             try:
@@ -146,10 +142,10 @@ class RecordService:
     def _step(self, subscription: Subscription) -> None:
         timeout = RECEIVE_S
         if self._waiting_since is not None:
-            timeout = max(0.0, self._waiting_since + LINGER_S - time.monotonic())
+            timeout = max(0.0, self._waiting_since + LINGER_S - host.monotonic())
         self._take(subscription.receive(timeout))
         if self._waiting_since is not None and (
-            len(self._events) >= BATCH_EVENTS or time.monotonic() - self._waiting_since >= LINGER_S
+            len(self._events) >= BATCH_EVENTS or host.monotonic() - self._waiting_since >= LINGER_S
         ):
             self._flush()
         if self._waiting_since is None:
@@ -165,7 +161,7 @@ class RecordService:
             self._events += batch.events
             self._bodies += batch.bodies
             if self._waiting_since is None:
-                self._waiting_since = time.monotonic()
+                self._waiting_since = host.monotonic()
         self._upto = max(self._upto, batch.upto)
 
     def _pass_over(self, unreadable: Malformed, around: Sequence[AnyEvent]) -> None:
@@ -228,9 +224,9 @@ class RecordService:
         recorder = self._recorder_now()
         epoch = self.bus.own_claim().epoch
         transaction = recorder.prepare(events, bodies, upto=upto, epoch=epoch, keep=keep)
-        began = time.monotonic()
+        began = host.monotonic()
         self.store.commit(transaction)
-        self.commit_seconds = time.monotonic() - began
+        self.commit_seconds = host.monotonic() - began
         recorder.accept(transaction)
         self.committed_seq = upto
         self.counters["commits"] += 1
@@ -246,7 +242,7 @@ class RecordService:
     # -- now and then -------------------------------------------------------------------------
 
     def _housekeep(self, subscription: Subscription) -> None:
-        now = time.monotonic()
+        now = host.monotonic()
         if now - self._second_at < 1.0:
             return
         self._second_at = now
@@ -287,14 +283,14 @@ class RecordService:
         """Forget what waits, or only the first events of it."""
         rest = len(self._events) if written is None else written
         self._events, self._bodies = self._events[rest:], self._bodies[rest:]
-        self._waiting_since = time.monotonic() if self._events else None
+        self._waiting_since = host.monotonic() if self._events else None
 
     # -- what others ask ----------------------------------------------------------------------
 
     def age(self) -> float:
         """Seconds that the oldest received event has been waiting to be written."""
         since = self._waiting_since
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else host.monotonic() - since
 
     def health(self) -> Health:
         """Database and bus, measured by what they last did."""

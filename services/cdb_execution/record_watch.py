@@ -1,12 +1,12 @@
 """How long published events wait to be written down, whichever service should have written them."""
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from services.cdb_execution.config import UNWRITTEN_LIMIT_S
 from services.persistence.orders import TOPICS
+from services.runtime import host
 from services.runtime.bus.bus import Heads
 
 LOOK_EVERY_S: Final = 0.25
@@ -52,7 +52,7 @@ class RecordWatch:
     """
 
     def __init__(
-        self, bus: Publishing, tables: Tables, now: Callable[[], float] = time.monotonic
+        self, bus: Publishing, tables: Tables, now: Callable[[], float] = host.monotonic
     ) -> None:
         self.age = 0.0
         self.behind: bool | None = None

@@ -1,7 +1,5 @@
 """cdb_execution: approved orders and the market in; results out, and tables orders and trades."""
 
-import threading
-import time
 from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import Metric
@@ -11,6 +9,7 @@ from services.cdb_execution.record_watch import RecordWatch
 from services.kernel.events import ConditionName, Event
 from services.kernel.execution.stage import ExecutionStage
 from services.persistence.order_follower import OrderFollower
+from services.runtime import host
 from services.runtime.bus.bus import Unavailable
 from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.stage_worker import StageWorker
@@ -32,25 +31,22 @@ class ExecutionWorker(StageWorker):
         self.on_batch.append(self._watch_record)
         self.measures.append(self._measure_database)
         metrics.Figures(shell.metrics.registry, self._table_figures)
-        self._thread: threading.Thread | None = None
+        self._thread: host.Task | None = None
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Run stage and tables until asked to stop."""
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self.tables.run, args=(stopping,), name="tables", daemon=True
-            )
-            self._thread.start()
+            self._thread = host.start(self.tables.run, stopping, name="tables")
         self._wait_for_tables(stopping)
         super().run(stopping)
         self._thread.join(JOIN_S)
 
-    def _wait_for_tables(self, stopping: threading.Event) -> None:
+    def _wait_for_tables(self, stopping: host.Event) -> None:
         """Begin when it is known whether the record is written, so that no start is an outage."""
         lifecycle = self.shell.lifecycle
         retry(self.bus.connect, stopping, lambda away: lifecycle.waits(str(away)))
-        deadline = time.monotonic() + DATABASE_PATIENCE_S
-        while time.monotonic() < deadline and not stopping.wait(0.05):
+        deadline = host.monotonic() + DATABASE_PATIENCE_S
+        while host.monotonic() < deadline and not stopping.wait(0.05):
             if self.tables.away is not None:
                 lifecycle.waits(self.tables.away)
             elif self._is_record_known():

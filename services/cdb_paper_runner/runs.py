@@ -1,6 +1,5 @@
 """Deciding about runs: the open one goes on while nothing that shapes it changed."""
 
-import time
 from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
@@ -18,6 +17,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.ids import make_id
+from services.runtime import host
 from services.runtime.consumer.stage_loop import StageLoop
 from services.runtime.service import logging
 from services.runtime.service.code_version import code_version
@@ -59,7 +59,7 @@ class Runs:
         stage: Orchestration,
         loop: StageLoop,
         settings: Settings,
-        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        now_ms: Callable[[], int] = host.wall_ms,
     ) -> None:
         self.waiting_for: str | None = "looking for an open run"
         self._stage = stage

@@ -1,7 +1,5 @@
 """The orchestrator at work: its stage on the bus, the decision about runs, and the live summary."""
 
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
@@ -12,6 +10,7 @@ from services.cdb_paper_runner.orchestration import Orchestration
 from services.cdb_paper_runner.record import RecordedLoop
 from services.cdb_paper_runner.runs import Runs
 from services.kernel.events import Event, topics
+from services.runtime import host
 from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.stage_worker import StageWorker, clock_limit
 from services.runtime.service import metrics
@@ -54,7 +53,7 @@ class PaperRunner(StageWorker):
         self.measures.append(self._measure_runs)
         metrics.Figures(shell.metrics.registry, self._account_figures)
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Run the loop until asked to stop."""
         self.runs.begin()
         super().run(stopping)
@@ -69,7 +68,7 @@ class PaperRunner(StageWorker):
     def _refresh(self, _batch: Batch, _published: Sequence[Event]) -> None:
         """Make the summary, in the one thread that changes what it is made from."""
         self.runs.notice()
-        now = time.monotonic()
+        now = host.monotonic()
         if now - self._summary_at >= SUMMARY_EVERY_S:
             self._summary_at = now
             self.summary = self.orchestration.status()

@@ -4,7 +4,6 @@ It is no stage: nobody waits for its acknowledgements, and its own publications 
 market and not by an input. So it listens itself instead of running the stages' loop.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +13,7 @@ from services.kernel.events import Clock
 from services.kernel.events.topics import CONSUMES as CONSUMED_TOPICS
 from services.kernel.events.topics import CONTROL, MARKET_DATA, ORDER_RESULTS, WS
 from services.kernel.market.run_watch import RunWatch
+from services.runtime import host
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.dead_letters import DeadLetters
@@ -146,7 +146,7 @@ class Ear:
             self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
 
     def _housekeep(self) -> None:
-        now = time.monotonic()
+        now = host.monotonic()
         if now < self._housekeep_at:
             return
         self._housekeep_at = now + HOUSEKEEP_EVERY_S

@@ -1,7 +1,5 @@
 """What ``cdb_ws`` does: wait for a run, find its market, publish it, and begin again."""
 
-import threading
-import time
 from typing import Final
 
 from services.cdb_ws.config import FeedConfig
@@ -29,6 +27,7 @@ from services.kernel.events import MarketData, RunStarted, codec
 from services.kernel.events.topics import MARKET_DATA
 from services.kernel.market.run_watch import RunWatch
 from services.kernel.settings.model import SettingError
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.lockstep import LockStep
 from services.runtime.bus.subscription import Outside, Rewound
@@ -84,7 +83,7 @@ class Feed:
 
     # -- work ---------------------------------------------------------------------------------
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Serve one run after the other until asked to stop.
 
         Raises:
@@ -238,14 +237,14 @@ class Feed:
 
     def _pause(self, seconds: float) -> bool:
         """As ``_breathe``; short waits hear nothing: one's own ticks would end each of them."""
-        if 0 < seconds < LOOK_EVERY_S and time.monotonic() < self._look_at:
+        if 0 < seconds < LOOK_EVERY_S and host.monotonic() < self._look_at:
             self._stopping.wait(seconds)
             seconds = 0
         return self._breathe(seconds)
 
     def _breathe(self, seconds: float) -> bool:
         """Hear what is on ``control``; says whether this run goes on."""
-        now = time.monotonic()
+        now = host.monotonic()
         if seconds > 0 or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
             try:
@@ -292,7 +291,7 @@ class Feed:
         if not reasons and self.watch.last_run is None:
             reasons.append("no run has started yet: cdb_paper_runner starts it")
         if run is not None and publisher is not None and publisher.last_clock_at is not None:
-            age = time.monotonic() - publisher.last_clock_at
+            age = host.monotonic() - publisher.last_clock_at
             measured["clock_age_s"] = round(age, 3)
             if listener is not None and age > CLOCK_LIMIT_S:
                 reasons.append(f"no clock for {age:.1f} s (limit {CLOCK_LIMIT_S:g} s)")

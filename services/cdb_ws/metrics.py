@@ -1,6 +1,5 @@
 """What Prometheus is told about the market data."""
 
-import time
 from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -8,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from services.cdb_ws.feed import Feed
 from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.sources.recorded import RecordedSource
+from services.runtime import host
 from services.runtime.service.metrics import gauge, gauges, total, totals
 
 
@@ -31,7 +31,7 @@ def figures(feed: Feed) -> Iterable[Metric]:
         yield _rows(feed.player.source)
     if publisher is None:
         return
-    now = time.monotonic()
+    now = host.monotonic()
     yield totals("cdb_ticks", "Market data published.", "kind", dict(publisher.by_kind))
     ages = {name: now - at for name, at in publisher.last_tick_at.copy().items()}
     yield gauges("cdb_data_age_seconds", "Since a symbol's last tick.", "symbol", ages)

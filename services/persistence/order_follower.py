@@ -7,8 +7,6 @@ The tables never come before the record: what the bus may still lose, because ``
 not written it down, is in no table of ours either.
 """
 
-import threading
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +14,7 @@ from services.kernel.events import AnyEvent
 from services.kernel.stage import StateUnreadableError, restore_exactly
 from services.persistence.order_store import OrderStore
 from services.persistence.orders import TOPICS, OrderProjector, OrderRows
+from services.runtime import host
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.journal import JournalTrimmed
@@ -69,7 +68,7 @@ class OrderFollower:
         self._moved_at = 0.0
         self._looked_at = 0.0
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Follow until ``stopping`` is set; waits out whatever is away."""
         backoff = Backoff(longest=1.0)
         while not stopping.is_set():
@@ -87,7 +86,7 @@ class OrderFollower:
                 self._store.close()
             backoff.wait(stopping)
 
-    def _follow(self, stopping: threading.Event, backoff: Backoff) -> None:
+    def _follow(self, stopping: host.Event, backoff: Backoff) -> None:
         self.committed_seq, self._state = self._store.open()
         self._restore()
         self._look_at_record()
@@ -122,7 +121,7 @@ class OrderFollower:
             self._write(events, upto)
         return Subscription(self._bus, TOPICS, self.committed_seq, gather_s=GATHER_S)
 
-    def _is_recorded(self, batch: Batch, stopping: threading.Event) -> bool:
+    def _is_recorded(self, batch: Batch, stopping: host.Event) -> bool:
         """Wait until the record has a batch; False when asked to stop before it has.
 
         Raises:
@@ -167,12 +166,12 @@ class OrderFollower:
 
     def _look_at_record(self) -> int:
         self.recorded_seq = self._store.record_seq()
-        self._looked_at = time.monotonic()
+        self._looked_at = host.monotonic()
         return self.recorded_seq
 
     def _move_in_silence(self, subscription: Subscription) -> None:
         """Let the cursor follow events of other topics, so that the journal can be trimmed."""
-        now = time.monotonic()
+        now = host.monotonic()
         if now - self._looked_at >= RECORD_LOOK_S:
             self._look_at_record()
         if now - self._moved_at < IDLE_MOVE_S:

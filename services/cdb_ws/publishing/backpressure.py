@@ -1,10 +1,10 @@
 """Back-pressure: how far the writer is behind, and how full the bus's memory is."""
 
-import time
 from collections.abc import Callable
 from typing import Final
 
 from services.kernel.events.topics import DB_WRITER
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Unavailable
 
 LOOK_EVERY_S: Final = 0.25
@@ -31,7 +31,7 @@ class Pressure:
         memory_full: The memory is too full for more ticks.
     """
 
-    def __init__(self, bus: Bus, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bus: Bus, now: Callable[[], float] = host.monotonic) -> None:
         self.writer_lag = 0
         self.memory = 0.0
         self.writer_behind = False

@@ -1,7 +1,5 @@
 """Publishing market data: each event once, together with the position that it leads to."""
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -11,6 +9,7 @@ from services.cdb_ws.publishing import position
 from services.cdb_ws.publishing.position import Position
 from services.cdb_ws.recording.recorder import Recorder
 from services.kernel.events import Clock, Event
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.encoded import Outgoing, Tick
 from services.runtime.service.backoff import Backoff
@@ -38,7 +37,7 @@ class Publisher:
         self,
         bus: Bus,
         start: Position,
-        stopping: threading.Event,
+        stopping: host.Event,
         on_wait: Callable[[str], None] = lambda _: None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -114,7 +113,7 @@ class Publisher:
         return replace(now, ticks=ticks, clock=clock, began=began)
 
     def _note(self, events: Sequence[Outgoing]) -> None:
-        now = time.monotonic()
+        now = host.monotonic()
         for event in events:
             if isinstance(event, Tick):
                 self.by_kind[event.kind] += 1

@@ -3,12 +3,12 @@
 So a scripted command comes between the same two ticks on any machine.
 """
 
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.kernel.market.run_watch import RunWatch
+from services.runtime import host
 from services.runtime.service import logging
 
 PATIENCE_S: Final = 60.0
@@ -32,7 +32,7 @@ class Holds:
         times: Sequence[int],
         watch: RunWatch,
         idle: Callable[[], bool],
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = host.monotonic,
     ) -> None:
         self._times = sorted(times)
         self._watch = watch

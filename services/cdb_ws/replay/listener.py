@@ -1,6 +1,5 @@
 """Listening to a live market: what arrives is published, and the wall's seconds are its clock."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -12,6 +11,7 @@ from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.live import LiveSource
 from services.kernel.events import ConditionPhase, Event, MarketData
+from services.runtime import host
 from services.runtime.bus.encoded import Outgoing, Tick
 
 TURN_S: Final = 0.01
@@ -43,7 +43,7 @@ class Listener:
         publisher: Publisher,
         pressure: Pressure,
         breathe: Callable[[float], bool],
-        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        now_ms: Callable[[], int] = host.wall_ms,
     ) -> None:
         self.source = source
         self.dropped = 0

@@ -1,12 +1,12 @@
 """The pace of a recorded market: a multiple of its own time, lock-step, or none."""
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
 from services.cdb_ws.sources.recorded import Step
 from services.kernel.events import Clock
+from services.runtime import host
 from services.runtime.bus.lockstep import LockStep
 
 BATCH_STEPS: Final = 500
@@ -41,7 +41,7 @@ class TimedPace:
         self,
         speed: float,
         wait: Callable[[float], object],
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = host.monotonic,
     ) -> None:
         self._ms_per_s = speed * 1000
         self._wait = wait

@@ -1,6 +1,5 @@
 """The source ``external``: market data that people or tests publish by hand."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -11,6 +10,7 @@ from services.cdb_ws.publishing import ticks
 from services.kernel.events import Event, MarketData
 from services.kernel.events.topics import MARKET_DATA, WS
 from services.kernel.instruments.contracts import Instrument, generic_instrument
+from services.runtime import host
 from services.runtime.bus.encoded import Outgoing
 from services.runtime.bus.subscription import Outside
 from services.runtime.consumer.loop_context import LoopContext
@@ -50,7 +50,7 @@ class ExternalMarket:
         self,
         unique: str,
         known: Mapping[str, Instrument],
-        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        now_ms: Callable[[], int] = host.wall_ms,
     ) -> None:
         self.taken = 0
         self._open = False

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.kernel.events import codec, topics
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.bus.redis.connection import Connection, pack
+from services.runtime.bus.redis.connection import pack
 
 _EVENT_ID: Final = b'"event_id":"'
 _CAUSATION_ID: Final = b'"causation_id":"'
@@ -33,7 +33,7 @@ class FillObserver:
         self.latencies: list[float] = []
         self.run_ended = 0
         self._arrived: dict[bytes, float] = {}
-        self._connection = Connection(address, "claire-bench")
+        self._connection = address.connect("claire-bench")
         heard = [topics.CONTROL, *([topics.MARKET_DATA, topics.ORDER_RESULTS] if ticks else [])]
         self._connection.send(pack("SUBSCRIBE", *heard))
 

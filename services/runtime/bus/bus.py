@@ -1,11 +1,11 @@
 """The bus: publish into the one total order, exactly once, whatever breaks in between."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.events import RunStarted, topics
+from services.runtime import host
 from services.runtime.bus.encoded import Outgoing, unpublished_body
 from services.runtime.bus.records import Claim, Cursor, Heads, Published, Refused, is_lockstep
 from services.runtime.bus.redis import functions
@@ -68,7 +68,7 @@ class Bus:
         self.claimed: Claim | None = None
         self.last_published = 0
         self.reconnects = 0
-        self._lock = threading.RLock()
+        self._lock = host.lock()
         self._connection: Connection | None = None
         self._ticket = 0
         self._unsettled: _Publication | None = None
@@ -85,7 +85,7 @@ class Bus:
         """
         with self._lock:
             if self._connection is None:
-                connection = Connection(self.address, self.service)
+                connection = self.address.connect(self.service)
                 try:
                     self._require_open(connection)
                 except BaseException:
@@ -210,7 +210,7 @@ class Bus:
 
     def open_connection(self, purpose: str) -> Connection:
         """A further connection as the same user, for what blocks."""
-        return Connection(self.address, f"{self.service}-{purpose}")
+        return self.address.connect(f"{self.service}-{purpose}")
 
     def run(self, *commands: Sequence[Argument]) -> list[Any]:
         """Run commands in one round trip, on the bus's own connection.

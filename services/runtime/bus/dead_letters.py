@@ -1,10 +1,10 @@
 """Dead letters: what could not be understood is kept, counted and told, and stops nobody."""
 
-import time
 from collections import Counter, deque
 
 from services.kernel.events import SCHEMA_VERSION, Alert, AlertLevel, AlertPhase
 from services.kernel.events.ids import make_id
+from services.runtime import host
 from services.runtime.bus.bus import Bus, ReplyError, Unavailable
 
 CODE = "DEAD_LETTER"
@@ -47,7 +47,7 @@ class DeadLetters:
         self.counts[reason] += 1
         detail = detail[:KEPT_DETAIL]
         self._last = (reason, topic, detail)
-        self._waiting.append((reason, topic, body[:KEPT_BYTES], int(time.time() * 1000), detail))
+        self._waiting.append((reason, topic, body[:KEPT_BYTES], host.wall_ms(), detail))
         self.flush()
 
     def flush(self) -> None:

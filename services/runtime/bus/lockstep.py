@@ -6,10 +6,10 @@ script refuses whoever is too early (``TURN``), from the cursors. These are writ
 only, so whoever wants to publish asks the others, on a second channel, to write theirs.
 """
 
-import time
 from typing import Any
 
 from services.kernel.events import topics
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.redis.connection import Connection, pack
 from services.runtime.bus.redis.names import PROGRESS_CHANNEL, TURN_CHANNEL
@@ -44,11 +44,11 @@ class LockStep:
         Raises:
             Unavailable: The bus is away.
         """
-        deadline = time.monotonic() + timeout
+        deadline = host.monotonic() + timeout
         try:
             connection = self._connection or self._connect()
             self._end = max(self._end, self._bus.last_published)
-            while not self._idle() and (left := deadline - time.monotonic()) > 0:
+            while not self._idle() and (left := deadline - host.monotonic()) > 0:
                 replies = connection.receive(min(left, ASK_EVERY_S))
                 if not replies:
                     self._ask()

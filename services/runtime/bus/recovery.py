@@ -6,7 +6,6 @@ order past everything that may have been seen, and says so with ``recovered``; t
 until a person releases it.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +14,7 @@ import msgspec
 
 from services.kernel.events import SCHEMA_VERSION, Recovered, codec, topics
 from services.kernel.events.ids import make_id
+from services.runtime import host
 from services.runtime.bus import counters
 from services.runtime.bus.bus import server_life
 from services.runtime.bus.redis.address import RedisAddress
@@ -94,7 +94,7 @@ def is_open(address: RedisAddress) -> bool:
     Raises:
         Unavailable: The server is away.
     """
-    connection = Connection(address, "recovery")
+    connection = address.connect("recovery")
     try:
         info, verified = connection.pipeline([pack("INFO", "server"), pack("GET", VERIFIED_KEY)])
         return bool(verified == server_life(info))
@@ -114,7 +114,7 @@ def restore(address: RedisAddress, known: Known) -> Opened:
     Raises:
         Unavailable: The server is away.
     """
-    connection = Connection(address, "recovery")
+    connection = address.connect("recovery")
     try:
         return _Restoration(connection, known).run()
     finally:
@@ -145,7 +145,7 @@ class _Restoration:
         return opened
 
     def _new_epoch(self) -> bytes:
-        epoch = secrets.token_hex(8).encode()
+        epoch = host.token().encode()
         self._redis.call("SET", EPOCH_KEY, epoch)
         return epoch
 
@@ -156,7 +156,7 @@ class _Restoration:
         tail = sorted(known.tail, key=lambda event: event.seq)
         last = max(at, known.seq, tail[-1].seq if tail else 0)
         new_seq = last + LOST_MARGIN
-        epoch = secrets.token_hex(8)
+        epoch = host.token()
         self._put_journals(tail)
         self._put_counters(tail, new_seq)
         self._put_snapshots(epoch)

@@ -6,7 +6,6 @@ at that place would have come before it, so nothing forged can hide in between.
 """
 
 import re
-import time
 from collections.abc import Collection
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 
 from services.kernel.events import codec
 from services.kernel.events import topics as kernel_topics
+from services.runtime import host
 from services.runtime.bus import journal
 from services.runtime.bus.batch import Batch, Malformed, Outside, Rewound
 from services.runtime.bus.bus import Bus, Heads, Unavailable
@@ -77,7 +77,7 @@ class Subscription:
         self._topic_seqs: dict[str, int] = {}
         self._fenced = False
         self._known: dict[int, bytes] = {}
-        self._looked_at = time.monotonic()
+        self._looked_at = host.monotonic()
 
     def receive(self, timeout: float) -> Batch:
         """Everything that waits; blocks up to ``timeout`` seconds for the first message.
@@ -103,7 +103,7 @@ class Subscription:
             if not replies:
                 self._look_behind()
                 return Batch(upto=self.position)
-            self._looked_at = time.monotonic()
+            self._looked_at = host.monotonic()
             return self._take(replies)
         except ConnectionLost:
             if self._live is None:
@@ -189,10 +189,10 @@ class Subscription:
 
     def _subscribe(self, live: Connection) -> list[Any]:
         live.send(pack("SUBSCRIBE", *self._channels))
-        deadline = time.monotonic() + CONFIRMATION_S
+        deadline = host.monotonic() + CONFIRMATION_S
         missing, messages = len(self._channels), []
         while missing:
-            replies = live.receive(deadline - time.monotonic())
+            replies = live.receive(deadline - host.monotonic())
             if not replies:
                 raise Unavailable(f"SUBSCRIBE was not confirmed within {CONFIRMATION_S:g} s")
             for reply in replies:
@@ -242,9 +242,9 @@ class Subscription:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             return waiting
-        deadline = time.monotonic() + timeout
+        deadline = host.monotonic() + timeout
         while True:
-            replies = self._live.receive(deadline - time.monotonic(), gather_s=self._gather_s)
+            replies = self._live.receive(deadline - host.monotonic(), gather_s=self._gather_s)
             if len(replies) != 1 or replies[0][0] == b"message":
                 return replies
             self._pass_fence(replies[0])
@@ -358,9 +358,9 @@ class Subscription:
 
     def _look_behind(self) -> None:
         """In a silence, ask whether it is one: a dead connection is as silent as a quiet market."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+        if host.monotonic() - self._looked_at < LOOK_EVERY_S:
             return
-        self._looked_at = time.monotonic()
+        self._looked_at = host.monotonic()
         if self.lag() > 0 and self._live is not None and not self._peek():
             self.drop()
 

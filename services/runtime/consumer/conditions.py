@@ -1,11 +1,11 @@
 """Conditions that a shell sees and that forbid entries: published when they begin and clear."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.kernel.events import SCHEMA_VERSION, Condition, ConditionName, ConditionPhase
 from services.kernel.events.ids import make_id
+from services.runtime import host
 from services.runtime.consumer.stage_loop import StageLoop
 
 LAG_BEGINS = 5_000
@@ -52,7 +52,7 @@ class OwnConditions:
         now: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, loop: StageLoop, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, loop: StageLoop, now: Callable[[], float] = host.monotonic) -> None:
         self._loop = loop
         self._now = now
         self._published: dict[ConditionName, _Published] = {}
@@ -141,7 +141,7 @@ class LagWatch:
         """Compare the lag with its bounds."""
         if self._loop.in_step:
             return
-        lag, now = self._loop.lag, time.monotonic()
+        lag, now = self._loop.lag, host.monotonic()
         if lag < LAG_BEGINS:
             self._behind_since = None
         elif self._behind_since is None:

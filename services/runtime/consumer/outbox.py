@@ -1,11 +1,10 @@
 """A stage's outputs on their way to the bus: with the cursor of their input, in their turn."""
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from services.kernel.events import Event
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Refused, Unavailable
 from services.runtime.bus.lockstep import Progress
 from services.runtime.service.backoff import Backoff
@@ -30,7 +29,7 @@ class Outbox:
         self,
         bus: Bus,
         *,
-        stopping: Callable[[], threading.Event],
+        stopping: Callable[[], host.Event],
         confirm: Callable[[], None],
         on_wait: Callable[[str], None],
         counters: Counter[str],
@@ -81,7 +80,7 @@ class Outbox:
             self._confirm()
             if self.in_step:
                 self._progress.ask_turn(cursor)
-        backoff, began = Backoff(), time.monotonic()
+        backoff, began = Backoff(), host.monotonic()
         asked_at = began
         while True:
             try:
@@ -94,7 +93,7 @@ class Outbox:
                     raise
                 asked_at = self._wait_for_turn(refused, cursor, began, asked_at)
         self.cursor = cursor
-        self.acknowledged_at = time.monotonic()
+        self.acknowledged_at = host.monotonic()
         self._last_output = published.last_seq or self._last_output
         self._counters["outputs"] += len(outputs)
 
@@ -144,11 +143,11 @@ class Outbox:
     def _wait_for_turn(self, refused: Refused, cursor: int, began: float, asked_at: float) -> float:
         self._counters["turns_waited"] += 1
         self._acknowledge()  # or two stages wait for each other
-        now = time.monotonic()
+        now = host.monotonic()
         if now - began > TURN_LATE_S:
             self._on_wait(str(refused))
         if now - asked_at > TURN_ASK_EVERY_S:
             self._progress.ask_turn(cursor)
             asked_at = now
-        time.sleep(TURN_RETRY_S)
+        host.sleep(TURN_RETRY_S)
         return asked_at

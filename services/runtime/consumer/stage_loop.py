@@ -1,12 +1,11 @@
 """The loop around a stage: its inputs in order, its outputs exactly once, whatever crashes when."""
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from services.kernel.events import AnyEvent, Clock, Event, MarketData, RunStarted, topics
 from services.kernel.stage import Stage
+from services.runtime import host
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus, Published, Refused, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
@@ -76,7 +75,7 @@ class StageLoop:
         self.dead_letters = DeadLetters(bus)
         self.counters: Counter[str] = Counter()
         self.context = LoopContext()
-        self.stopping = threading.Event()
+        self.stopping = host.event()
         self.lag = 0
         self.waiting_for: str | None = "the first connection"
         self.last_clock_ms: int | None = None
@@ -92,7 +91,7 @@ class StageLoop:
         self._on_wait = on_wait
         self._snapshot_every_s, self._gather_s = snapshot_every_s, gather_s
         self._snapshot_cursor = 0
-        self._snapshot_at, self._second_at = time.monotonic(), 0.0
+        self._snapshot_at, self._second_at = host.monotonic(), 0.0
         self._settled = True
         self._head_at_start = 0
         self._subscription: Subscription | None = None
@@ -122,7 +121,7 @@ class StageLoop:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: host.Event) -> None:
         """Run until asked to stop; then save a snapshot.
 
         Raises:
@@ -256,7 +255,7 @@ class StageLoop:
         outputs: list[Event] = []
         handle, mine, outbox = self.stage.handle, self.stage.topics, self._outbox
         data_ms, data_monotonic = self.last_data_ms, self.last_data_monotonic
-        received = began = time.monotonic()
+        received = began = host.monotonic()
         in_step = outbox.in_step
         self._settled = False
         for event in batch.events:
@@ -272,7 +271,7 @@ class StageLoop:
                 outbox.publish(outputs, event.seq)
                 every += outputs
                 outputs = []
-                began = time.monotonic()
+                began = host.monotonic()
             if in_step:
                 outbox.done(event.seq)
             if outbox.in_step is not in_step:
@@ -291,14 +290,14 @@ class StageLoop:
         return every
 
     def _publish_now(self, outputs: list[Event], began: float) -> bool:
-        late = time.monotonic() - began > OUTPUTS_WAIT_S
+        late = host.monotonic() - began > OUTPUTS_WAIT_S
         return self._outbox.in_step or late or len(outputs) >= OUTPUTS_AT_ONCE
 
     def _observe(self, event: AnyEvent) -> None:
         self.context.note(event)
         if isinstance(event, Clock):
             self.last_clock_ms = event.timestamp
-            self.last_clock_monotonic = time.monotonic()
+            self.last_clock_monotonic = host.monotonic()
         elif isinstance(event, RunStarted):
             self._outbox.in_step = self._waited_for(is_lockstep(event))
 
@@ -336,7 +335,7 @@ class StageLoop:
     # -- now and then -------------------------------------------------------------------------
 
     def _housekeep(self) -> None:
-        now = time.monotonic()
+        now = host.monotonic()
         if now - self._second_at < 1.0:
             return
         self._second_at = now

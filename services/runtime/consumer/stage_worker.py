@@ -1,13 +1,12 @@
 """A service that is a stage on the bus: the loop around it, its health, status and figures."""
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import Metric
 
 from services.kernel.events import Event, topics
 from services.kernel.stage import Stage
+from services.runtime import host
 from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.conditions import LagWatch, OwnConditions
 from services.runtime.consumer.stage_loop import StageLoop
@@ -53,7 +52,7 @@ class StageWorker:
         self.every_second: list[Callable[[], None]] = []
         self.measures: list[Callable[[], Health]] = []
         self._clock_limit_s = clock_limit(shell.settings)
-        self._started_at = time.monotonic()
+        self._started_at = host.monotonic()
         self.conditions = OwnConditions(self.loop)
         # Falling behind is the point of a flooded benchmark.
         self.is_flooded = shell.settings.cdb_speed == "flood"
@@ -62,7 +61,7 @@ class StageWorker:
         self._status: dict[str, object] = {}
         metrics.Figures(shell.metrics.registry, self._figures)
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Run the loop until asked to stop."""
         self.loop.run(stopping)
 
@@ -115,12 +114,12 @@ class StageWorker:
     def clock_age(self) -> float:
         """Seconds since a clock event was seen; since the start where none was."""
         seen = self.loop.last_clock_monotonic
-        return time.monotonic() - (self._started_at if seen is None else seen)
+        return host.monotonic() - (self._started_at if seen is None else seen)
 
     def data_age(self) -> float:
         """Seconds since any symbol's last tick; since the start where none was."""
         last = max(self.loop.last_data_monotonic.copy().values(), default=self._started_at)
-        return time.monotonic() - last
+        return host.monotonic() - last
 
     def data_ages(self) -> dict[str, float]:
         """Symbol to age of its last tick: event time at the last clock, wall time since then."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from services.runtime.bus.redis import acl, functions
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.bus.redis.connection import Connection, ReplyError, Unavailable
+from services.runtime.bus.redis.connection import ReplyError, Unavailable
 from services.runtime.embedded.binaries import redis_program
 from services.runtime.embedded.process import EmbeddedServerError, ServerProcess, free_port
 
@@ -167,7 +167,7 @@ class EmbeddedRedis:
         """Load the functions, and let the users in; False while the server loads its data."""
         address = RedisAddress(self.host, self.port, _SUPERVISOR, self._supervisor_password)
         try:
-            connection = Connection(address, _SUPERVISOR)
+            connection = address.connect(_SUPERVISOR)
         except Unavailable:
             return False
         try:

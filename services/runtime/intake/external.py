@@ -1,6 +1,5 @@
 """Messages from outside: what people type by hand, made into the event they meant."""
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
@@ -28,6 +27,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.ids import make_id
+from services.runtime import host
 from services.runtime.intake import event_time
 from services.runtime.intake.external_fields import MOST_TEXT, Fields, Malformed, parse, to_number
 
@@ -153,7 +153,7 @@ class Intake:
             topic,
             body,
             run_id=run_id,
-            now_ms=int(time.time() * 1000) if now_ms is None else now_ms,
+            now_ms=host.wall_ms() if now_ms is None else now_ms,
             unique=f"{self._unique}:{self.taken}",
             producer=self._producer,
             behind_ms=behind_ms,

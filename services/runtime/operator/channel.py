@@ -1,6 +1,5 @@
 """The operator's way to risk: post a command until its answer is published."""
 
-import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,6 +18,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.codec import decode
+from services.runtime import host
 from services.runtime.bus.redis.address import RedisAddress
 
 ANSWER_SECONDS = 15.0
@@ -121,9 +121,9 @@ class OperatorChannel:
 
     def _answer_to(self, message: bytes, command_id: str) -> Answer:
         seq: int | None = None
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = host.monotonic() + ANSWER_SECONDS
         post_at = 0.0
-        while (now := time.monotonic()) < deadline:
+        while (now := host.monotonic()) < deadline:
             if now >= post_at:
                 self._client.publish(topics.OPERATOR, message)
                 post_at = now + REPEAT_SECONDS

@@ -1,10 +1,10 @@
 """Back-off: how long to wait before the next attempt, longer each time, never in unison."""
 
-import threading
 from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
+from services.runtime import host
 from services.runtime.bus.redis.connection import Unavailable
 
 Result = TypeVar("Result")
@@ -32,7 +32,7 @@ class Backoff:
         self._first = first
         self._longest = longest
         self._at_once = at_once
-        self._random = random or Random()  # noqa: S311 - jitter, not a secret
+        self._random = random or host.random()
 
     def next_delay(self) -> float:
         """Seconds until the next attempt: half to whole of a bound that doubles each time."""
@@ -43,7 +43,7 @@ class Backoff:
         bound: float = min(self._longest, self._first * 2 ** min(doublings, 16))
         return bound * self._random.uniform(0.5, 1.0)
 
-    def wait(self, stop: threading.Event) -> bool:
+    def wait(self, stop: host.Event) -> bool:
         """Wait before the next attempt; True when asked to stop meanwhile."""
         return stop.wait(self.next_delay())
 
@@ -54,7 +54,7 @@ class Backoff:
 
 def retry(
     action: Callable[[], Result],
-    stop: threading.Event,
+    stop: host.Event,
     on_wait: Callable[[Unavailable], None] = lambda _: None,
 ) -> Result | None:
     """Call until the bus is available.

@@ -3,10 +3,10 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from types import FrameType
 
+from services.runtime import host
 from services.runtime.service import logging
 from services.runtime.service.backoff import Backoff
 
@@ -27,7 +27,7 @@ class Lifecycle:
     """
 
     def __init__(self) -> None:
-        self.stopping = threading.Event()
+        self.stopping = host.event()
         self.waiting_for: str | None = "starting"
         self._backoff = Backoff()
         self._said_at = 0.0
@@ -60,7 +60,7 @@ class Lifecycle:
 
     def waits(self, reason: str) -> None:
         """Say why nothing can be done now; the same reason again only now and then."""
-        now = time.monotonic()
+        now = host.monotonic()
         if reason != self.waiting_for or now - self._said_at >= SAY_EVERY_S:
             self._said_at = now
             _log.warning("waiting", reason=reason)

@@ -2,13 +2,13 @@
 
 import gc
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from flask import Blueprint
 
 from services.kernel.settings.model import SettingError
+from services.runtime import host
 from services.runtime.bus.bus import Bus, Refused, ReplyError, Unavailable
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.database.address import DatabaseAwayError, DatabaseRefusedError
@@ -33,7 +33,7 @@ _log = logging.get(__name__)
 class Worker(Protocol):
     """What a service does, as its shell sees it."""
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: host.Event) -> None:
         """Work until ``stopping`` is set, or until there is nothing left to do.
 
         Calls ``shell.lifecycle.working()`` once it does its job: until then /health is red. When

@@ -8,7 +8,6 @@ import redis
 from services.kernel.events import Alert, AlertPhase, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Unavailable
-from services.runtime.bus.redis.connection import Connection
 from tests.bus_builders import clock, run_started, tick
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
 from tests.servers import PostgresServer, RedisServer
@@ -23,7 +22,7 @@ LOOPS = (
 
 def change_counter(server: RedisServer, name: str, value: int) -> None:
     """As whoever has the password of cdb_core."""
-    attacker = Connection(server.address(topics.CORE), "test")
+    attacker = server.address(topics.CORE).connect("test")
     attacker.call("HSET", "cdb:counters", name, value)
     attacker.close()
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.kernel.events import topics
 from services.runtime.bus.bus import Bus, ReplyError, Unavailable
-from services.runtime.bus.redis.connection import Connection, LoginRefusedError
+from services.runtime.bus.redis.connection import LoginRefusedError
 from tests.bus_builders import tick
 from tests.servers import RedisServer
 
@@ -44,7 +44,7 @@ def test_a_service_keeps_to_its_corner(
     )
     with open_redis.admin() as admin:
         admin.function_load(library, replace=True)
-    connection = Connection(open_redis.address(service), "test")
+    connection = open_redis.address(service).connect("test")
     try:
         with pytest.raises(ReplyError, match=DENIED):
             connection.call(*arguments)
@@ -82,7 +82,7 @@ def test_a_service_keeps_to_its_corner(
 def test_no_service_is_an_administrator(
     open_redis: RedisServer, service: str, command: tuple[str, ...]
 ) -> None:
-    connection = Connection(open_redis.address(service), "test")
+    connection = open_redis.address(service).connect("test")
     try:
         with pytest.raises(ReplyError, match="NOPERM"):
             connection.call(*command)
@@ -93,7 +93,7 @@ def test_no_service_is_an_administrator(
 @pytest.mark.parametrize("user", [*topics.SERVICES, "operator", "default"])
 def test_everybody_may_listen_to_everything(open_redis: RedisServer, user: str) -> None:
     password = open_redis.passwords["operator" if user == "default" else user]
-    connection = Connection(open_redis.address("operator").as_user(user, password), "test")
+    connection = open_redis.address("operator").as_user(user, password).connect("test")
     connection.call("SUBSCRIBE", topics.TOPICS[0])
     connection.close()
 
@@ -102,7 +102,7 @@ def test_the_operator_publishes_and_reads_and_writes_nothing(
     open_redis: RedisServer, bus_of: BusOf
 ) -> None:
     bus_of("cdb_ws").publish([tick(0)])
-    operator = Connection(open_redis.address("operator"), "test")
+    operator = open_redis.address("operator").connect("test")
     try:
         assert operator.call("PUBLISH", "signals", "{}") == 0
         assert operator.call("PUBLISH", "operator", "{}") == 0
@@ -129,7 +129,7 @@ def test_a_wrong_password_is_an_error_at_once_and_may_be_tried_again(
     open_redis: RedisServer,
 ) -> None:
     with pytest.raises(LoginRefusedError, match="WRONGPASS") as refused:
-        Connection(open_redis.address("cdb_ws").as_user("cdb_ws", "wrong"), "test")
+        open_redis.address("cdb_ws").as_user("cdb_ws", "wrong").connect("test")
     # A server that was just started knows no user yet: who waits for the bus goes on waiting.
     assert isinstance(refused.value, Unavailable)
     assert isinstance(refused.value, ReplyError)

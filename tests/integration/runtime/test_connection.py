@@ -7,14 +7,14 @@ import pytest
 
 from services.runtime.bus.redis import connection as lean
 from services.runtime.bus.redis.address import RedisAddress
-from services.runtime.bus.redis.connection import Connection, ConnectionLost, pack
+from services.runtime.bus.redis.connection import ConnectionLost, pack
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
 
 
 def test_what_no_buffer_holds_goes_there_and_back(open_redis: RedisServer) -> None:
-    connection = Connection(open_redis.address("operator"), "test")
+    connection = open_redis.address("operator").connect("test")
     large = b"x" * (16 << 20)
 
     assert connection.call("ECHO", large) == large
@@ -24,8 +24,8 @@ def test_what_no_buffer_holds_goes_there_and_back(open_redis: RedisServer) -> No
 
 def test_who_is_in_no_hurry_takes_together_what_comes_apart(open_redis: RedisServer) -> None:
     # Given a subscriber that has just received something
-    operator = Connection(open_redis.address("operator"), "test")
-    subscriber = Connection(open_redis.address("operator"), "test")
+    operator = open_redis.address("operator").connect("test")
+    subscriber = open_redis.address("operator").connect("test")
     subscriber.call("SUBSCRIBE", "alerts")
     operator.call("PUBLISH", "alerts", "0")
     assert [reply[2] for reply in subscriber.receive(5.0, gather_s=1.0)] == [b"0"]
@@ -41,8 +41,8 @@ def test_who_is_in_no_hurry_takes_together_what_comes_apart(open_redis: RedisSer
 
 
 def test_a_burst_is_parsed_whole_and_in_order(open_redis: RedisServer) -> None:
-    operator = Connection(open_redis.address("operator"), "test")
-    subscriber = Connection(open_redis.address("operator"), "test")
+    operator = open_redis.address("operator").connect("test")
+    subscriber = open_redis.address("operator").connect("test")
     subscriber.call("SUBSCRIBE", "alerts")
     sent = [b"%d " % number + b"x" * (number % 700) for number in range(3000)]
 
@@ -63,4 +63,4 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = RedisAddress("127.0.0.1", silent.getsockname()[1])
         with pytest.raises(ConnectionLost, match=r"did not answer within 0\.2 s"):
-            Connection(address, "test")
+            address.connect("test")

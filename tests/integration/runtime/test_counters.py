@@ -9,7 +9,6 @@ from services.kernel.events import topics
 from services.runtime.bus import counters, journal
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.counters import Recorded
-from services.runtime.bus.redis.connection import Connection
 from services.runtime.bus.subscription import Subscription
 from tests.bus_builders import clock, condition, tick
 from tests.servers import RedisServer
@@ -58,7 +57,7 @@ def traffic(bus_of: BusOf) -> dict[str, Bus]:
 
 def change(server: RedisServer, changes: dict[str, Any]) -> None:
     """As whoever has some service's password."""
-    attacker = Connection(server.address(topics.CORE), "test")
+    attacker = server.address(topics.CORE).connect("test")
     try:
         for name, value in changes.items():
             if value is None:
@@ -70,7 +69,7 @@ def change(server: RedisServer, changes: dict[str, Any]) -> None:
 
 
 def heal(server: RedisServer, recorded: Recorded = NOTHING) -> dict[str, tuple[str, str]]:
-    connection = Connection(server.address("recovery"), "test")
+    connection = server.address("recovery").connect("test")
     try:
         return counters.heal(connection, recorded)
     finally:
@@ -166,7 +165,7 @@ def test_numbers_of_what_was_trimmed_come_from_the_record(
 def test_an_event_that_a_service_forged_far_ahead_moves_nothing(
     open_redis: RedisServer, traffic: dict[str, Bus]
 ) -> None:
-    attacker = Connection(open_redis.address(topics.CORE), "test")
+    attacker = open_redis.address(topics.CORE).connect("test")
     body = f'{{"a":1,"seq":{HUGE},"topic_seq":1}}'
     attacker.call("XADD", f"cdb:journal:{topics.CORE}", f"{HUGE}-0", "e", body)
     attacker.close()

@@ -17,7 +17,6 @@ from services.runtime.bus import journal, recovery
 from services.runtime.bus.bus import Bus, Refused
 from services.runtime.bus.lockstep import LockStep
 from services.runtime.bus.recovery import Known
-from services.runtime.bus.redis.connection import Connection
 from services.runtime.bus.redis.names import PROGRESS_CHANNEL
 from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import clock, run_started, tick
@@ -239,7 +238,7 @@ def test_a_restarted_stage_speaks_for_its_predecessors_last_output(
     for service in ("cdb_execution", "cdb_risk"):
         bus_of(service).publish([], cursor=2)
     published = bus_of("cdb_core").publish(RelayStage("cdb_core").handle(tick(0)), cursor=2)
-    listener = Connection(open_redis.address("operator"), "test")
+    listener = open_redis.address("operator").connect("test")
     listener.call("SUBSCRIBE", PROGRESS_CHANNEL)
     # When its successor comes to the end
     loop = loop_for(open_redis, "cdb_core")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.kernel.events import OrderResult, codec, topics
 from services.lab.bench import bench_market
-from services.runtime.bus.redis.connection import Connection, pack
+from services.runtime.bus.redis.connection import pack
 from services.runtime.embedded.home import Home
 from services.runtime.embedded.session import EmbeddedSession, SessionError
 from services.runtime.service.http_query import get_json
@@ -125,8 +125,8 @@ class _Hand:
     def __init__(self, session: EmbeddedSession, bought: int = 0) -> None:
         self.bought = bought
         self._session = session
-        self._sender = Connection(session.operator, "claire-bench")
-        self._ear = Connection(session.operator, "claire-bench")
+        self._sender = session.operator.connect("claire-bench")
+        self._ear = session.operator.connect("claire-bench")
         self._ear.send(pack("SUBSCRIBE", topics.ORDER_RESULTS))
 
     def close(self) -> None:

@@ -8,11 +8,9 @@ import select
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
-
-from services.runtime.bus.redis.address import RedisAddress
 
 CONNECT_TIMEOUT_S = 3.0
 REPLY_TIMEOUT_S = 5.0
@@ -48,8 +46,80 @@ def pack(*arguments: Argument) -> bytes:
     return packed
 
 
-class Connection:
-    """A connection that is open from its construction until ``close`` or the first failure.
+class Place(Protocol):
+    """Where a server listens, and as whom to log in."""
+
+    @property
+    def host(self) -> str:
+        """Name or IP address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        ...
+
+    @property
+    def username(self) -> str:
+        """ACL user."""
+        ...
+
+    @property
+    def password(self) -> str:
+        """Empty for a server without passwords."""
+        ...
+
+
+class Connection(Protocol):
+    """The bus's port: one connection, open until ``close`` or the first failure.
+
+    Behind it are a real server (`SocketConnection`) and the twin in ``bus/memory``. Every method
+    raises `ConnectionLost` where the connection broke.
+    """
+
+    def call(self, *arguments: Argument) -> Any:
+        """Send one command and wait for its reply."""
+        ...
+
+    def pipeline(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send packed commands together and wait for all their replies."""
+        ...
+
+    def send(self, packed: bytes) -> None:
+        """Send without waiting for a reply."""
+        ...
+
+    def receive(self, timeout: float, *, gather_s: float = 0.0) -> list[Any]:
+        """All replies that wait; blocks up to ``timeout`` seconds for the first."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; harmless when closed already."""
+        ...
+
+
+def checked(reply: Any, server: object) -> Any:
+    """A reply that is not an error.
+
+    Args:
+        reply: As the server sent it.
+        server: For messages.
+
+    Raises:
+        Unavailable, LoginRefusedError, ReplyError: It is one.
+    """
+    if not isinstance(reply, hiredis.ReplyError):
+        return reply
+    message = str(reply)
+    if message.startswith("WRONGPASS"):
+        raise LoginRefusedError(f"Redis at {server} lets nobody in as that user: {message}")
+    if message.startswith(TRANSIENT_ERRORS):
+        raise Unavailable(f"Redis at {server} cannot do it now: {message}")
+    raise ReplyError(message)
+
+
+class SocketConnection:
+    """A connection to a real server.
 
     Args:
         address: Server and user.
@@ -60,7 +130,7 @@ class Connection:
         LoginRefusedError: The password is wrong or the user unknown, or not yet known.
     """
 
-    def __init__(self, address: RedisAddress, name: str) -> None:
+    def __init__(self, address: Place, name: str) -> None:
         self._address = address
         self._reader = hiredis.Reader()
         self._buffer = bytearray(RECEIVE_BYTES)  # made once: a fresh one costs more than a receipt
@@ -93,13 +163,13 @@ class Connection:
     def call_packed(self, command: bytes) -> Any:
         """Send one packed command and wait for its reply."""
         self.send(command)
-        return self._checked(self._read_reply())
+        return checked(self._read_reply(), self._address)
 
     def pipeline(self, commands: Sequence[bytes]) -> list[Any]:
         """Send packed commands together and wait for all their replies."""
         self.send(b"".join(commands))
         replies = [self._read_reply() for _ in commands]
-        return [self._checked(reply) for reply in replies]
+        return [checked(reply, self._address) for reply in replies]
 
     def send(self, packed: bytes) -> None:
         """Send without waiting for a reply."""
@@ -187,15 +257,3 @@ class Connection:
     def _lost(self, what: str) -> ConnectionLost:
         self.close()
         return ConnectionLost(f"Redis at {self._address} {what}")
-
-    def _checked(self, reply: Any) -> Any:
-        if not isinstance(reply, hiredis.ReplyError):
-            return reply
-        message = str(reply)
-        if message.startswith("WRONGPASS"):
-            raise LoginRefusedError(
-                f"Redis at {self._address} lets nobody in as that user: {message}"
-            )
-        if message.startswith(TRANSIENT_ERRORS):
-            raise Unavailable(f"Redis at {self._address} cannot do it now: {message}")
-        raise ReplyError(message)

@@ -228,7 +228,7 @@ def test_nothing_is_published_outside_a_run(change: str):
 
 
 def look(watch: LagWatch, monkeypatch: pytest.MonkeyPatch, at: float) -> None:
-    monkeypatch.setattr("services.runtime.consumer.conditions.time.monotonic", lambda: at)
+    monkeypatch.setattr("services.runtime.consumer.conditions.host.monotonic", lambda: at)
     watch.look()
 
 
