@@ -31,7 +31,7 @@ from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.snapshots import Snapshot
-from services.runtime.bus.subscription import Batch, Malformed, Rewound, Subscription
+from services.runtime.bus.subscription import Batch, InvalidMessage, Rewound, Subscription
 from services.runtime.consumer.loop_context import REMEDY
 from services.runtime.database import migrations
 from services.runtime.database.connections import DatabaseAddress, DataRefusedError
@@ -164,7 +164,7 @@ class RecordService:
                 self._waiting_since = host.monotonic()
         self._upto = max(self._upto, batch.upto)
 
-    def _pass_over(self, unreadable: Malformed, around: Sequence[AnyEvent]) -> None:
+    def _pass_over(self, unreadable: InvalidMessage, around: Sequence[AnyEvent]) -> None:
         seq, projector = unreadable.seq or 0, self._recorder_now().projector
         run_id, timestamp = projector.run_id, projector.clock
         for event in around:

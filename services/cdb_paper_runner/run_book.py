@@ -19,7 +19,7 @@ from services.kernel.events import (
     TradingStateChanged,
     topics,
 )
-from services.kernel.portfolio.portfolio import Market, Portfolio, Position
+from services.kernel.portfolio.portfolio import Portfolio, Position, SymbolPricing
 from services.kernel.risk.trading_state.carried import CarriedState
 
 
@@ -141,7 +141,7 @@ class RunBook(Struct, kw_only=True):
 
 def _opening(portfolio: Portfolio, symbol: str, position: Position) -> OpeningPosition:
     """The position as it is; a settlement that it waits for is neither lost nor paid twice."""
-    market = portfolio.state.markets.get(symbol) or Market()
+    market = portfolio.state.pricing.get(symbol) or SymbolPricing()
     return OpeningPosition(
         symbol=symbol,
         quantity=position.quantity,

@@ -268,7 +268,7 @@ class Runs:
                 found.message,
                 {"name": ", ".join(found.names)},
             )
-            for found in self._settings.contradictions
+            for found in self._settings.inconsistencies
         ]
 
 

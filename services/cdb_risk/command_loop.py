@@ -7,7 +7,7 @@ from services.kernel.events.ids import make_id
 from services.kernel.risk.recent_ids import RecentIds
 from services.kernel.risk.stage import RiskStage
 from services.kernel.risk.trading_state.commands import MOST_COMMANDS
-from services.runtime.bus.subscription import Outside
+from services.runtime.bus.subscription import ExternalMessage
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.stage_loop import StageLoop
 
@@ -27,7 +27,7 @@ class CommandLoop(StageLoop):
         super().start()
         self._posted = RecentIds()
 
-    def _normalise(self, message: Outside, context: LoopContext) -> Sequence[Event]:
+    def _normalise(self, message: ExternalMessage, context: LoopContext) -> Sequence[Event]:
         return [self._once(event) for event in super()._normalise(message, context)]
 
     def _once(self, event: Event) -> Event:

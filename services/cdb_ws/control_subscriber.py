@@ -17,14 +17,14 @@ from services.runtime import host
 from services.runtime.bus import journal, snapshots
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.dead_letters import DeadLetters
-from services.runtime.bus.subscription import Batch, Outside, Subscription
+from services.runtime.bus.subscription import Batch, ExternalMessage, Subscription
 from services.runtime.consumer import restart
 from services.runtime.consumer.loop_context import LoopContext
-from services.runtime.intake.external import Malformed
+from services.runtime.intake.external import InvalidMessageError
 
 HOUSEKEEP_EVERY_S: Final = 1.0
 
-TakeOutside = Callable[[Outside, LoopContext], None]
+TakeExternal = Callable[[ExternalMessage, LoopContext], None]
 
 
 class Ear:
@@ -33,7 +33,7 @@ class Ear:
     Args:
         watch: Told every event but the clock's.
         bus: Claimed by ``start``.
-        take_outside: Takes a message from outside; raises ``Malformed`` for a dead letter.
+        take_outside: Takes a message from outside; or raises ``InvalidMessageError``.
         hear_market_data: Whether messages from outside on ``market_data`` are heard too; that costs
             a look at each of one's own ticks.
         keep_every_s: Seconds between two snapshots.
@@ -47,7 +47,7 @@ class Ear:
         self,
         watch: RunWatch,
         bus: Bus,
-        take_outside: TakeOutside,
+        take_outside: TakeExternal,
         *,
         hear_market_data: bool = True,
         keep_every_s: float = 10.0,
@@ -136,13 +136,13 @@ class Ear:
         for message in batch.outside:
             self._take(message)
 
-    def _take(self, message: Outside) -> None:
+    def _take(self, message: ExternalMessage) -> None:
         if message.topic in (CONTROL, ORDER_RESULTS):
             self.ignored += 1  # risk answers for commands, execution for results
             return
         try:
             self._take_outside(message, self.context)
-        except Malformed as malformed:
+        except InvalidMessageError as malformed:
             self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
 
     def _housekeep(self) -> None:

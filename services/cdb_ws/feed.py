@@ -30,7 +30,7 @@ from services.kernel.settings.model import SettingError
 from services.runtime import host
 from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.bus.lockstep import LockStep
-from services.runtime.bus.subscription import Outside, Rewound
+from services.runtime.bus.subscription import ExternalMessage, Rewound
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.intake.event_time import Verdict
 from services.runtime.service import logging
@@ -261,7 +261,7 @@ class Feed:
         claim = self.bus.own_claim()
         return ExternalMarket(f"{claim.epoch}:{claim.instance}", self._config.known_contracts())
 
-    def _take_outside(self, message: Outside, context: LoopContext) -> None:
+    def _take_outside(self, message: ExternalMessage, context: LoopContext) -> None:
         assert self._external is not None
         self._external.put(message, context)
 

@@ -21,7 +21,7 @@ from services.kernel.events import (
     RunEnded,
     RunStarted,
 )
-from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import (
     ClosedTrade,
     Effect,
@@ -38,7 +38,7 @@ class _State(Struct, kw_only=True):
     run_id: str = ""
     clock: int = 0
     portfolio: PortfolioState = msgspec.field(default_factory=PortfolioState)
-    checksums: Fingerprints = msgspec.field(default_factory=Fingerprints)
+    checksums: PortfolioChecksums = msgspec.field(default_factory=PortfolioChecksums)
     broken: str | None = None
 
 
@@ -70,7 +70,7 @@ class Projector:
         self.portfolio = Portfolio()
         self._run_id = ""
         self._clock = 0
-        self._checksums = Fingerprints()
+        self._checksums = PortfolioChecksums()
         self._broken: str | None = None
 
     @property
@@ -141,7 +141,7 @@ class Projector:
         self._clock = event.timestamp
 
     def _on_run_started(self, event: RunStarted, rows: Projections) -> None:
-        self._run_id, self._clock, self._checksums = event.run_id, 0, Fingerprints()
+        self._run_id, self._clock, self._checksums = event.run_id, 0, PortfolioChecksums()
         self._broken = None
         rows.add(
             "runs",

@@ -12,7 +12,7 @@ import yaml
 from msgspec import Struct, field
 
 from services.kernel.events import ConditionName, Side
-from services.kernel.settings.consistency import contradictions
+from services.kernel.settings.consistency import inconsistencies
 from services.kernel.settings.model import SettingError, TradingSettings
 from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 
@@ -235,7 +235,7 @@ def _check(path: Path, scenario: Scenario) -> None:
     except SettingError as error:
         raise ScenarioError(f"{path}: {error}") from None
     wrong = [problem.message for problem in problems]
-    wrong += [found.message for found in contradictions(settings) if found.fatal]
+    wrong += [found.message for found in inconsistencies(settings) if found.fatal]
     if wrong:
         raise ScenarioError(f"{path}: {wrong[0]}")
     if scenario.strategy not in ("written", "momentum"):

@@ -12,9 +12,9 @@ from services.kernel.events.topics import MARKET_DATA, WS
 from services.kernel.instruments.contracts import Instrument, generic_instrument
 from services.runtime import host
 from services.runtime.bus.encoded import Outgoing
-from services.runtime.bus.subscription import Outside
+from services.runtime.bus.subscription import ExternalMessage
 from services.runtime.consumer.loop_context import LoopContext
-from services.runtime.intake.external import Intake, Malformed
+from services.runtime.intake.external import Intake, InvalidMessageError
 
 MOST_TRADES: Final = 100_000
 """Trade ids that are kept to recognise a repeated message."""
@@ -62,16 +62,16 @@ class ExternalMarket:
         self._waiting: list[Outgoing] = []
         self._trades: dict[tuple[str, str, str, str], None] = {}
 
-    def put(self, message: Outside, context: LoopContext) -> None:
+    def put(self, message: ExternalMessage, context: LoopContext) -> None:
         """Take one message.
 
         Raises:
-            Malformed: It belongs into a dead letter.
+            InvalidMessageError: It belongs into a dead letter.
         """
         if context.run_ended:
-            raise Malformed("NO_RUN", "the run has ended")
+            raise InvalidMessageError("NO_RUN", "the run has ended")
         if message.topic == MARKET_DATA and context.run_id is not None and not self._open:
-            raise Malformed("NOT_TAKEN", "this run's market is not external")
+            raise InvalidMessageError("NOT_TAKEN", "this run's market is not external")
         event = self._intake.take(
             message.topic,
             message.body,
@@ -117,7 +117,9 @@ class ExternalMarket:
             return
         trade = (event.run_id, event.source, event.symbol, event.trade_id)
         if trade in self._trades:
-            raise Malformed("DUPLICATE_TRADE", f"trade {event.trade_id} was accepted before")
+            raise InvalidMessageError(
+                "DUPLICATE_TRADE", f"trade {event.trade_id} was accepted before"
+            )
         self._trades[trade] = None
         if len(self._trades) > MOST_TRADES:
             del self._trades[next(iter(self._trades))]

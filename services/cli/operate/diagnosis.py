@@ -205,7 +205,7 @@ def check_settings() -> list[Finding]:
         values = environment_values()
     except (SettingError, Failure) as error:
         return [Finding("settings", "failed", str(error), "mend .env or the environment")]
-    fatal = any(found.fatal for found in settings.contradictions)
+    fatal = any(found.fatal for found in settings.inconsistencies)
     findings = [
         Finding("settings", "failed" if fatal else "warning", line) for line in settings.warnings
     ]

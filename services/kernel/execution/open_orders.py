@@ -21,9 +21,9 @@ from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.matching.fills import (
     LIQUIDATION,
     MAKER,
-    Ask,
     Fill,
-    MarketState,
+    FillRequest,
+    SimulatedMarket,
     capped_fill,
     market_fill,
     takeover_fill,
@@ -59,7 +59,7 @@ class FillDesk:
 
     def accept(self, order: Order) -> None:
         """Keep an order that the guard let pass."""
-        market = self._state.markets.get(order.symbol) or MarketState()
+        market = self._state.markets.get(order.symbol) or SimulatedMarket()
         position = self._portfolio.state.positions.get(order.symbol)
         self._state.open[order.order_id] = WorkingOrder.of(order, market, position)
 
@@ -67,7 +67,7 @@ class FillDesk:
         """Signed open quantity, fills that are not read back yet included."""
         return self._portfolio.quantity(symbol) + self._state.unconfirmed.get(symbol, ZERO)
 
-    def on_tick(self, tick: MarketData, market: MarketState) -> None:
+    def on_tick(self, tick: MarketData, market: SimulatedMarket) -> None:
         """Meet the symbol's open orders, oldest first, with a trade, a quote or a book."""
         for working in list(self._state.open.values()):
             if working.order.symbol == tick.symbol:
@@ -145,12 +145,14 @@ class FillDesk:
     def _waits_too_long(self, working: WorkingOrder, now: int) -> bool:
         """Whether an order that takes what there is has not found enough for the stale timeout."""
         timeout_ms = self._settings.data_stale_timeout_sec * 1000
-        return not working.waits and not working.rests and now - working.active_at > timeout_ms
+        return (
+            not working.untriggered and not working.resting and now - working.active_at > timeout_ms
+        )
 
     def _tell_waiting(self, working: WorkingOrder) -> None:
         order = working.order
         message = (
-            f"order {order.order_id} to {order.side} {order.symbol}: {working.left} of"
+            f"order {order.order_id} to {order.side} {order.symbol}: {working.leaves_quantity} of"
             f" {order.quantity} not filled after {self._settings.data_stale_timeout_sec} s"
         )
         self._alarm.see(AlertLevel.WARNING, UNFILLED, message, symbol=order.symbol)
@@ -163,51 +165,53 @@ class FillDesk:
     def _open_entries(self) -> list[WorkingOrder]:
         return [w for w in self._state.open.values() if not w.order.reduce_only]
 
-    def _meet(self, working: WorkingOrder, market: MarketState, tick: MarketData) -> None:
+    def _meet(self, working: WorkingOrder, market: SimulatedMarket, tick: MarketData) -> None:
         order, now = working.order, tick.timestamp
         if now - working.active_at < self._settings.sim_latency_ms:
             return
-        quantity = working.left
+        quantity = working.leaves_quantity
         if not order.reduce_only and order.symbol in self._state.unconfirmed:
             return  # its stop depends on what is open, and the fold does not have the last fill yet
         if order.reduce_only:
-            quantity = last_guard.reducible(working.left, order.side, self.position(order.symbol))
+            quantity = last_guard.reducible(
+                working.leaves_quantity, order.side, self.position(order.symbol)
+            )
             if quantity <= 0:
                 self._end(working, OrderStatus.CANCELLED, Reason.NOTHING_TO_REDUCE)
                 return
         working.met = True
-        if working.waits:
+        if working.untriggered:
             if working.is_triggered(self._portfolio.mark_price(order.symbol)):
                 working.trigger(order.trigger_price or order.price, market)
                 working.active_at = now
                 self.report(order, OrderStatus.PENDING, Reason.TRIGGERED)
             return
         unconfirmed = self._portfolio.unconfirmed_jump(order.symbol) is not None
-        if unconfirmed and (working.rests or market.book.fresh(now) is None):
+        if unconfirmed and (working.resting or market.book.fresh(now) is None):
             return  # an unconfirmed print fills nothing
         met = self._capped(order, self._match(working, quantity, market, tick))
         working.starts_there = False
-        working.rests = working.rests or met.rests
+        working.resting = working.resting or met.resting
         if met.fill is not None and not self._book(working, quantity, met.fill, market):
             return
-        if met.ends is not None and order.order_id in self._state.open:
-            self._end(working, met.ends, met.reason)
+        if met.final_status is not None and order.order_id in self._state.open:
+            self._end(working, met.final_status, met.reason)
 
     def _match(
-        self, working: WorkingOrder, quantity: Decimal, market: MarketState, tick: MarketData
+        self, working: WorkingOrder, quantity: Decimal, market: SimulatedMarket, tick: MarketData
     ) -> Match:
         order = working.order
         instrument = self._instrument(order.symbol)
         if order.origin is not Origin.LIQUIDATION:
             return match(working, quantity, market, tick, instrument, self._settings)
-        ask = replace(
-            working.ask(quantity, market, tick.bar), fee_rate=instrument.liquidation_fee_rate
+        request = replace(
+            working.request(quantity, market, tick.bar), fee_rate=instrument.liquidation_fee_rate
         )
         position = self._portfolio.state.positions.get(order.symbol)
         bankruptcy = position.bankruptcy_price if position is not None else None
         if bankruptcy is not None:
-            return Match(fill=takeover_fill(ask, bankruptcy, instrument))
-        return Match(fill=market_fill(ask, market, tick.timestamp, instrument, self._settings))
+            return Match(fill=takeover_fill(request, bankruptcy, instrument))
+        return Match(fill=market_fill(request, market, tick.timestamp, instrument, self._settings))
 
     def _capped(self, order: Order, met: Match) -> Match:
         """Margin is a cap: what closes a position never fills beyond what backs that position.
@@ -222,15 +226,17 @@ class FillDesk:
         worst = margin.worst_exit_price(self._portfolio.state, symbol, fee_rate)
         if worst is None or (fill.price - worst) * sign <= 0:
             return met
-        ask = Ask(side=order.side, quantity=closes, order_price=order.price, fee_rate=fee_rate)
-        capped = capped_fill(ask, fill, worst, self._instrument(symbol))
+        request = FillRequest(
+            side=order.side, quantity=closes, order_price=order.price, fee_rate=fee_rate
+        )
+        capped = capped_fill(request, fill, worst, self._instrument(symbol))
         if capped.quantity == fill.quantity:
             return replace(met, fill=capped)
-        ends, reason = OrderStatus.CANCELLED, Reason.REDUCED_TO_POSITION
-        return Match(fill=capped, ends=ends, reason=reason)
+        final_status, reason = OrderStatus.CANCELLED, Reason.REDUCED_TO_POSITION
+        return Match(fill=capped, final_status=final_status, reason=reason)
 
     def _book(
-        self, working: WorkingOrder, allowed: Decimal, fill: Fill, market: MarketState
+        self, working: WorkingOrder, allowed: Decimal, fill: Fill, market: SimulatedMarket
     ) -> bool:
         """Report a fill and keep what it leaves; False where it is refused, which ends the order.
 
@@ -244,20 +250,22 @@ class FillDesk:
         stop = self._stop_at(working, fill)
         refused = self._refused_at_fill(order, fill, stop)
         if refused is not None:
-            untouched = working.left == order.quantity and refused is not Reason.STOP_PASSED
+            untouched = (
+                working.leaves_quantity == order.quantity and refused is not Reason.STOP_PASSED
+            )
             status = OrderStatus.REJECTED if untouched else OrderStatus.CANCELLED
             self._end(working, status, refused, fill)
             return False
-        market.give(fill, order.side, self._instrument(order.symbol))
+        market.consume(fill, order.side, self._instrument(order.symbol))
         signed = fill.quantity * order.side.sign
         unconfirmed = self._state.unconfirmed
         unconfirmed[order.symbol] = unconfirmed.get(order.symbol, ZERO) + signed
         if fill.quantity == allowed:
-            capped = None if allowed == working.left else Reason.REDUCED_TO_POSITION
-            working.left = ZERO
+            capped = None if allowed == working.leaves_quantity else Reason.REDUCED_TO_POSITION
+            working.leaves_quantity = ZERO
             self._end(working, OrderStatus.FILLED, capped, fill, fill.quantity, stop)
         else:
-            working.left -= fill.quantity
+            working.leaves_quantity -= fill.quantity
             self.report(order, OrderStatus.PARTIALLY_FILLED, None, fill, fill.quantity, stop)
         return True
 
@@ -272,7 +280,7 @@ class FillDesk:
             stop_pct=(order.price - order.stop_loss_price) * order.side.sign / order.price,
             risked=self._settings.risk_per_trade_pct * self._portfolio.equity,
             ordered=order.quantity,
-            unfilled=working.left,
+            unfilled=working.leaves_quantity,
             instrument=self._instrument(order.symbol),
             position=self._portfolio.state.positions.get(order.symbol),
         )

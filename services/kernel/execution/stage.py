@@ -32,7 +32,7 @@ from services.kernel.events import (
 from services.kernel.execution import last_guard
 from services.kernel.execution.open_orders import FillDesk
 from services.kernel.execution.state import Approval, ExecutionState
-from services.kernel.matching.fills import MarketState
+from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.trading_state import carried
@@ -124,7 +124,7 @@ class ExecutionStage:
         state = self.state
         market = state.markets.get(tick.symbol)
         if market is None:
-            market = state.markets[tick.symbol] = MarketState()
+            market = state.markets[tick.symbol] = SimulatedMarket()
         if tick.kind is MarketDataKind.TRADE:
             if tick.price is None or tick.volume is None or tick.price <= 0:
                 return

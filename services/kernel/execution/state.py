@@ -7,9 +7,9 @@ from msgspec import Struct, field
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
 from services.kernel.instruments.contracts import Instrument
-from services.kernel.matching.fills import MarketState
+from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.matching.matching import WorkingOrder
-from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import PortfolioState
 from services.kernel.risk.reasons import Reason
 
@@ -56,14 +56,14 @@ class ExecutionState(Struct, kw_only=True):
     account: TradingState = TradingState.ACTIVE
     symbol_states: dict[str, TradingState] = {}
     instruments: dict[str, Instrument] = {}
-    markets: dict[str, MarketState] = {}
+    markets: dict[str, SimulatedMarket] = {}
     approvals: dict[str, Approval] = {}
     seen: dict[str, bool] = {}
     open: dict[str, WorkingOrder] = {}
     unconfirmed: dict[str, Decimal] = {}
     conditions: dict[str, str] = {}
     alerts: AlertBook = field(default_factory=AlertBook)
-    checksums: Fingerprints = field(default_factory=Fingerprints)
+    checksums: PortfolioChecksums = field(default_factory=PortfolioChecksums)
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
     def see(self, order_id: str) -> bool:
@@ -87,7 +87,7 @@ class ExecutionState(Struct, kw_only=True):
         """Quantity (base) of the accepted entries of one side that are not filled yet."""
         return sum(
             (
-                working.left
+                working.leaves_quantity
                 for working in self.open.values()
                 for order in (working.order,)
                 if order.symbol == symbol and order.side is side and not order.reduce_only

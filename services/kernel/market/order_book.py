@@ -147,20 +147,20 @@ class Book(Struct, kw_only=True):
             quote += traded if inverse else traded * at
         return Walk(quantity=quantity - left, base=base, quote=quote, worst=worst, levels=used)
 
-    def take(self, side: Side, base: Decimal) -> None:
+    def consume(self, side: Side, base: Decimal) -> None:
         """What was traded is gone from levels and sizes, until the next book is told."""
         levels = self.asks if side is Side.BUY else self.bids
         if side is Side.BUY:
             self.ask_size = max(self.ask_size - base, ZERO)
         else:
             self.bid_size = max(self.bid_size - base, ZERO)
-        left: list[PriceLevel] = []
+        remaining: list[PriceLevel] = []
         for price, size in levels:
             taken = min(size, base) if size > 0 else ZERO
             base -= taken
             if size > taken:
-                left.append((price, size - taken))
+                remaining.append((price, size - taken))
         if side is Side.BUY:
-            self.asks = tuple(left)
+            self.asks = tuple(remaining)
         else:
-            self.bids = tuple(left)
+            self.bids = tuple(remaining)

@@ -9,7 +9,7 @@ it within a bar, and at the bar's opening where that lies beyond it: there the p
 from decimal import Decimal
 
 from services.kernel.events import BarPoint, Side
-from services.kernel.matching.fills import MarketState
+from services.kernel.matching.fills import SimulatedMarket
 
 
 def worse(side: Side, one: Decimal, other: Decimal) -> Decimal:
@@ -17,7 +17,7 @@ def worse(side: Side, one: Decimal, other: Decimal) -> Decimal:
     return max(one, other) if side is Side.BUY else min(one, other)
 
 
-def triggered_at(level: Decimal, side: Side, market: MarketState) -> tuple[Decimal, bool]:
+def triggered_at(level: Decimal, side: Side, market: SimulatedMarket) -> tuple[Decimal, bool]:
     """Where a stop that triggered at the market's last point starts.
 
     Args:

@@ -22,7 +22,7 @@ BPS_STEP = Decimal("0.0001")
 TAKER, MAKER, LIQUIDATION = "taker", "maker", "liquidation"
 
 
-class MarketState(Struct, kw_only=True):
+class SimulatedMarket(Struct, kw_only=True):
     """What execution knows of one symbol's market; volumes are in base.
 
     Attributes:
@@ -54,17 +54,17 @@ class MarketState(Struct, kw_only=True):
         that a fresh quote names.
         """
         if self.minute.total(now) > 0:
-            return self.minute.left(now)
+            return self.minute.remaining(now)
         return self.book.quoted_size(side, now)
 
-    def give(self, fill: "Fill", side: Side, instrument: Instrument) -> None:
+    def consume(self, fill: "Fill", side: Side, instrument: Instrument) -> None:
         """What a fill took is no longer there for the next one: of the book, or of the trade."""
         base = instrument.base_quantity(fill.quantity, fill.price)
-        self.minute.take(base)
+        self.minute.consume(base)
         if fill.liquidity == MAKER:
             self.unclaimed -= base
         else:
-            self.book.take(side, base)
+            self.book.consume(side, base)
 
     def touch(
         self, side: Side, now: int, half_spread_pct: Decimal, start: Decimal | None = None
@@ -108,7 +108,7 @@ class Fill(Struct, frozen=True, kw_only=True, gc=False):
         return rounded(self.slippage_pct * BPS, BPS_STEP)
 
 
-class Ask(Struct, frozen=True, kw_only=True, gc=False):
+class FillRequest(Struct, frozen=True, kw_only=True, gc=False):
     """What is to be traded.
 
     Attributes:
@@ -141,28 +141,34 @@ def impact_pct(quantity: Decimal, volume: Decimal, coefficient: Decimal) -> Deci
     return rounded(coefficient * participation.sqrt(), IMPACT_STEP)
 
 
-def takeable_quantity(ask: Ask, market: MarketState, now: int, instrument: Instrument) -> Decimal:
+def takeable_quantity(
+    request: FillRequest, market: SimulatedMarket, now: int, instrument: Instrument
+) -> Decimal:
     """How much of what is asked may be taken without a fresh book, in whole lots; 0 is nothing."""
-    price = ask.start or market.price or market.book.touch(ask.side, now)
+    price = request.start or market.price or market.book.touch(request.side, now)
     if price is None:
         return ZERO
-    available = instrument.quantity_of(market.takeable(ask.side, now), price)
-    return min(ask.quantity, instrument.round_down_to_lot(available))
+    available = instrument.quantity_of(market.takeable(request.side, now), price)
+    return min(request.quantity, instrument.round_down_to_lot(available))
 
 
 def market_fill(
-    ask: Ask, market: MarketState, now: int, instrument: Instrument, settings: TradingSettings
+    request: FillRequest,
+    market: SimulatedMarket,
+    now: int,
+    instrument: Instrument,
+    settings: TradingSettings,
 ) -> Fill | None:
     """Take liquidity at the present market.
 
     Where depth is fresh the levels are walked, and the fill ends where they do. Elsewhere buys pay
     the ask and sells get the bid (without a fresh quote: the last trade moved by
     ``SIM_HALF_SPREAD_PCT``) with impact on top, and the fill ends where nothing is left that
-    the market's `MarketState.takeable` names. The price is rounded to ticks against the trader.
+    the market's `SimulatedMarket.takeable` names. The price is rounded to ticks against the trader.
     Fee = notional x taker rate, rounded up, on each fill (MEXC fee schedule).
 
     Args:
-        ask: What is to be traded.
+        request: What is to be traded.
         market: What is known of the market.
         now: Event time of the filling tick, Unix milliseconds.
         instrument: Tick size, lot size and fees.
@@ -172,22 +178,33 @@ def market_fill(
         None where nothing can be traded: no price, nothing in the book, or the limit is beyond it.
     """
     walk = market.book.walk(
-        ask.side, ask.quantity, now, inverse=instrument.inverse, limit=ask.limit
+        request.side, request.quantity, now, inverse=instrument.inverse, limit=request.limit
     )
     if walk is not None:
-        return _walked(ask, walk, market, now, instrument, settings)
-    touched = market.touch(ask.side, now, settings.sim_half_spread_pct, ask.start)
+        return _walked(request, walk, market, now, instrument, settings)
+    return _estimated(request, market, now, instrument, settings)
+
+
+def _estimated(
+    request: FillRequest,
+    market: SimulatedMarket,
+    now: int,
+    instrument: Instrument,
+    settings: TradingSettings,
+) -> Fill | None:
+    """Fill without a known book: the best price, moved by the estimated impact."""
+    touched = market.touch(request.side, now, settings.sim_half_spread_pct, request.start)
     if touched is None:
         return None
     touch, half_spread = touched
-    quantity = takeable_quantity(ask, market, now, instrument)
+    quantity = takeable_quantity(request, market, now, instrument)
     if quantity <= 0:
         return None
     volume = market.minute.total(now)
     base = instrument.base_quantity(quantity, touch)
     impact = impact_pct(base, volume, settings.sim_impact_pct)
-    price = _on_tick(touch * (ONE + impact * ask.side.sign), ask.side, instrument)
-    if ask.limit is not None and (price - ask.limit) * ask.side.sign > 0:
+    price = _on_tick(touch * (ONE + impact * request.side.sign), request.side, instrument)
+    if request.limit is not None and (price - request.limit) * request.side.sign > 0:
         return None
     arithmetic = {
         "touch": touch,
@@ -195,68 +212,72 @@ def market_fill(
         "impact_pct": impact,
         "minute_volume": volume,
     }
-    if ask.start is not None:
-        arithmetic["start"] = ask.start
-    return _fill(ask, quantity, price, TAKER, instrument, arithmetic)
+    if request.start is not None:
+        arithmetic["start"] = request.start
+    return _fill(request, quantity, price, TAKER, instrument, arithmetic)
 
 
-def maker_fill(ask: Ask, market: MarketState, instrument: Instrument) -> Fill | None:
+def maker_fill(
+    request: FillRequest, market: SimulatedMarket, instrument: Instrument
+) -> Fill | None:
     """Fill a resting limit order from the last trade, if that traded through its price.
 
     A trade at the price itself fills nothing: how many orders stand before ours is not known.
 
     Args:
-        ask: With its limit.
+        request: With its limit.
         market: The last trade, and what is left of its volume.
         instrument: Lot size and maker fee.
     """
-    limit, price = ask.limit, market.price
-    if limit is None or price is None or (price - limit) * ask.side.sign >= 0:
+    limit, price = request.limit, market.price
+    if limit is None or price is None or (price - limit) * request.side.sign >= 0:
         return None
     traded = instrument.quantity_of(market.unclaimed, limit)
-    quantity = instrument.round_down_to_lot(min(ask.quantity, traded))
+    quantity = instrument.round_down_to_lot(min(request.quantity, traded))
     if quantity <= 0:
         return None
-    return _fill(ask, quantity, limit, MAKER, instrument, {"traded_price": price})
+    return _fill(request, quantity, limit, MAKER, instrument, {"traded_price": price})
 
 
-def takeover_fill(ask: Ask, bankruptcy_price: Decimal, instrument: Instrument) -> Fill:
+def takeover_fill(request: FillRequest, bankruptcy_price: Decimal, instrument: Instrument) -> Fill:
     """The venue takes a liquidated position over where its margin is lost, and takes a fee."""
-    price = _on_tick(bankruptcy_price, ask.side.opposite, instrument)
+    price = _on_tick(bankruptcy_price, request.side.opposite, instrument)
     told = {"bankruptcy_price": bankruptcy_price}
-    return _fill(ask, ask.quantity, price, LIQUIDATION, instrument, told)
+    return _fill(request, request.quantity, price, LIQUIDATION, instrument, told)
 
 
-def capped_fill(ask: Ask, fill: Fill, worst_price: Decimal, instrument: Instrument) -> Fill:
+def capped_fill(
+    request: FillRequest, fill: Fill, worst_price: Decimal, instrument: Instrument
+) -> Fill:
     """A closing fill at no worse than a price, on the next tick that is better for the position.
 
     Args:
-        ask: What was asked for; its quantity is what is closed, at most the open position.
+        request: What was asked for; its quantity is what is closed, at most the open position.
         fill: What the market gave for it.
         worst_price: Quote per base.
         instrument: Tick size and fees.
     """
-    if (fill.price - worst_price) * ask.side.sign <= 0:
+    if (fill.price - worst_price) * request.side.sign <= 0:
         return fill
-    price = _on_tick(worst_price, ask.side.opposite, instrument)
+    price = _on_tick(worst_price, request.side.opposite, instrument)
     worst = rounded(worst_price, IMPACT_STEP)
     arithmetic = fill.arithmetic | {"market_price": fill.price, "worst_price": worst}
-    quantity = min(fill.quantity, ask.quantity)
-    return _fill(ask, quantity, price, fill.liquidity, instrument, arithmetic)
+    quantity = min(fill.quantity, request.quantity)
+    return _fill(request, quantity, price, fill.liquidity, instrument, arithmetic)
 
 
 def _walked(
-    ask: Ask,
+    request: FillRequest,
     walk: Walk,
-    market: MarketState,
+    market: SimulatedMarket,
     now: int,
     instrument: Instrument,
     settings: TradingSettings,
 ) -> Fill | None:
-    quantity = ask.quantity
+    quantity = request.quantity
     if walk.quantity < quantity:
         quantity = instrument.round_down_to_lot(walk.quantity)
-    touched = market.touch(ask.side, now, settings.sim_half_spread_pct)
+    touched = market.touch(request.side, now, settings.sim_half_spread_pct)
     if quantity <= 0 or touched is None:
         return None
     arithmetic = {
@@ -266,8 +287,8 @@ def _walked(
         "worst_level": walk.worst,
         "average_level": rounded(walk.price, IMPACT_STEP),
     }
-    price = _on_tick(walk.price, ask.side, instrument)
-    return _fill(ask, quantity, price, TAKER, instrument, arithmetic)
+    price = _on_tick(walk.price, request.side, instrument)
+    return _fill(request, quantity, price, TAKER, instrument, arithmetic)
 
 
 def _on_tick(price: Decimal, side: Side, instrument: Instrument) -> Decimal:
@@ -278,7 +299,7 @@ def _on_tick(price: Decimal, side: Side, instrument: Instrument) -> Decimal:
 
 
 def _fill(
-    ask: Ask,
+    request: FillRequest,
     quantity: Decimal,
     price: Decimal,
     liquidity: str,
@@ -290,13 +311,13 @@ def _fill(
         MAKER: instrument.maker_fee_rate,
         LIQUIDATION: instrument.liquidation_fee_rate,
     }
-    rate = rates[liquidity] if ask.fee_rate is None else ask.fee_rate
+    rate = rates[liquidity] if request.fee_rate is None else request.fee_rate
     notional = quantity * instrument.unit_value(price)
     return Fill(
         quantity=quantity,
         price=price,
         fees=rounded(notional * rate, MONEY_STEP, ROUND_UP),
-        slippage_pct=(price - ask.order_price) / ask.order_price * ask.side.sign,
+        slippage_pct=(price - request.order_price) / request.order_price * request.side.sign,
         liquidity=liquidity,
         arithmetic=arithmetic | {"fee_rate": rate},
     )

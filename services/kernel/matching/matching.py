@@ -18,9 +18,9 @@ from services.kernel.events import (
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.matching.bar_prices import triggered_at, worse
 from services.kernel.matching.fills import (
-    Ask,
     Fill,
-    MarketState,
+    FillRequest,
+    SimulatedMarket,
     maker_fill,
     market_fill,
     takeable_quantity,
@@ -40,10 +40,10 @@ class WorkingOrder(Struct, kw_only=True):
     """An accepted order that has no final result yet.
 
     Attributes:
-        left: What is not filled yet, in the contract's unit.
+        leaves_quantity: What is not filled yet, in the contract's unit.
         active_at: Event time from which the latency runs: the order's, later its trigger's.
-        waits: For its trigger price.
-        rests: In the book, as a limit order: it fills as maker from now on.
+        untriggered: It waits for its trigger price.
+        resting: It is in the book, as a limit order: it fills as maker from now on.
         met: A tick came that could have filled it.
         decided_at: Price that it was decided at; a fill on a bar's tick never starts at a better
             one.
@@ -51,16 +51,16 @@ class WorkingOrder(Struct, kw_only=True):
     """
 
     order: Order
-    left: Decimal
+    leaves_quantity: Decimal
     active_at: int
-    waits: bool
+    untriggered: bool
     decided_at: Decimal
-    rests: bool = False
+    resting: bool = False
     met: bool = False
     starts_there: bool = False
 
     @classmethod
-    def of(cls, order: Order, market: MarketState, position: Position | None) -> "WorkingOrder":
+    def of(cls, order: Order, market: SimulatedMarket, position: Position | None) -> "WorkingOrder":
         """An order that was accepted just now.
 
         Args:
@@ -70,9 +70,9 @@ class WorkingOrder(Struct, kw_only=True):
         """
         working = cls(
             order=order,
-            left=order.quantity,
+            leaves_quantity=order.quantity,
             active_at=order.timestamp,
-            waits=order.order_type in WITH_TRIGGER,
+            untriggered=order.order_type in WITH_TRIGGER,
             decided_at=order.price,
         )
         if order.order_type is OrderType.LIMIT:
@@ -85,12 +85,14 @@ class WorkingOrder(Struct, kw_only=True):
             working.decided_at = position.take_profit_price
         return working
 
-    def trigger(self, level: Decimal, market: MarketState) -> None:
+    def trigger(self, level: Decimal, market: SimulatedMarket) -> None:
         """The market reached the price that the order waited for."""
-        self.waits = False
+        self.untriggered = False
         self.decided_at, self.starts_there = triggered_at(level, self.order.side, market)
 
-    def ask(self, quantity: Decimal, market: MarketState, bar: BarPoint | None) -> Ask:
+    def request(
+        self, quantity: Decimal, market: SimulatedMarket, bar: BarPoint | None
+    ) -> FillRequest:
         """What it asks of a tick.
 
         Args:
@@ -106,7 +108,7 @@ class WorkingOrder(Struct, kw_only=True):
                 start = worse(order.side, start, market.price)
             if order.origin in FORCED_AT_A_LEVEL:
                 decided_at = self.decided_at
-        return Ask(
+        return FillRequest(
             side=order.side,
             quantity=quantity,
             order_price=decided_at,
@@ -127,21 +129,21 @@ class Match(Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         fill: What it fills, if anything.
-        rests: The order stands in the book from here on.
-        ends: Final status of what is left after the fill; None where it goes on.
+        resting: The order stands in the book from here on.
+        final_status: Final status of what is left after the fill; None where it goes on.
         reason: Of that end.
     """
 
     fill: Fill | None = None
-    rests: bool = False
-    ends: OrderStatus | None = None
+    resting: bool = False
+    final_status: OrderStatus | None = None
     reason: Reason | None = None
 
 
 def match(
     working: WorkingOrder,
     quantity: Decimal,
-    market: MarketState,
+    market: SimulatedMarket,
     tick: MarketData,
     instrument: Instrument,
     settings: TradingSettings,
@@ -162,17 +164,17 @@ def match(
         settings: Half-spread and impact.
     """
     order = working.order
-    ask = working.ask(quantity, market, tick.bar)
-    if not working.rests:
-        return _first_meeting(order, ask, market, tick.timestamp, instrument, settings)
+    request = working.request(quantity, market, tick.bar)
+    if not working.resting:
+        return _first_meeting(order, request, market, tick.timestamp, instrument, settings)
     is_trade = tick.kind is MarketDataKind.TRADE
-    return Match(fill=maker_fill(ask, market, instrument) if is_trade else None)
+    return Match(fill=maker_fill(request, market, instrument) if is_trade else None)
 
 
 def _first_meeting(
     order: Order,
-    ask: Ask,
-    market: MarketState,
+    request: FillRequest,
+    market: SimulatedMarket,
     now: int,
     instrument: Instrument,
     settings: TradingSettings,
@@ -180,26 +182,28 @@ def _first_meeting(
     if order.post_only:
         touched = market.touch(order.side, now, settings.sim_half_spread_pct)
         if touched is not None and (touched[0] - order.price) * order.side.sign <= 0:
-            return Match(ends=OrderStatus.REJECTED, reason=Reason.WOULD_TAKE)
-        return Match(rests=True)
-    if order.time_in_force is TimeInForce.FOK and not _holds(ask, market, now, instrument):
-        return Match(ends=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
-    fill = market_fill(ask, market, now, instrument, settings)
-    if fill is not None and fill.quantity == ask.quantity:
+            return Match(final_status=OrderStatus.REJECTED, reason=Reason.WOULD_TAKE)
+        return Match(resting=True)
+    if order.time_in_force is TimeInForce.FOK and not _holds(request, market, now, instrument):
+        return Match(final_status=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
+    fill = market_fill(request, market, now, instrument, settings)
+    if fill is not None and fill.quantity == request.quantity:
         return Match(fill=fill)
     if order.time_in_force is not TimeInForce.GTC:
-        return Match(fill=fill, ends=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)
-    rests = ask.limit is not None
-    if rests and not market.book.has_depth(now):  # it is at its limit, or waits for more volume
-        rests = fill is None and takeable_quantity(ask, market, now, instrument) > 0
-    return Match(fill=fill, rests=rests)
+        return Match(
+            fill=fill, final_status=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE
+        )
+    resting = request.limit is not None
+    if resting and not market.book.has_depth(now):  # it is at its limit, or waits for more volume
+        resting = fill is None and takeable_quantity(request, market, now, instrument) > 0
+    return Match(fill=fill, resting=resting)
 
 
-def _holds(ask: Ask, market: MarketState, now: int, instrument: Instrument) -> bool:
+def _holds(request: FillRequest, market: SimulatedMarket, now: int, instrument: Instrument) -> bool:
     """Whether the market has all that is asked for: the book, or without one what was traded."""
     walk = market.book.walk(
-        ask.side, ask.quantity, now, inverse=instrument.inverse, limit=ask.limit
+        request.side, request.quantity, now, inverse=instrument.inverse, limit=request.limit
     )
     if walk is None:
-        return takeable_quantity(ask, market, now, instrument) == ask.quantity
-    return walk.quantity == ask.quantity
+        return takeable_quantity(request, market, now, instrument) == request.quantity
+    return walk.quantity == request.quantity

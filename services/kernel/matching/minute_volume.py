@@ -41,11 +41,11 @@ class MinuteVolume(Struct, kw_only=True):
         """Base volume of the last minute before ``now`` (Unix milliseconds)."""
         return self._sum(self.traded, now)
 
-    def left(self, now: int) -> Decimal:
+    def remaining(self, now: int) -> Decimal:
         """The part of `total` that no fill of ours has taken."""
         return self._sum(self.untaken, now)
 
-    def take(self, base: Decimal) -> None:
+    def consume(self, base: Decimal) -> None:
         """A fill of ours takes this much, the newest first: what is older expires sooner."""
         for place in range(len(self.untaken) - 1, -1, -1):
             taken = min(self.untaken[place], base)

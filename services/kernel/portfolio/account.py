@@ -209,7 +209,7 @@ class RoundTrips(NamedTuple):
     wins: int
 
 
-class Market(Prices, kw_only=True):
+class SymbolPricing(Prices, kw_only=True):
     """What the fold knows of one symbol's prices and funding.
 
     Attributes:
@@ -360,7 +360,7 @@ class PortfolioState(Struct, kw_only=True):
     take_profit_pct: Decimal = ZERO
     trailing_stop_pct: Decimal = ZERO
     positions: dict[str, Position] = {}
-    markets: dict[str, Market] = {}
+    pricing: dict[str, SymbolPricing] = {}
     cross_margin: bool = False
     contracts: dict[str, Instrument] = {}
     books: dict[str, SymbolBook] = {}

@@ -29,7 +29,7 @@ def is_first_of_minute(previous: int, now: int) -> bool:
     return previous // MINUTE_MS != now // MINUTE_MS
 
 
-class Fingerprints(Struct, kw_only=True):
+class PortfolioChecksums(Struct, kw_only=True):
     """A fold at the last minutes' first clocks, by clock event id.
 
     Attributes:

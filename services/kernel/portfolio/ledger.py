@@ -119,7 +119,7 @@ def settle_funding(state: PortfolioState, now: int) -> tuple[FundingPayment, ...
     """
     payments: list[FundingPayment] = []
     payable = state.equity
-    for symbol, market in state.markets.items():
+    for symbol, market in state.pricing.items():
         if market.settled_at > now:
             market.forget_funding()
         while (due := market.funding_time) is not None and due <= now:
@@ -213,7 +213,7 @@ def _open(state: PortfolioState, event: OrderResult, opened: Decimal, costs: Cos
     if position is None:
         contract = state.contracts.get(event.symbol)
         inverse = contract is not None and contract.inverse
-        market = state.markets.get(event.symbol)
+        market = state.pricing.get(event.symbol)
         known = None if market is None else market.mark_price or market.last_price
         state.positions[event.symbol] = Position(
             quantity=opened * event.side.sign,

@@ -30,11 +30,11 @@ from services.kernel.portfolio.account import (
     ClosedTrade,
     Effect,
     FundingPayment,
-    Market,
     PortfolioState,
     Position,
     RoundTrips,
     SymbolBook,
+    SymbolPricing,
     drawdown,
 )
 from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
@@ -45,11 +45,11 @@ __all__ = [
     "ClosedTrade",
     "Effect",
     "FundingPayment",
-    "Market",
     "Portfolio",
     "PortfolioState",
     "Position",
     "SymbolBook",
+    "SymbolPricing",
 ]
 
 MS_PER_DAY = 86_400_000
@@ -173,7 +173,7 @@ class Portfolio:
         position = self.state.positions.get(symbol)
         if position is not None:
             return position.mark_price
-        market = self.state.markets.get(symbol)
+        market = self.state.pricing.get(symbol)
         return None if market is None else market.value
 
     def priced_at(self, symbol: str) -> int | None:
@@ -181,23 +181,23 @@ class Portfolio:
 
         None where none has come yet.
         """
-        market, position = self.state.markets.get(symbol), self.state.positions.get(symbol)
+        market, position = self.state.pricing.get(symbol), self.state.positions.get(symbol)
         known = None if market is None else market.value_time
         return position.priced_at if known is None and position is not None else known
 
     def price_source(self, symbol: str) -> PriceSource:
         """Which price positions of this symbol are valued at."""
-        market = self.state.markets.get(symbol)
+        market = self.state.pricing.get(symbol)
         return PriceSource.LAST if market is None else market.source
 
     def unconfirmed_jump(self, symbol: str) -> Decimal | None:
         """How far the symbol's newest trade jumped, while nothing confirms it."""
-        market = self.state.markets.get(symbol)
+        market = self.state.pricing.get(symbol)
         return None if market is None else market.unconfirmed_jump
 
     def unconfirmed_at(self, symbol: str) -> int | None:
         """Time of the symbol's trade that is not confirmed yet; None without one."""
-        market = self.state.markets.get(symbol)
+        market = self.state.pricing.get(symbol)
         waiting = None if market is None else market.unconfirmed
         return None if waiting is None else waiting.timestamp
 
@@ -246,7 +246,7 @@ class Portfolio:
             cross_margin=settings.margin_mode is MarginMode.CROSS,
         )
         for opening in account.positions:
-            market = self._market(opening.symbol)
+            market = self._pricing(opening.symbol)
             market.funding_rate = opening.funding_rate
             market.funding_time = opening.funding_time
             market.settled_at = opening.funding_settled_at
@@ -274,7 +274,7 @@ class Portfolio:
         return _NO_EFFECTS
 
     def _on_market_data(self, event: MarketData) -> tuple[Effect, ...]:
-        market, state = self._market(event.symbol), self.state
+        market, state = self._pricing(event.symbol), self.state
         self.counted = counted = market.on_tick(
             event, state.max_price_jump_pct, state.mark_max_age_ms
         )
@@ -291,10 +291,10 @@ class Portfolio:
                 self._mark(event.symbol, position, value)
         return _NO_EFFECTS
 
-    def _market(self, symbol: str) -> Market:
-        market = self.state.markets.get(symbol)
+    def _pricing(self, symbol: str) -> SymbolPricing:
+        market = self.state.pricing.get(symbol)
         if market is None:
-            market = self.state.markets[symbol] = Market()
+            market = self.state.pricing[symbol] = SymbolPricing()
         return market
 
     def _mark(self, symbol: str, position: Position, price: Decimal) -> None:
@@ -325,7 +325,7 @@ class Portfolio:
 
     def _trail(self, symbol: str, position: Position) -> None:
         """Let a trailing stop follow the value; not within a bar, whose order is a convention."""
-        market, distance = self.state.markets.get(symbol), self.state.trailing_stop_pct
+        market, distance = self.state.pricing.get(symbol), self.state.trailing_stop_pct
         if distance and (market is None or not market.values_inside_bar):
             position.trail(distance)
 
@@ -347,7 +347,7 @@ class Portfolio:
     def _mark_by_time(self, now: int) -> None:
         """Prints that time confirms, and mark prices that are too old now."""
         counted: list[MarketData] = []
-        for symbol, market in self.state.markets.items():
+        for symbol, market in self.state.pricing.items():
             counted += market.on_clock(now, self.state.mark_max_age_ms)
             position, value = self.state.positions.get(symbol), market.value
             if position is not None and value is not None and value != position.mark_price:
@@ -365,7 +365,7 @@ class Portfolio:
         for instrument in event.instruments:
             symbol = instrument.symbol
             self.state.contracts[symbol] = instrument
-            self._market(symbol).funding_interval_hours = instrument.funding_interval_hours
+            self._pricing(symbol).funding_interval_hours = instrument.funding_interval_hours
             if symbol in self.state.positions:
                 position = self.state.positions[symbol]
                 position.protect(instrument, isolated=not self.state.cross_margin)

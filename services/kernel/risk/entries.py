@@ -19,11 +19,11 @@ from services.kernel.events import (
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
 from services.kernel.risk import exposure
-from services.kernel.risk.checks.candidate import EntryContext
-from services.kernel.risk.checks.layers import Judgement, judge, not_measured
-from services.kernel.risk.order_terms import LIMITED, problem_of, terms_of
+from services.kernel.risk.checks.candidate import RiskCheckInput
+from services.kernel.risk.checks.layers import RiskAssessment, assess, not_measured
+from services.kernel.risk.order_terms import LIMITED, terms_of, validate
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.sizing import SizedEntry, Stake, size_entry, stake
+from services.kernel.risk.sizing import RequestedSize, SizedEntry, requested_size, size_entry
 from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 
@@ -50,9 +50,9 @@ class Candidate:
     """An entry that is being decided: what was asked for, what fits, what the layers see."""
 
     signal: Signal
-    stake: Stake
+    requested: RequestedSize
     sized: SizedEntry
-    context: EntryContext
+    inputs: RiskCheckInput
 
 
 class EntryDesk:
@@ -89,28 +89,28 @@ class EntryDesk:
         terms = terms_of(signal, self._state.instrument(signal.symbol))
         candidate = self._candidate(msgspec.structs.replace(signal, price=terms.price))
         sized = candidate.sized
-        judgement = judge(candidate.context)
-        self._tell_limits(signal.symbol, judgement, sized)
-        reason = judgement.reason
+        assessment = assess(candidate.inputs)
+        self._tell_limits(signal.symbol, assessment, sized)
+        reason = assessment.reason
         if reason is None and not sized.tradable:
             reason = HEADROOM_REASONS.get(sized.binding_limit or "", Reason.BELOW_MINIMUM)
         if reason is None:
-            self._approve(candidate, judgement.results)
+            self._approve(candidate, assessment.results)
         else:
-            self._emit(candidate, judgement.results, Verdict.REJECTED, reason, None)
+            self._emit(candidate, assessment.results, Verdict.REJECTED, reason, None)
 
     def refuse_duplicate(self, signal: Signal) -> None:
         """Refuse a signal whose ``signal_id`` was decided before."""
         self._refuse_unmeasured(signal, Reason.DUPLICATE_SIGNAL, DUPLICATE)
 
-    def _context(
+    def _check_input(
         self,
         signal: Signal,
         quantity: Decimal,
         price: Decimal,
         stop_pct: Decimal,
-        others: exposure.Elsewhere,
-    ) -> EntryContext:
+        others: exposure.OtherExposure,
+    ) -> RiskCheckInput:
         """What the layers see for this signal and quantity at this price."""
         state, portfolio, settings = self._state, self._portfolio, self._settings
         instrument = self._state.instrument(signal.symbol)
@@ -118,12 +118,12 @@ class EntryDesk:
         tier = instrument.tier(position + quantity * signal.direction.sign)
         terms = terms_of(signal, instrument)
         # What waits for its trigger opens nothing at today's price.
-        mark_price = None if terms.waits else portfolio.mark_price(signal.symbol)
-        return EntryContext(
+        mark_price = None if terms.untriggered else portfolio.mark_price(signal.symbol)
+        return RiskCheckInput(
             settings=settings,
             instrument=instrument,
             contract_known=signal.symbol in state.instruments,
-            market=state.market(signal.symbol),
+            health=state.symbol_health(signal.symbol),
             side=signal.direction,
             quantity=quantity,
             price=price,
@@ -141,7 +141,7 @@ class EntryDesk:
             others=others,
             streak=state.streak(signal.symbol),
             entries_last_hour=state.entries_within_the_hour(),
-            doubts=state.doubts(signal.symbol),
+            open_conditions=state.open_conditions(signal.symbol),
             now=state.clock,
             signal_age_ms=state.clock - signal.timestamp,
             unconfirmed_jump=portfolio.unconfirmed_jump(signal.symbol),
@@ -162,8 +162,8 @@ class EntryDesk:
             position=self._portfolio.state.positions.get(signal.symbol),
         )
 
-    def _others(self, signal: Signal) -> exposure.Elsewhere:
-        return exposure.elsewhere(
+    def _others(self, signal: Signal) -> exposure.OtherExposure:
+        return exposure.other_exposure(
             self._state,
             self._portfolio,
             signal.symbol,
@@ -175,7 +175,7 @@ class EntryDesk:
         """Size what the signal asks for; the price is the worse of the signal's and the mark."""
         symbol, portfolio = signal.symbol, self._portfolio
         price = max(signal.price, portfolio.mark_price(symbol) or ZERO)
-        asked = stake(
+        asked = requested_size(
             self._settings,
             equity=max(portfolio.equity, ZERO),
             price=price,
@@ -186,11 +186,15 @@ class EntryDesk:
         others = self._others(signal)
         sized = self._size(signal, asked, price, others)
         judged = sized.quantity or sized.smallest
-        context = self._context(signal, judged, price, asked.stop_pct, others)
-        return Candidate(signal, asked, sized, context)
+        inputs = self._check_input(signal, judged, price, asked.stop_pct, others)
+        return Candidate(signal, asked, sized, inputs)
 
     def _size(
-        self, signal: Signal, asked_for: Stake, price: Decimal, others: exposure.Elsewhere
+        self,
+        signal: Signal,
+        asked_for: RequestedSize,
+        price: Decimal,
+        others: exposure.OtherExposure,
     ) -> SizedEntry:
         settings, portfolio = self._settings, self._portfolio
         equity = max(portfolio.equity, ZERO)
@@ -208,7 +212,9 @@ class EntryDesk:
             position=exposure.position_with_pending(state, portfolio, signal.symbol, side),
             others=others,
             traded=instrument.quantity_of(
-                state.market(signal.symbol).traded.within(state.clock, settings.lookback_minutes),
+                state.symbol_health(signal.symbol).traded.within(
+                    state.clock, settings.lookback_minutes
+                ),
                 price,
             ),
         )
@@ -216,7 +222,7 @@ class EntryDesk:
 
     def _approve(self, candidate: Candidate, results: tuple[LayerResult, ...]) -> None:
         signal, sized = candidate.signal, candidate.sized
-        terms = terms_of(signal, candidate.context.instrument)
+        terms = terms_of(signal, candidate.inputs.instrument)
         verdict = Verdict.TRIMMED if sized.quantity < sized.requested else Verdict.APPROVED
         order_id = self._emitter.id_after_next()
         decision = self._emit(candidate, results, verdict, None, order_id)
@@ -243,7 +249,7 @@ class EntryDesk:
             symbol=signal.symbol,
             side=signal.direction,
             quantity=sized.quantity,
-            price=candidate.context.price,
+            price=candidate.inputs.price,
             reduce_only=False,
         )
         self._state.entry_times = [
@@ -259,7 +265,7 @@ class EntryDesk:
         reason: Reason | None,
         order_id: str | None,
     ) -> RiskDecision:
-        signal, sized, context = candidate.signal, candidate.sized, candidate.context
+        signal, sized, inputs = candidate.signal, candidate.sized, candidate.inputs
         trimmed = verdict is Verdict.TRIMMED or not sized.tradable
         return self._emitter.emit(
             RiskDecision,
@@ -276,14 +282,14 @@ class EntryDesk:
             requested_quantity=sized.requested,
             quantity=sized.quantity,
             price=signal.price,
-            stop_loss_price=context.stop_loss_price,
-            leverage=context.leverage,
+            stop_loss_price=inputs.stop_loss_price,
+            leverage=inputs.leverage,
             equity=self._portfolio.equity,
             trading_state=self._state.account,
             sizing={
-                **candidate.stake.figures,
+                **candidate.requested.figures,
                 **({} if signal.quantity is None else {"asked_at_most": signal.quantity}),
-                **context.figures,
+                **inputs.figures,
                 "smallest": sized.smallest,
             },
             layers=results,
@@ -314,14 +320,14 @@ class EntryDesk:
             layers=not_measured(detail),
         )
 
-    def _tell_limits(self, symbol: str, judgement: Judgement, sized: SizedEntry) -> None:
+    def _tell_limits(self, symbol: str, assessment: RiskAssessment, sized: SizedEntry) -> None:
         """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do.
 
         What a thin market allows changes with every trade: it is no alert.
         """
         binding = {
             layer: str(reason)
-            for layer, reason in judgement.failures
+            for layer, reason in assessment.failures
             if reason is not Reason.VOLUME_LIMIT
         }
         if sized.binding_limit == exposure.POSITION_LAYER:
@@ -340,4 +346,4 @@ def _problem(signal: Signal) -> str | None:
     quantity = signal.quantity
     if quantity is not None and (not quantity.is_finite() or quantity <= 0):
         return f"quantity {quantity} cannot be traded; a finite quantity above 0 is needed"
-    return problem_of(signal)
+    return validate(signal)

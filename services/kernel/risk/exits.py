@@ -25,10 +25,10 @@ from services.kernel.events import (
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.checks.candidate import EntryContext
-from services.kernel.risk.checks.layers import judge_exit, not_measured
+from services.kernel.risk.checks.candidate import RiskCheckInput
+from services.kernel.risk.checks.layers import assess_exit, not_measured
 from services.kernel.risk.entries import DUPLICATE
-from services.kernel.risk.order_terms import Terms, is_tradable_price, problem_of, terms_of
+from services.kernel.risk.order_terms import OrderTerms, is_tradable_price, terms_of, validate
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
@@ -74,7 +74,7 @@ class ExitDesk:
             return
         wanted = self._wanted(signal, open_quantity)
         priced = msgspec.structs.replace(signal, price=price or position.mark_price)
-        problem = problem_of(priced)
+        problem = validate(priced)
         if wanted <= 0:
             problem = f"quantity {signal.quantity} cannot be traded; at least one lot is needed"
         if problem is not None:
@@ -125,7 +125,7 @@ class ExitDesk:
             symbol=symbol,
             side=side,
             quantity=quantity,
-            terms=Terms(price=mark),
+            terms=OrderTerms(price=mark),
             position=position,
             signal=None,
         )
@@ -204,7 +204,7 @@ class ExitDesk:
         symbol: str,
         side: Side,
         quantity: Decimal,
-        terms: Terms,
+        terms: OrderTerms,
         position: Position,
         signal: Signal | None,
     ) -> None:
@@ -242,7 +242,7 @@ class ExitDesk:
         )
         self._place(decision, order_id, terms)
 
-    def _place(self, decision: RiskDecision, order_id: str, terms: Terms) -> None:
+    def _place(self, decision: RiskDecision, order_id: str, terms: OrderTerms) -> None:
         """The order that an approved exit is, and its place among the pending ones."""
         self._emitter.emit(
             Order,
@@ -270,19 +270,19 @@ class ExitDesk:
             quantity=decision.quantity,
             price=terms.price,
             reduce_only=True,
-            waits=not terms.takes_at_once,
+            own_price=not terms.takes_at_once,
         )
 
     def _layers(
         self, symbol: str, side: Side, quantity: Decimal, price: Decimal, position: Position
     ) -> tuple[LayerResult, ...]:
         state, portfolio = self._state, self._portfolio
-        return judge_exit(
-            EntryContext(
+        return assess_exit(
+            RiskCheckInput(
                 settings=self._settings,
                 instrument=self._state.instrument(symbol),
                 contract_known=symbol in state.instruments,
-                market=state.market(symbol),
+                health=state.symbol_health(symbol),
                 side=side,
                 quantity=quantity,
                 price=price,
@@ -295,12 +295,12 @@ class ExitDesk:
                 drawdown_pct=portfolio.drawdown_pct,
                 account_state=state.account,
                 position=position.quantity,
-                others=exposure.elsewhere(
+                others=exposure.other_exposure(
                     state, portfolio, symbol, side, self._settings.correlation_threshold
                 ),
                 streak=state.streak(symbol),
                 entries_last_hour=state.entries_within_the_hour(),
-                doubts=state.doubts(symbol),
+                open_conditions=state.open_conditions(symbol),
                 now=state.clock,
                 signal_age_ms=0,
                 unconfirmed_jump=portfolio.unconfirmed_jump(symbol),

@@ -18,7 +18,7 @@ POSITION_LAYER = "5 position"
 VOLUME_LAYER = "5 volume_share"
 
 
-class Elsewhere(Struct, frozen=True, kw_only=True, gc=False):
+class OtherExposure(Struct, frozen=True, kw_only=True, gc=False):
     """What the account holds or awaits in other symbols than the candidate's, in quote.
 
     Attributes:
@@ -42,9 +42,9 @@ def position_with_pending(
     return portfolio.quantity(symbol) + state.pending_quantity(symbol, side) * side.sign
 
 
-def elsewhere(
+def other_exposure(
     state: RiskState, portfolio: Portfolio, symbol: str, side: Side, threshold: Decimal
-) -> Elsewhere:
+) -> OtherExposure:
     """What all other symbols hold and await.
 
     Args:
@@ -60,13 +60,13 @@ def elsewhere(
     symbols.discard(symbol)
     gross = correlated = ZERO
     alike: dict[str, Decimal] = {}
-    own = state.market(symbol).closes
+    own = state.symbol_health(symbol).closes
     for other in sorted(symbols):
         held, (buys, sells) = portfolio.quantity(other), waiting.get(other, (ZERO, ZERO))
         bought, sold = held + buys, held - sells
         unit = _unit_value(state, portfolio, other)
         gross += max(abs(held), abs(bought), abs(sold)) * unit
-        likeness = correlation(own, state.market(other).closes)
+        likeness = correlation(own, state.symbol_health(other).closes)
         if likeness is None or abs(likeness) < threshold:
             continue
         same_bet = side if likeness > 0 else side.opposite
@@ -74,7 +74,7 @@ def elsewhere(
         if together > 0:
             correlated += together * unit
             alike[other] = likeness
-    return Elsewhere(gross=gross, correlated=correlated, alike=alike)
+    return OtherExposure(gross=gross, correlated=correlated, alike=alike)
 
 
 def headrooms(
@@ -84,7 +84,7 @@ def headrooms(
     unit_value: Decimal,
     side: Side,
     position: Decimal,
-    others: Elsewhere,
+    others: OtherExposure,
     traded: Decimal,
 ) -> tuple[Headroom, ...]:
     """What layers 4 and 5 leave for an entry, in the contract's unit.

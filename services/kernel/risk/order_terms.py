@@ -12,7 +12,7 @@ LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 TRIGGERED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
-class Terms(Struct, frozen=True, kw_only=True, gc=False):
+class OrderTerms(Struct, frozen=True, kw_only=True, gc=False):
     """What an order asks for beside side and quantity.
 
     Attributes:
@@ -27,7 +27,7 @@ class Terms(Struct, frozen=True, kw_only=True, gc=False):
     post_only: bool = False
 
     @property
-    def waits(self) -> bool:
+    def untriggered(self) -> bool:
         """Whether it works only from its trigger on."""
         return self.trigger_price is not None
 
@@ -42,14 +42,14 @@ def is_tradable_price(price: Decimal) -> bool:
     return price.is_finite() and LOWEST_PRICE <= price <= HIGHEST_PRICE
 
 
-def terms_of(signal: Signal, instrument: Instrument) -> Terms:
+def terms_of(signal: Signal, instrument: Instrument) -> OrderTerms:
     """The terms that a sound signal asks for, its limit on a tick, never worse than asked."""
     limit, trigger = signal.limit_price, signal.trigger_price
     if limit is not None:
         ticks = limit / instrument.tick_size
         rounding = ROUND_FLOOR if signal.direction is Side.BUY else ROUND_CEILING
         limit = ticks.to_integral_value(rounding) * instrument.tick_size
-    return Terms(
+    return OrderTerms(
         price=limit or trigger or signal.price,
         order_type=signal.order_type,
         trigger_price=trigger,
@@ -58,7 +58,7 @@ def terms_of(signal: Signal, instrument: Instrument) -> Terms:
     )
 
 
-def problem_of(signal: Signal) -> str | None:
+def validate(signal: Signal) -> str | None:
     """What is wrong with a signal's prices and terms, and what is needed; None when nothing is."""
     if not is_tradable_price(signal.price):
         return _untradable("price", signal.price)

@@ -23,7 +23,7 @@ SMALLEST_RISK_PCT = Decimal("0.0005")
 STEP = Decimal("0.00000001")
 
 
-class Stake(Struct, frozen=True, kw_only=True, gc=False):
+class RequestedSize(Struct, frozen=True, kw_only=True, gc=False):
     """What a sizing method asks for.
 
     Attributes:
@@ -135,7 +135,7 @@ def kelly_fraction(results: Sequence[Decimal]) -> Decimal:
     return rounded(winners - (ONE - winners) / payoff, STEP)
 
 
-def stake(
+def requested_size(
     settings: TradingSettings,
     *,
     equity: Decimal,
@@ -143,7 +143,7 @@ def stake(
     unit_value: Decimal,
     volatility: Volatility | None,
     results: Sequence[Decimal],
-) -> Stake:
+) -> RequestedSize:
     """What ``SIZING_METHOD`` asks for.
 
     While its measure is not known yet, a method asks as ``fixed_fraction`` does.
@@ -173,7 +173,7 @@ def stake(
         wanted = volatility_target(equity, target, known.per_year, unit_value)
         quantity = min(quantity, wanted)
     figures |= {"equity": equity, "risk_pct": risk, "stop_pct": stop, "price": price}
-    return Stake(quantity=quantity, stop_pct=stop, figures=figures)
+    return RequestedSize(quantity=quantity, stop_pct=stop, figures=figures)
 
 
 def smallest_tradable(

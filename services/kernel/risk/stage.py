@@ -41,7 +41,7 @@ from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.commands import CommandDesk
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import SizingMethod
 
@@ -117,11 +117,11 @@ class RiskStage:
             "exposure": str(portfolio.gross_exposure),
             "positions": len(portfolio.state.positions),
             "pending_orders": len(state.pending),
-            "symbols": {symbol: market.state for symbol, market in state.markets.items()},
+            "symbols": {symbol: health.state for symbol, health in state.health.items()},
             "restricted": {
-                symbol: {"state": market.state, "why": list(market.why_restricted)}
-                for symbol, market in sorted(state.markets.items())
-                if market.state is not TradingState.ACTIVE
+                symbol: {"state": health.state, "why": list(health.why_restricted)}
+                for symbol, health in sorted(state.health.items())
+                if health.state is not TradingState.ACTIVE
             },
             "conditions": dict(state.conditions),
         }
@@ -150,12 +150,12 @@ class RiskStage:
         elif account.paused:
             state.account = TradingState.PAUSED
         for symbol in account.paused_symbols:
-            state.market(symbol).operator_paused = True
+            state.symbol_health(symbol).operator_paused = True
         for symbol in account.quarantined:
-            state.market(symbol).quarantined = True
+            state.symbol_health(symbol).quarantined = True
         carried.take_up(state, account)
-        for market in state.markets.values():
-            market.published = market.state
+        for health in state.health.values():
+            health.published = health.state
         self._wire(state)
         self.portfolio.apply(event)
 
@@ -163,22 +163,22 @@ class RiskStage:
         symbol = tick.symbol
         equity = self.portfolio.equity
         self.portfolio.apply(tick)
-        market = self.state.market(symbol)
+        health = self.state.symbol_health(symbol)
         for trade in self.portfolio.counted:
-            self._measure(trade, market)
+            self._measure(trade, health)
         if tick.kind is MarketDataKind.TRADE and tick.volume is not None:
-            market.traded.add(tick.timestamp, tick.volume, self.settings.lookback_minutes)
+            health.traded.add(tick.timestamp, tick.volume, self.settings.lookback_minutes)
         if tick.backfill:
-            market.catch_up(tick)
+            health.catch_up(tick)
             return
-        reason = market.observe(tick, self.settings)
-        if market.stale:
-            self._trading.see_tick(symbol, market)
+        reason = health.observe(tick, self.settings)
+        if health.stale:
+            self._trading.see_tick(symbol, health)
         if reason is not None:
             detail = f"{reason} at price {tick.price or tick.bid}"
             if self.portfolio.unconfirmed_jump(symbol) is not None:
                 detail += "; entries and stops wait for its confirmation"
-            self._trading.see_anomaly(symbol, market, reason, detail)
+            self._trading.see_anomaly(symbol, health, reason, detail)
         if symbol in self.portfolio.state.positions:
             if self.portfolio.equity is not equity:
                 self._check_account()
@@ -189,7 +189,7 @@ class RiskStage:
         carried.begin_times(self.state, clock.timestamp)
         self.portfolio.apply(clock)
         for trade in self.portfolio.counted:
-            self._measure(trade, self.state.market(trade.symbol))
+            self._measure(trade, self.state.symbol_health(trade.symbol))
         for symbol, moves in self.state.volatility.items():
             moves.on_clock(clock.timestamp, self.portfolio.unconfirmed_at(symbol))
         self._trading.on_clock(clock.timestamp)
@@ -199,10 +199,10 @@ class RiskStage:
             self._exits.check_all()
         self.state.checksums.remember(clock, previous, self.portfolio)
 
-    def _measure(self, trade: MarketData, market: SymbolMarket) -> None:
+    def _measure(self, trade: MarketData, health: SymbolHealth) -> None:
         """A trade counts: correlation follows live ones, sizing's bars all of them."""
         if trade.price is not None and not trade.backfill:
-            market.closes.add(trade.timestamp, trade.price)
+            health.closes.add(trade.timestamp, trade.price)
         if not self._measures_moves:
             return
         moves = self.state.volatility.get(trade.symbol)
@@ -238,10 +238,10 @@ class RiskStage:
                 del self.state.pending[result.order_id]
         slippage = result.slippage_bps
         if slippage is not None and slippage > self.settings.max_slippage_pct * BPS:
-            market = self.state.market(result.symbol)
-            market.slipped = slippage / BPS
+            health = self.state.symbol_health(result.symbol)
+            health.slipped = slippage / BPS
             detail = f"order {result.order_id} slipped {slippage} bp"
-            self._trading.see_anomaly(result.symbol, market, Reason.SLIPPAGE_SEEN, detail)
+            self._trading.see_anomaly(result.symbol, health, Reason.SLIPPAGE_SEEN, detail)
         self._exits.on_flat(result.symbol)
         self._check_account()
         if result.filled_quantity and not result.reduce_only:

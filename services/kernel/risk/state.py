@@ -8,12 +8,12 @@ from services.kernel.alerts import AlertBook
 from services.kernel.events import OpeningAccount, Side, TradingState
 from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.market.volatility import Volatility
-from services.kernel.portfolio.checksums import Fingerprints
+from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import PortfolioState
 from services.kernel.risk.recent_ids import RecentIds
 from services.kernel.risk.trading_state.command_outcome import CommandOutcome
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 
 ZERO = Decimal(0)
 HOUR_MS = 3_600_000
@@ -23,7 +23,7 @@ class PendingOrder(Struct, kw_only=True):
     """An approved order whose end risk has not seen yet; ``quantity`` is what is still open.
 
     Attributes:
-        waits: An exit with a price of its own. No market exit waits for it: execution fills no
+        own_price: An exit with a price of its own. No market exit waits for it: execution fills no
             more than is open, whichever of them comes first.
     """
 
@@ -32,7 +32,7 @@ class PendingOrder(Struct, kw_only=True):
     quantity: Decimal
     price: Decimal
     reduce_only: bool
-    waits: bool = False
+    own_price: bool = False
 
 
 class RiskState(Struct, kw_only=True):
@@ -68,25 +68,25 @@ class RiskState(Struct, kw_only=True):
     instruments: dict[str, Instrument] = {}
     whitelist: tuple[str, ...] = ()
     universe: tuple[str, ...] | None = None
-    markets: dict[str, SymbolMarket] = {}
+    health: dict[str, SymbolHealth] = {}
     pending: dict[str, PendingOrder] = {}
     entry_times: list[int] = []
     streaks: dict[str, LossStreak] = {}
     conditions: dict[str, str] = {}
     carried: OpeningAccount | None = None
     alerts: AlertBook = field(default_factory=AlertBook)
-    checksums: Fingerprints = field(default_factory=Fingerprints)
+    checksums: PortfolioChecksums = field(default_factory=PortfolioChecksums)
     volatility: dict[str, Volatility] = {}
     signals: RecentIds = field(default_factory=RecentIds)
     commands: dict[str, CommandOutcome] = {}
     portfolio: PortfolioState = field(default_factory=PortfolioState)
 
-    def market(self, symbol: str) -> SymbolMarket:
-        """The symbol's market, made on first use."""
-        market = self.markets.get(symbol)
-        if market is None:
-            market = self.markets[symbol] = SymbolMarket()
-        return market
+    def symbol_health(self, symbol: str) -> SymbolHealth:
+        """The symbol's health, made on first use."""
+        health = self.health.get(symbol)
+        if health is None:
+            health = self.health[symbol] = SymbolHealth()
+        return health
 
     def streak(self, symbol: str) -> LossStreak:
         """The symbol's losses in a row, none on first use."""
@@ -120,12 +120,12 @@ class RiskState(Struct, kw_only=True):
                 order.quantity
                 for order in self.pending.values()
                 if order.symbol == symbol and order.side is side and order.reduce_only
-                if not (at_market and order.waits)
+                if not (at_market and order.own_price)
             ),
             ZERO,
         )
 
-    def doubts(self, symbol: str) -> tuple[str, ...]:
+    def open_conditions(self, symbol: str) -> tuple[str, ...]:
         """The open conditions that forbid entries in this symbol."""
         return tuple(
             detail for key, detail in self.conditions.items() if key.endswith(("|", f"|{symbol}"))

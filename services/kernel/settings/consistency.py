@@ -15,7 +15,7 @@ ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Contradiction:
+class Inconsistency:
     """Settings that do not go together.
 
     Attributes:
@@ -30,7 +30,7 @@ class Contradiction:
     message: str
 
 
-def contradictions(settings: TradingSettings) -> tuple[Contradiction, ...]:
+def inconsistencies(settings: TradingSettings) -> tuple[Inconsistency, ...]:
     """Everything in these settings that excludes something else, the fatal ones first."""
     found = [problem for rule in RULES for problem in (rule(settings),) if problem is not None]
     return tuple(sorted(found, key=lambda problem: not problem.fatal))
@@ -45,13 +45,13 @@ def largest_entry_pct(settings: TradingSettings) -> Decimal:
     )
 
 
-def _leverage_against_liquidation(settings: TradingSettings) -> Contradiction | None:
+def _leverage_against_liquidation(settings: TradingSettings) -> Inconsistency | None:
     distance = liquidation_distance(settings.max_leverage, GENERIC_MAINTENANCE_MARGIN_RATE)
     wanted = settings.min_liquidation_distance
     if distance >= wanted:
         return None
     highest = ONE / (wanted + GENERIC_MAINTENANCE_MARGIN_RATE)
-    return Contradiction(
+    return Inconsistency(
         ("MAX_LEVERAGE", "MIN_LIQUIDATION_DISTANCE"),
         True,
         f"MAX_LEVERAGE={settings.max_leverage} puts liquidation {_pct(distance)} from the entry"
@@ -62,12 +62,12 @@ def _leverage_against_liquidation(settings: TradingSettings) -> Contradiction | 
     )
 
 
-def _stop_behind_liquidation(settings: TradingSettings) -> Contradiction | None:
+def _stop_behind_liquidation(settings: TradingSettings) -> Inconsistency | None:
     distance = liquidation_distance(settings.max_leverage, GENERIC_MAINTENANCE_MARGIN_RATE)
     stop = settings.stop_loss_pct
     if stop < distance:
         return None
-    return Contradiction(
+    return Inconsistency(
         ("MAX_LEVERAGE", "STOP_LOSS_PCT"),
         True,
         f"STOP_LOSS_PCT={stop} lies behind the liquidation price, which MAX_LEVERAGE="
@@ -77,12 +77,12 @@ def _stop_behind_liquidation(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-def _entry_below_minimum(settings: TradingSettings) -> Contradiction | None:
+def _entry_below_minimum(settings: TradingSettings) -> Inconsistency | None:
     largest = largest_entry_pct(settings)
     notional = settings.account_equity * largest
     if notional >= settings.min_notional:
         return None
-    return Contradiction(
+    return Inconsistency(
         (
             "ACCOUNT_EQUITY",
             "RISK_PER_TRADE_PCT",
@@ -101,13 +101,13 @@ def _entry_below_minimum(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-def _slippage_model_against_its_limit(settings: TradingSettings) -> Contradiction | None:
+def _slippage_model_against_its_limit(settings: TradingSettings) -> Inconsistency | None:
     half_spread, limit = settings.sim_half_spread_pct, settings.max_slippage_pct
     whole = half_spread + settings.sim_impact_pct
     if whole <= limit:
         return None
     if half_spread > limit:
-        return Contradiction(
+        return Inconsistency(
             ("SIM_HALF_SPREAD_PCT", "MAX_SLIPPAGE_PCT"),
             True,
             f"SIM_HALF_SPREAD_PCT={half_spread} makes every fill without a quote slip"
@@ -115,7 +115,7 @@ def _slippage_model_against_its_limit(settings: TradingSettings) -> Contradictio
             f" than {_pct(limit)}: no entry could ever pass. Set MAX_SLIPPAGE_PCT above"
             f" {half_spread} or SIM_HALF_SPREAD_PCT to at most {limit}",
         )
-    return Contradiction(
+    return Inconsistency(
         ("SIM_HALF_SPREAD_PCT", "SIM_IMPACT_PCT", "MAX_SLIPPAGE_PCT"),
         False,
         f"SIM_HALF_SPREAD_PCT={half_spread} and SIM_IMPACT_PCT={settings.sim_impact_pct} make an"
@@ -124,12 +124,12 @@ def _slippage_model_against_its_limit(settings: TradingSettings) -> Contradictio
     )
 
 
-def _cost_against_the_stop(settings: TradingSettings) -> Contradiction | None:
+def _cost_against_the_stop(settings: TradingSettings) -> Inconsistency | None:
     cost = 2 * (TAKER_FEE_RATE + settings.sim_half_spread_pct)
     stop, limit = settings.stop_loss_pct, settings.max_cost_share
     if cost <= limit * stop:
         return None
-    return Contradiction(
+    return Inconsistency(
         ("MAX_COST_SHARE", "STOP_LOSS_PCT", "SIM_HALF_SPREAD_PCT"),
         True,
         f"fees of {_pct(TAKER_FEE_RATE)} and SIM_HALF_SPREAD_PCT={settings.sim_half_spread_pct}"
@@ -140,10 +140,10 @@ def _cost_against_the_stop(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-def _expiry_before_latency(settings: TradingSettings) -> Contradiction | None:
+def _expiry_before_latency(settings: TradingSettings) -> Inconsistency | None:
     if settings.sim_latency_ms <= settings.order_expiry_sec * 1000:
         return None
-    return Contradiction(
+    return Inconsistency(
         ("ORDER_EXPIRY_SEC", "SIM_LATENCY_MS"),
         True,
         f"ORDER_EXPIRY_SEC={settings.order_expiry_sec} cancels an entry before SIM_LATENCY_MS="
@@ -153,7 +153,7 @@ def _expiry_before_latency(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-def _risk_against_limits(settings: TradingSettings) -> Contradiction | None:
+def _risk_against_limits(settings: TradingSettings) -> Inconsistency | None:
     asked = settings.risk_per_trade_pct / settings.stop_loss_pct
     largest = largest_entry_pct(settings)
     if asked <= largest:
@@ -162,7 +162,7 @@ def _risk_against_limits(settings: TradingSettings) -> Contradiction | None:
     name = "MAX_TOTAL_EXPOSURE_PCT"
     if settings.max_position_pct == largest:
         name = "MAX_POSITION_PCT"
-    return Contradiction(
+    return Inconsistency(
         ("RISK_PER_TRADE_PCT", "STOP_LOSS_PCT", name),
         False,
         f"RISK_PER_TRADE_PCT={settings.risk_per_trade_pct} with STOP_LOSS_PCT="
@@ -172,11 +172,11 @@ def _risk_against_limits(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-def _one_stop_ends_the_day(settings: TradingSettings) -> Contradiction | None:
+def _one_stop_ends_the_day(settings: TradingSettings) -> Inconsistency | None:
     lost = largest_entry_pct(settings) * settings.stop_loss_pct
     if lost < settings.max_daily_drawdown_pct:
         return None
-    return Contradiction(
+    return Inconsistency(
         ("RISK_PER_TRADE_PCT", "MAX_DAILY_DRAWDOWN_PCT"),
         False,
         f"one stopped entry loses {_pct(lost)} of equity, MAX_DAILY_DRAWDOWN_PCT="
@@ -185,7 +185,7 @@ def _one_stop_ends_the_day(settings: TradingSettings) -> Contradiction | None:
     )
 
 
-RULES: tuple[Callable[[TradingSettings], Contradiction | None], ...] = (
+RULES: tuple[Callable[[TradingSettings], Inconsistency | None], ...] = (
     _leverage_against_liquidation,
     _stop_behind_liquidation,
     _entry_below_minimum,

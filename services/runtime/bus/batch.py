@@ -7,7 +7,7 @@ from services.kernel.events import AnyEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class ExternalMessage:
     """A message without a seq: only its topic's owner takes it."""
 
     topic: str
@@ -15,7 +15,7 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class InvalidMessage:
     """A message with a seq that is no event.
 
     Attributes:
@@ -38,7 +38,7 @@ class Rewound(Exception):
         malformed: What was seen and never published, where it is known.
     """
 
-    def __init__(self, message: str, malformed: Sequence[Malformed] = ()) -> None:
+    def __init__(self, message: str, malformed: Sequence[InvalidMessage] = ()) -> None:
         super().__init__(message)
         self.malformed = malformed
 
@@ -58,7 +58,7 @@ class Batch:
 
     events: list[AnyEvent] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    outside: list[Outside] = field(default_factory=list)
-    malformed: list[Malformed] = field(default_factory=list)
+    outside: list[ExternalMessage] = field(default_factory=list)
+    malformed: list[InvalidMessage] = field(default_factory=list)
     asked: int | None = None
     upto: int = 0

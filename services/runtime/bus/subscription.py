@@ -15,13 +15,13 @@ from services.kernel.events import codec
 from services.kernel.events import topics as kernel_topics
 from services.runtime import host
 from services.runtime.bus import journal
-from services.runtime.bus.batch import Batch, Malformed, Outside, Rewound
+from services.runtime.bus.batch import Batch, ExternalMessage, InvalidMessage, Rewound
 from services.runtime.bus.bus import Bus, Heads, Unavailable
 from services.runtime.bus.journal import Entry
 from services.runtime.bus.redis.connection import Connection, ConnectionLost, pack
 from services.runtime.bus.redis.names import TURN_CHANNEL
 
-__all__ = ["Batch", "Malformed", "Outside", "Rewound", "Subscription"]
+__all__ = ["Batch", "ExternalMessage", "InvalidMessage", "Rewound", "Subscription"]
 
 NEAR = 5000
 """Events behind the head from which on subscribing is worth it: the rest fits into buffers."""
@@ -125,7 +125,7 @@ class Subscription:
             raise Rewound(
                 "ticks were delivered that no journal holds",
                 [
-                    Malformed(topic, entry.body, "NOT_IN_JOURNAL")
+                    InvalidMessage(topic, entry.body, "NOT_IN_JOURNAL")
                     for topic, entry in self._unconfirmed.items()
                     if not journal.holds_all(self._bus, [entry])
                 ],
@@ -229,7 +229,7 @@ class Subscription:
         except (msgspec.DecodeError, journal.Foreign) as error:
             newer = isinstance(error, codec.NewerSchemaError)
             reason = "NEWER_SCHEMA" if newer else "UNREADABLE"
-            batch.malformed.append(Malformed("journal", entry.body, reason, entry.seq))
+            batch.malformed.append(InvalidMessage("journal", entry.body, reason, entry.seq))
             return
         if event.TOPIC in self._topics:
             batch.events.append(event)
@@ -267,11 +267,11 @@ class Subscription:
             except msgspec.DecodeError:
                 if _seq_of(body):
                     return self._resolve(replies, began_at)
-                batch.outside.append(Outside(topic, body))
+                batch.outside.append(ExternalMessage(topic, body))
                 continue
             seq = event.seq
             if not seq:
-                batch.outside.append(Outside(topic, body))
+                batch.outside.append(ExternalMessage(topic, body))
             elif topic not in mine or (seq <= began_at and self._is_repetition(seq, body)):
                 continue
             elif (
@@ -339,14 +339,14 @@ class Subscription:
     ) -> None:
         seq = _seq_of(body)
         if not seq:
-            batch.outside.append(Outside(topic, body))
+            batch.outside.append(ExternalMessage(topic, body))
         elif topic not in self._topics or real.get(seq) == body:
             return
         elif seq <= after and self._held(seq, body):
             if self._fenced:
-                batch.malformed.append(Malformed(topic, body, "REPLAYED"))
+                batch.malformed.append(InvalidMessage(topic, body, "REPLAYED"))
         else:
-            batch.malformed.append(Malformed(topic, body, "NOT_IN_JOURNAL"))
+            batch.malformed.append(InvalidMessage(topic, body, "NOT_IN_JOURNAL"))
 
     def _held(self, seq: int, body: bytes) -> bool:
         try:

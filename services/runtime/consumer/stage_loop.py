@@ -11,7 +11,7 @@ from services.runtime.bus.bus import Bus, Published, Refused, Unavailable
 from services.runtime.bus.dead_letters import DeadLetters
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.records import is_lockstep
-from services.runtime.bus.subscription import Batch, Outside, Rewound, Subscription
+from services.runtime.bus.subscription import Batch, ExternalMessage, Rewound, Subscription
 from services.runtime.consumer import restart
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.outbox import Outbox
@@ -25,7 +25,7 @@ ACKNOWLEDGE_S = 0.2
 RECEIVE_S = 0.2
 
 
-TakeOutside = Callable[[Outside, LoopContext], Sequence[Event]]
+TakeExternal = Callable[[ExternalMessage, LoopContext], Sequence[Event]]
 
 
 class StageLoop:
@@ -38,7 +38,7 @@ class StageLoop:
         stage: Freshly made; it becomes what snapshot and journal say.
         bus: Not claimed yet. The loop's thread need not be the only one that publishes.
         take_outside: Makes events of the messages from outside that this service answers for;
-            raises ``external.Malformed``. Default: ``external.normalise``.
+            raises ``external.InvalidMessageError``. Default: ``external.normalise``.
         on_batch: Called after a batch was handled, with the outputs, which are published.
         every_second: Called about once a second in the loop's thread, bus permitting.
         on_wait: Called with the reason when the bus is away.
@@ -60,7 +60,7 @@ class StageLoop:
         stage: Stage,
         bus: Bus,
         *,
-        take_outside: TakeOutside | None = None,
+        take_outside: TakeExternal | None = None,
         on_batch: Callable[[Batch, Sequence[Event]], None] | None = None,
         every_second: Callable[[], None] | None = None,
         on_wait: Callable[[str], None] = lambda _: None,
@@ -306,7 +306,7 @@ class StageLoop:
 
     # -- messages from outside ----------------------------------------------------------------
 
-    def _take(self, messages: Sequence[Outside]) -> None:
+    def _take(self, messages: Sequence[ExternalMessage]) -> None:
         events: list[Event] = []
         for message in messages:
             if external.OWNERS[message.topic] != self.bus.service:
@@ -314,13 +314,13 @@ class StageLoop:
                 continue
             try:
                 events += self._take_outside(message, self.context)
-            except external.Malformed as malformed:
+            except external.InvalidMessageError as malformed:
                 self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
         if events:
             self._outbox.publish_apart(events)
             self.counters["outside_taken"] += len(events)
 
-    def _normalise(self, message: Outside, context: LoopContext) -> Sequence[Event]:
+    def _normalise(self, message: ExternalMessage, context: LoopContext) -> Sequence[Event]:
         assert self._intake is not None
         return [
             self._intake.take(

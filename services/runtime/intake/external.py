@@ -29,9 +29,15 @@ from services.kernel.events import (
 from services.kernel.events.ids import make_id
 from services.runtime import host
 from services.runtime.intake import event_time
-from services.runtime.intake.external_fields import MOST_TEXT, Fields, Malformed, parse, to_number
+from services.runtime.intake.external_fields import (
+    MOST_TEXT,
+    Fields,
+    InvalidMessageError,
+    parse,
+    to_number,
+)
 
-__all__ = ["MAX_BYTES", "OWNERS", "Intake", "Malformed", "normalise"]
+__all__ = ["MAX_BYTES", "OWNERS", "Intake", "InvalidMessageError", "normalise"]
 
 E = TypeVar("E", bound=StrEnum)
 SOURCE = "external"
@@ -73,14 +79,14 @@ def normalise(
         behind_ms: How far behind ``now_ms`` its time may be: the run's stale timeout.
 
     Raises:
-        Malformed: It cannot be used; with the reason.
+        InvalidMessageError: It cannot be used; with the reason.
     """
     if topics.TAKES_FROM_OUTSIDE.get(topic) != producer:
-        raise Malformed("NOT_FROM_OUTSIDE", f"{topic} takes nothing from outside")
+        raise InvalidMessageError("NOT_FROM_OUTSIDE", f"{topic} takes nothing from outside")
     if len(body) > MAX_BYTES:
-        raise Malformed("OVERSIZED", f"{len(body)} bytes, at most {MAX_BYTES} are taken")
+        raise InvalidMessageError("OVERSIZED", f"{len(body)} bytes, at most {MAX_BYTES} are taken")
     if run_id is None:
-        raise Malformed("NO_RUN", "nothing is published before a run has started")
+        raise InvalidMessageError("NO_RUN", "nothing is published before a run has started")
     message = parse(body)
     envelope: dict[str, Any] = {
         "event_id": make_id(run_id, producer, SOURCE, unique),
@@ -101,13 +107,13 @@ def _check_time(event: Event, now_ms: int, behind_ms: int) -> None:
     """Only what says that it is backfilled may be older than the stale timeout.
 
     Raises:
-        Malformed: Its time is too far from the present.
+        InvalidMessageError: Its time is too far from the present.
     """
     if isinstance(event, MarketData) and event.backfill:
         behind_ms = event_time.OLDEST_BACKFILL_MS
     verdict = event_time.judge(event.timestamp, now_ms, behind_ms)
     if verdict is not event_time.Verdict.IN_TIME:
-        raise Malformed(
+        raise InvalidMessageError(
             verdict.value,
             f"timestamp is {event.timestamp}, {event.timestamp - now_ms} ms from the present;"
             f" from {-behind_ms} to {event_time.MOST_AHEAD_MS} ms are accepted",
@@ -146,7 +152,7 @@ class Intake:
             behind_ms: The run's stale timeout.
 
         Raises:
-            Malformed: It belongs into a dead letter.
+            InvalidMessageError: It belongs into a dead letter.
         """
         self.taken += 1
         return normalise(
@@ -166,7 +172,7 @@ def _market_data(message: Fields, envelope: dict[str, Any]) -> Event:
     try:
         kind = MarketDataKind(kind_given)
     except ValueError:
-        raise Malformed("MALFORMED", f"kind is {kind_given!r}, which is none") from None
+        raise InvalidMessageError("MALFORMED", f"kind is {kind_given!r}, which is none") from None
     trade = kind is MarketDataKind.TRADE
     return MarketData(
         **envelope,
@@ -208,7 +214,7 @@ def _bar_point(message: Fields) -> BarPoint | None:
         return None
     if word not in tuple(BarPoint):
         known = ", ".join(BarPoint)
-        raise Malformed("MALFORMED", f"bar is {word!r}, one of {known} is needed")
+        raise InvalidMessageError("MALFORMED", f"bar is {word!r}, one of {known} is needed")
     return BarPoint(word)
 
 
@@ -217,7 +223,9 @@ def _signal(message: Fields, envelope: dict[str, Any]) -> Event:
     envelope["correlation_id"] = signal_id
     indicators = message.fields.get("indicators") or {}
     if not isinstance(indicators, dict):
-        raise Malformed("MALFORMED", f"indicators is {indicators!r:.60}, an object is needed")
+        raise InvalidMessageError(
+            "MALFORMED", f"indicators is {indicators!r:.60}, an object is needed"
+        )
     strength = message.number("strength", low=Decimal(0))
     return Signal(
         **envelope,
@@ -244,7 +252,7 @@ def _word(message: Fields, name: str, default: E) -> E:
     word = message.text(name, default=default.value).upper()
     if word not in type(default).__members__:
         known = ", ".join(type(default))
-        raise Malformed("MALFORMED", f"{name} is {word!r}, one of {known} is needed")
+        raise InvalidMessageError("MALFORMED", f"{name} is {word!r}, one of {known} is needed")
     return type(default)[word]
 
 
@@ -276,10 +284,12 @@ def _order(message: Fields, envelope: dict[str, Any]) -> Event:
 def _alert(message: Fields, envelope: dict[str, Any]) -> Event:
     level = message.text("level", default=AlertLevel.INFO.value).upper()
     if level not in AlertLevel.__members__:
-        raise Malformed("MALFORMED", f"level is {level!r}, INFO, WARNING or CRITICAL is needed")
+        raise InvalidMessageError(
+            "MALFORMED", f"level is {level!r}, INFO, WARNING or CRITICAL is needed"
+        )
     context = message.fields.get("context") or {}
     if not isinstance(context, dict):
-        raise Malformed("MALFORMED", f"context is {context!r:.60}, an object is needed")
+        raise InvalidMessageError("MALFORMED", f"context is {context!r:.60}, an object is needed")
     return Alert(
         **envelope,
         level=AlertLevel(level),
@@ -307,7 +317,7 @@ def _command(message: Fields, envelope: dict[str, Any]) -> Event:
         kind = Pause if command == "pause" else Resume
         reason = message.text("reason", default="no reason given", most=MOST_TEXT)
         return kind(**envelope, reason=reason, symbol=message.symbol(required=False))
-    raise Malformed("NOT_FROM_OUTSIDE", f"{command!r:.60} is no command")
+    raise InvalidMessageError("NOT_FROM_OUTSIDE", f"{command!r:.60} is no command")
 
 
 _BUILDERS: Final[dict[str, Callable[[Fields, dict[str, Any]], Event]]] = {

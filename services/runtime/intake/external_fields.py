@@ -21,7 +21,7 @@ _SECONDS_BELOW = 10_000_000_000  # as seconds the year 2286, as milliseconds Apr
 _decoder: Decoder[Any] = Decoder(float_hook=Decimal)
 
 
-class Malformed(ValueError):
+class InvalidMessageError(ValueError):
     """A message from outside that nobody can use.
 
     Attributes:
@@ -53,14 +53,14 @@ class Fields:
                 continue
             # A null character is no text for a database.
             if not isinstance(value, str | int) or isinstance(value, bool) or "\0" in str(value):
-                raise Malformed("MALFORMED", f"{name} is {value!r:.60}, a text is needed")
+                raise InvalidMessageError("MALFORMED", f"{name} is {value!r:.60}, a text is needed")
             text = str(value)
             if len(text) > most:
                 problem = f"{name} has {len(text)} characters, at most {most} are accepted"
-                raise Malformed("MALFORMED", problem)
+                raise InvalidMessageError("MALFORMED", problem)
             return text
         if default is None:
-            raise Malformed("MALFORMED", f"{names[0]} is missing")
+            raise InvalidMessageError("MALFORMED", f"{names[0]} is missing")
         return default
 
     def symbol(self, *, required: bool = True) -> str | None:
@@ -75,7 +75,7 @@ class Fields:
         try:
             return Side(given.upper())
         except ValueError:
-            raise Malformed(
+            raise InvalidMessageError(
                 "MALFORMED", f"{names[0]} is {given!r}, BUY or SELL is needed"
             ) from None
 
@@ -85,7 +85,9 @@ class Fields:
         if isinstance(value, str) and value.lower() in {"true", "false"}:
             return value.lower() == "true"
         if not isinstance(value, bool):
-            raise Malformed("MALFORMED", f"{name} is {value!r:.60}, true or false is needed")
+            raise InvalidMessageError(
+                "MALFORMED", f"{name} is {value!r:.60}, true or false is needed"
+            )
         return value
 
     def number(
@@ -101,7 +103,7 @@ class Fields:
         """A number that must be there."""
         value = self.number(name, low=low, above=above)
         if value is None:
-            raise Malformed("MALFORMED", f"{name} is missing")
+            raise InvalidMessageError("MALFORMED", f"{name} is missing")
         return value
 
     def timestamp(self, name: str, default: int) -> int:
@@ -117,7 +119,9 @@ class Fields:
         try:
             pairs = [(level[0], level[1]) for level in value]
         except (TypeError, LookupError):
-            raise Malformed("MALFORMED", f"{name} is not a list of [price, quantity]") from None
+            raise InvalidMessageError(
+                "MALFORMED", f"{name} is not a list of [price, quantity]"
+            ) from None
         return tuple(
             (to_number(name, price, above=Decimal(0)), to_number(name, quantity, low=Decimal(0)))
             for price, quantity in pairs
@@ -128,7 +132,7 @@ def normal_symbol(given: str) -> str:
     """``BTC_USDT`` for ``BTCUSDT``, ``BTC/USDT``, ``btc-usdt`` or ``btc_usdt``.
 
     Raises:
-        Malformed: It is no symbol.
+        InvalidMessageError: It is no symbol.
     """
     symbol = given.strip().upper().replace("/", "_").replace("-", "_")
     if "_" not in symbol:
@@ -138,7 +142,9 @@ def normal_symbol(given: str) -> str:
                 break
     base, separator, quote = symbol.partition("_")
     if not (separator and base.isalnum() and quote.isalnum() and symbol.isascii()):
-        raise Malformed("MALFORMED", f"symbol is {given!r}, for instance BTC_USDT is needed")
+        raise InvalidMessageError(
+            "MALFORMED", f"symbol is {given!r}, for instance BTC_USDT is needed"
+        )
     return symbol
 
 
@@ -146,16 +152,18 @@ def parse(body: bytes) -> "Fields":
     """The fields of a JSON object.
 
     Raises:
-        Malformed: It is none.
+        InvalidMessageError: It is none.
     """
     if depth(body) > MAX_DEPTH:
-        raise Malformed("TOO_DEEP", f"nested more than {MAX_DEPTH} levels deep")
+        raise InvalidMessageError("TOO_DEEP", f"nested more than {MAX_DEPTH} levels deep")
     try:
         message = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise Malformed("NOT_JSON", str(error)) from None
+        raise InvalidMessageError("NOT_JSON", str(error)) from None
     if not isinstance(message, dict):
-        raise Malformed("NOT_JSON", f"a {type(message).__name__}, a JSON object is needed")
+        raise InvalidMessageError(
+            "NOT_JSON", f"a {type(message).__name__}, a JSON object is needed"
+        )
     return Fields(message)
 
 
@@ -171,14 +179,14 @@ def to_number(
         above: What it must exceed.
 
     Raises:
-        Malformed: It is none, or out of range.
+        InvalidMessageError: It is none, or out of range.
     """
     number = _decimal(value)
     if number is None:
-        raise Malformed("MALFORMED", f"{name} is {value!r:.60}, a number is needed")
+        raise InvalidMessageError("MALFORMED", f"{name} is {value!r:.60}, a number is needed")
     if (low is not None and number < low) or (above is not None and number <= above):
         bound = f"at least {low}" if low is not None else f"more than {above}"
-        raise Malformed("MALFORMED", f"{name} is {number}, {bound} is needed")
+        raise InvalidMessageError("MALFORMED", f"{name} is {number}, {bound} is needed")
     return number
 
 
@@ -200,11 +208,15 @@ def _timestamp(name: str, value: object) -> int:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise Malformed("MALFORMED", f"{name} is {value!r:.60}, no known time") from None
+            raise InvalidMessageError(
+                "MALFORMED", f"{name} is {value!r:.60}, no known time"
+            ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return round(moment.timestamp() * 1000)
     number = to_number(name, value, above=Decimal(0))
     if number >= 100_000 * _SECONDS_BELOW:
-        raise Malformed("MALFORMED", f"{name} is {number}, neither seconds nor milliseconds")
+        raise InvalidMessageError(
+            "MALFORMED", f"{name} is {number}, neither seconds nor milliseconds"
+        )
     return int(number * 1000) if number < _SECONDS_BELOW else int(number)

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.kernel.events import topics
-from services.kernel.settings.consistency import Contradiction, contradictions
+from services.kernel.settings.consistency import Inconsistency, inconsistencies
 from services.kernel.settings.model import SettingError, SettingProblem, TradingSettings
 from services.kernel.settings.parameters import ALIASES, ALL_SPECS
 from services.runtime.bus.redis.address import RedisAddress
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     _service: str | None = PrivateAttr()
     _trading: TradingSettings = PrivateAttr()
     _problems: tuple[SettingProblem, ...] = PrivateAttr()
-    _contradictions: tuple[Contradiction, ...] = PrivateAttr()
+    _inconsistencies: tuple[Inconsistency, ...] = PrivateAttr()
     _provenance: tuple[Provenance, ...] = PrivateAttr()
     _warnings: tuple[str, ...] = PrivateAttr()
 
@@ -142,10 +142,10 @@ class Settings(BaseSettings):
         self._provenance = provenance.of_texts(self._shown(), docs, layers) + provenance.of_trading(
             self._trading, self._problems, layers
         )
-        self._contradictions = contradictions(self._trading)
+        self._inconsistencies = inconsistencies(self._trading)
         self._warnings = provenance.warnings(self._problems, layers, known_names()) + tuple(
             f"no service starts: {found.message}" if found.fatal else found.message
-            for found in self._contradictions
+            for found in self._inconsistencies
         )
 
     @classmethod
@@ -189,9 +189,9 @@ class Settings(BaseSettings):
         return self._problems
 
     @property
-    def contradictions(self) -> tuple[Contradiction, ...]:
+    def inconsistencies(self) -> tuple[Inconsistency, ...]:
         """Trading settings that exclude each other; with a fatal one no service starts."""
-        return self._contradictions
+        return self._inconsistencies
 
     @property
     def provenance(self) -> tuple[Provenance, ...]:
@@ -333,7 +333,7 @@ def refuse_contradictions(settings: Settings) -> None:
     Raises:
         SettingError: With the contradiction, the values it lies between, and what to change.
     """
-    for found in settings.contradictions:
+    for found in settings.inconsistencies:
         if found.fatal:
             raise SettingError(found.message)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from services.runtime.intake.external_fields import Malformed, normal_symbol
+from services.runtime.intake.external_fields import InvalidMessageError, normal_symbol
 
 
 def _split(value: Any) -> Any:
@@ -31,7 +31,7 @@ def _symbols(value: Any) -> Any:
         return value
     try:
         return tuple(map(normal_symbol, _split(value)))
-    except Malformed as error:
+    except InvalidMessageError as error:
         raise ValueError(str(error)) from None
 
 

@@ -69,7 +69,7 @@ class Floor:
                     retry_ms=m.retry_at - now,
                     failed_retries=m.failed_retries,
                 )
-                for s, m in sorted(state.markets.items())
+                for s, m in sorted(state.health.items())
                 if m.pauses
             ),
             "stances": tuple(

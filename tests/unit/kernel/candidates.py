@@ -4,12 +4,12 @@ from decimal import Decimal
 from typing import Any
 
 from services.kernel.events import LayerResult, Side, TradingState
-from services.kernel.risk.checks.candidate import EntryContext
-from services.kernel.risk.checks.layers import judge
-from services.kernel.risk.exposure import Elsewhere
+from services.kernel.risk.checks.candidate import RiskCheckInput
+from services.kernel.risk.checks.layers import assess
+from services.kernel.risk.exposure import OtherExposure
 from services.kernel.risk.traded_volume import TradedVolume
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import ETH, NOON
@@ -19,19 +19,19 @@ def settings(**values: str) -> TradingSettings:
     return TradingSettings.parse(values)[0]
 
 
-def market(**fields: Any) -> SymbolMarket:
+def market(**fields: Any) -> SymbolHealth:
     """A market whose last tick is of now; its look-back window traded 100 a minute."""
     traded = TradedVolume(parts={NOON // 1000: Decimal(1500)})
-    return SymbolMarket(**{"seen_at": NOON, "traded": traded, **fields})
+    return SymbolHealth(**{"seen_at": NOON, "traded": traded, **fields})
 
 
-def candidate(**fields: Any) -> EntryContext:
+def candidate(**fields: Any) -> RiskCheckInput:
     """A long entry of 100 at 100 into a calm market, from a flat account of 100,000."""
     given = {
         "settings": settings(),
         "instrument": builders.instrument(),
         "contract_known": True,
-        "market": market(),
+        "health": market(),
         "side": Side.BUY,
         "quantity": 100,
         "price": 100,
@@ -46,7 +46,7 @@ def candidate(**fields: Any) -> EntryContext:
         "correlated": 0,
         "streak": LossStreak(),
         "entries_last_hour": 0,
-        "doubts": (),
+        "open_conditions": (),
         "now": NOON,
         "signal_age_ms": 0,
     } | fields
@@ -57,10 +57,10 @@ def candidate(**fields: Any) -> EntryContext:
             given[name] = value if name in exact else Decimal(value)
     gross, correlated = given.pop("elsewhere"), given.pop("correlated")
     alike = {ETH: Decimal("0.9")} if correlated else {}
-    given["others"] = Elsewhere(gross=gross, correlated=correlated, alike=alike)  # type: ignore[arg-type]
-    return EntryContext(**given)  # type: ignore[arg-type]
+    given["others"] = OtherExposure(gross=gross, correlated=correlated, alike=alike)  # type: ignore[arg-type]
+    return RiskCheckInput(**given)  # type: ignore[arg-type]
 
 
 def layer(number: int, **fields: Any) -> LayerResult:
     """What a layer finds of such a `candidate`."""
-    return judge(candidate(**fields)).results[number - 1]
+    return assess(candidate(**fields)).results[number - 1]

@@ -22,7 +22,12 @@ from services.kernel.events.topics import CONSUMES, STAGE_ORDER
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio import views
-from services.kernel.portfolio.checksums import ACCOUNT_FIGURES, FIGURES_KEPT, KEPT, Fingerprints
+from services.kernel.portfolio.checksums import (
+    ACCOUNT_FIGURES,
+    FIGURES_KEPT,
+    KEPT,
+    PortfolioChecksums,
+)
 from services.kernel.portfolio.stage import PortfolioStage
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.stage import RiskStage
@@ -234,7 +239,7 @@ def test_a_mismatch_is_not_healed_by_a_reset() -> None:
 
 
 def test_fingerprints_are_kept_for_an_hour_of_minutes() -> None:
-    kept = Fingerprints()
+    kept = PortfolioChecksums()
     portfolio = Desk().portfolio.portfolio
     clocks = [builders.clock(NOON + minute * 60_000) for minute in range(100)]
     for previous, clock in pairwise(clocks):
@@ -271,7 +276,7 @@ def test_a_mismatch_says_where_the_folds_differ() -> None:
 
 
 def test_a_mismatch_of_many_figures_tells_the_first_few() -> None:
-    kept, portfolio = Fingerprints(), Desk().portfolio.portfolio
+    kept, portfolio = PortfolioChecksums(), Desk().portfolio.portfolio
     clock = builders.clock(NOON)
     kept.remember(clock, 0, portfolio)
 

@@ -12,19 +12,19 @@ from services.kernel.execution import open_orders as execution_desk
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.instruments import perpetuals
 from services.kernel.market import prices
-from services.kernel.matching.fills import MarketState
+from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.portfolio import margin
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk import exposure
-from services.kernel.risk.checks import layers, measures
-from services.kernel.risk.checks.candidate import Finding
+from services.kernel.risk.checks import layer_checks, layers
+from services.kernel.risk.checks.candidate import CheckResult
 from services.kernel.risk.exits import ExitDesk
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading_state import control
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.strategies import Intent, Momentum
 from services.kernel.strategies.momentum import SymbolMomentum
 
@@ -44,12 +44,11 @@ def _always(*_: Any, **__: Any) -> bool:
 
 
 def _layer_off(number: int, patch: Patch) -> None:
-    def passes(_: object) -> Finding:
-        return Finding(Decimal(0), None, None, "switched off")
+    def passes(_: object) -> CheckResult:
+        return CheckResult(Decimal(0), None, None, "switched off")
 
     table = [
-        replace(layer, measure=passes) if layer.number == number else layer
-        for layer in layers.LAYERS
+        replace(layer, check=passes) if layer.number == number else layer for layer in layers.LAYERS
     ]
     patch.setattr(layers, "LAYERS", tuple(table))
 
@@ -70,7 +69,7 @@ def _losses(patch: Patch) -> None:
 
 
 def _data_stale(patch: Patch) -> None:
-    patch.setattr(SymbolMarket, "is_silent", _never)
+    patch.setattr(SymbolHealth, "is_silent", _never)
     _layer_off(3, patch)
 
 
@@ -129,7 +128,7 @@ def _volume_share(patch: Patch) -> None:
 
     patch.setattr(exposure, "headrooms", without_volume)
     _layer_off(5, patch)
-    patch.setattr(MarketState, "takeable", lambda *_: Decimal("1e9"))
+    patch.setattr(SimulatedMarket, "takeable", lambda *_: Decimal("1e9"))
 
 
 RULES: dict[str, Callable[[Patch], None]] = {
@@ -138,12 +137,12 @@ RULES: dict[str, Callable[[Patch], None]] = {
     "stop_passed": lambda patch: patch.setattr(execution_desk.FillDesk, "_passes_its_stop", _never),
     "volume_share": _volume_share,
     "traded_volume": lambda patch: patch.setattr(
-        MarketState, "takeable", lambda *_: Decimal("1e9")
+        SimulatedMarket, "takeable", lambda *_: Decimal("1e9")
     ),
     "daily_drawdown": _losses,
     "emergency_stop": _losses,
     "loss_cooldown": lambda patch: patch.setattr(LossStreak, "note", _never),
-    "price_jump": lambda patch: patch.setattr(SymbolMarket, "_observe_trade", _nothing),
+    "price_jump": lambda patch: patch.setattr(SymbolHealth, "_observe_trade", _nothing),
     "price_confirmation": lambda patch: patch.setattr(prices.Prices, "_is_supported", _always),
     "print_voided": lambda patch: patch.setattr(prices, "_follows", _always),
     "usual_pause": lambda patch: patch.setattr(
@@ -155,7 +154,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     "liquidation": lambda patch: patch.setattr(Portfolio, "liquidates", _never),
     "margin_cap": _margin_cap,
     "liquidation_distance": lambda patch: _layer_off(5, patch),
-    "spread_anomaly": lambda patch: patch.setattr(SymbolMarket, "_observe_quote", _nothing),
+    "spread_anomaly": lambda patch: patch.setattr(SymbolHealth, "_observe_quote", _nothing),
     "several_anomalies": lambda patch: patch.setattr(control, "SYMBOLS_THAT_HALT", 99),
     "total_exposure": _total_exposure,
     "correlated_exposure": lambda patch: patch.setattr(exposure, "correlation", _nothing),
@@ -164,7 +163,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
     ),
     "halt": lambda patch: patch.setattr(TradingControl, "on_halt", _nothing),
     "last_guard": _last_guard,
-    "cost": lambda patch: patch.setattr(measures, "_worst_cost", lambda _, found: found),
+    "cost": lambda patch: patch.setattr(layer_checks, "_worst_cost", lambda _, found: found),
     "universe": lambda patch: patch.setattr(RiskState, "may_enter", _always),
     "signal_age": lambda patch: _layer_off(3, patch),
     "exit_over_hole": _exit_over_hole,

@@ -7,17 +7,17 @@ from services.kernel.events import PriceSource, Side, TradingState
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.risk.checks.cost import RoundTripCost, round_trip_cost
-from services.kernel.risk.exposure import Elsewhere
+from services.kernel.risk.exposure import OtherExposure
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryContext:
+class RiskCheckInput:
     """What the layers look at: a candidate, and the account and market it would meet.
 
     Money is in quote, quantities in the contract's unit. ``position`` and ``others`` count pending
@@ -32,7 +32,7 @@ class EntryContext:
         others: What all other symbols hold.
         streak: The symbol's losses in a row.
         entries_last_hour: Approved entries of the last 60 minutes, this one not among them.
-        doubts: Conditions that forbid entries.
+        open_conditions: Conditions that forbid entries.
         signal_age_ms: Stage time less the signal's time; negative when it is ahead of it.
         at_market: It would take what the market holds now; else it has its own price.
         limited: It is filled at its limit or better.
@@ -44,7 +44,7 @@ class EntryContext:
     settings: TradingSettings
     instrument: Instrument
     contract_known: bool
-    market: SymbolMarket
+    health: SymbolHealth
     side: Side
     quantity: Decimal
     price: Decimal
@@ -57,10 +57,10 @@ class EntryContext:
     drawdown_pct: Decimal | None
     account_state: TradingState
     position: Decimal
-    others: Elsewhere
+    others: OtherExposure
     streak: LossStreak
     entries_last_hour: int
-    doubts: tuple[str, ...]
+    open_conditions: tuple[str, ...]
     now: int
     signal_age_ms: int
     unconfirmed_jump: Decimal | None = None
@@ -74,7 +74,7 @@ class EntryContext:
         """What the candidate would slip in the present book; None where nothing tells it."""
         if not self.at_market:
             return None
-        return self.market.expected_slippage(
+        return self.health.expected_slippage(
             self.side, self.quantity, self.order_price, self.now, inverse=self.instrument.inverse
         )
 
@@ -90,12 +90,12 @@ class EntryContext:
         return round_trip_cost(
             self.settings,
             self.instrument,
-            self.market.book,
+            self.health.book,
             side=self.side,
             quantity=self.quantity,
             limited=self.limited,
             base=self.instrument.base_quantity(self.quantity, self.price),
-            minute_volume=self.market.traded.within(self.now, minutes) / minutes,
+            minute_volume=self.health.traded.within(self.now, minutes) / minutes,
             now=self.now,
         )
 
@@ -122,7 +122,7 @@ class EntryContext:
     @property
     def traded(self) -> Decimal:
         """What the look-back window traded, in the contract's unit at the candidate's price."""
-        base = self.market.traded.within(self.now, self.settings.lookback_minutes)
+        base = self.health.traded.within(self.now, self.settings.lookback_minutes)
         return self.instrument.quantity_of(base, self.price)
 
     @property
@@ -179,7 +179,7 @@ class EntryContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a layer found.
 
     Attributes:

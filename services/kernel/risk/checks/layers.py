@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from services.kernel.events import LayerResult, LayerVerdict
 from services.kernel.instruments.rounding import rounded
-from services.kernel.risk.checks import measures
-from services.kernel.risk.checks.candidate import EntryContext, Finding
+from services.kernel.risk.checks import layer_checks
+from services.kernel.risk.checks.candidate import CheckResult, RiskCheckInput
 from services.kernel.risk.reasons import Reason
 
 STEP = Decimal("0.00000001")
@@ -20,11 +20,11 @@ class Layer:
     number: int
     name: str
     unit: str
-    measure: Callable[[EntryContext], Finding]
+    check: Callable[[RiskCheckInput], CheckResult]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RiskAssessment:
     """All layers' results; ``failures`` from the lowest layer up, each with its reason."""
 
     results: tuple[LayerResult, ...]
@@ -36,33 +36,33 @@ class Judgement:
         return self.failures[0][1] if self.failures else None
 
 
-def judge(context: EntryContext) -> Judgement:
+def assess(inputs: RiskCheckInput) -> RiskAssessment:
     """Evaluate every layer; none is skipped when an earlier one fails."""
     results: list[LayerResult] = []
     failures: list[tuple[int, Reason]] = []
     for layer in LAYERS:
-        finding = layer.measure(context)
-        if finding.reason is not None:
-            failures.append((layer.number, finding.reason))
-        results.append(_result(layer, finding))
-    return Judgement(tuple(results), tuple(failures))
+        found = layer.check(inputs)
+        if found.reason is not None:
+            failures.append((layer.number, found.reason))
+        results.append(_result(layer, found))
+    return RiskAssessment(tuple(results), tuple(failures))
 
 
-def judge_exit(context: EntryContext) -> tuple[LayerResult, ...]:
+def assess_exit(inputs: RiskCheckInput) -> tuple[LayerResult, ...]:
     """The layers' figures for an exit, which passes all of them."""
     return tuple(
         LayerResult(
             layer=layer.number,
             name=layer.name,
             verdict=LayerVerdict.PASS,
-            value=_rounded(finding.value),
-            limit=finding.limit,
-            headroom=_headroom(finding),
-            unit=finding.unit or layer.unit,
-            detail=f"exits pass every layer; {finding.detail}",
+            value=_rounded(found.value),
+            limit=found.limit,
+            headroom=_headroom(found),
+            unit=found.unit or layer.unit,
+            detail=f"exits pass every layer; {found.detail}",
         )
         for layer in LAYERS
-        for finding in (layer.measure(context),)
+        for found in (layer.check(inputs),)
     )
 
 
@@ -83,10 +83,10 @@ def not_measured(detail: str) -> tuple[LayerResult, ...]:
     )
 
 
-def _result(layer: Layer, finding: Finding) -> LayerResult:
-    if finding.reason is not None:
+def _result(layer: Layer, found: CheckResult) -> LayerResult:
+    if found.reason is not None:
         verdict = LayerVerdict.FAIL
-    elif finding.applicable:
+    elif found.applicable:
         verdict = LayerVerdict.PASS
     else:
         verdict = LayerVerdict.NOT_APPLICABLE
@@ -94,19 +94,19 @@ def _result(layer: Layer, finding: Finding) -> LayerResult:
         layer=layer.number,
         name=layer.name,
         verdict=verdict,
-        value=_rounded(finding.value),
-        limit=finding.limit,
-        headroom=_headroom(finding),
-        unit=finding.unit or layer.unit,
-        detail=finding.detail,
+        value=_rounded(found.value),
+        limit=found.limit,
+        headroom=_headroom(found),
+        unit=found.unit or layer.unit,
+        detail=found.detail,
     )
 
 
-def _headroom(finding: Finding) -> Decimal | None:
-    if finding.value is None or finding.limit is None:
+def _headroom(found: CheckResult) -> Decimal | None:
+    if found.value is None or found.limit is None:
         return None
-    room = finding.limit - finding.value
-    return _rounded(-room if finding.at_least else room)
+    room = found.limit - found.value
+    return _rounded(-room if found.at_least else room)
 
 
 def _rounded(value: Decimal | None) -> Decimal | None:
@@ -114,11 +114,11 @@ def _rounded(value: Decimal | None) -> Decimal | None:
 
 
 LAYERS: tuple[Layer, ...] = (
-    Layer(1, "drawdown", "fraction", measures.drawdown),
-    Layer(2, "market_anomaly", "times", measures.anomaly),
-    Layer(3, "data_quality", "seconds", measures.data_quality),
-    Layer(4, "total_exposure", "fraction", measures.exposure),
-    Layer(5, "position", "fraction", measures.position),
-    Layer(6, "stop_loss", "fraction", measures.stop_loss),
-    Layer(7, "frequency", "entries", measures.frequency),
+    Layer(1, "drawdown", "fraction", layer_checks.drawdown),
+    Layer(2, "market_anomaly", "times", layer_checks.anomaly),
+    Layer(3, "data_quality", "seconds", layer_checks.data_quality),
+    Layer(4, "total_exposure", "fraction", layer_checks.exposure),
+    Layer(5, "position", "fraction", layer_checks.position),
+    Layer(6, "stop_loss", "fraction", layer_checks.stop_loss),
+    Layer(7, "frequency", "entries", layer_checks.frequency),
 )

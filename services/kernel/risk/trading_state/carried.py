@@ -201,9 +201,9 @@ def take_up(state: RiskState, account: OpeningAccount) -> None:
         if until:
             _open_alert(state, COOLDOWN_CODE, carried.symbol, COOLDOWN_LAYER, AlertLevel.INFO)
     for pause in account.pauses:
-        market = state.market(pause.symbol)
-        market.anomaly, market.failed_retries = Reason(pause.reason), pause.failed_retries
-        market.retry_at = BEFORE_FIRST_CLOCK
+        health = state.symbol_health(pause.symbol)
+        health.anomaly, health.failed_retries = Reason(pause.reason), pause.failed_retries
+        health.retry_at = BEFORE_FIRST_CLOCK
         _open_alert(state, PAUSE_CODE, pause.symbol, PAUSE_LAYER, AlertLevel.WARNING)
 
 
@@ -219,9 +219,9 @@ def begin_times(state: RiskState, now: int) -> None:
         if streak.until == BEFORE_FIRST_CLOCK:
             streak.until = now + carried.rest_ms
     for pause in account.pauses:
-        market = state.market(pause.symbol)
-        if market.retry_at == BEFORE_FIRST_CLOCK:
-            market.retry_at = now + pause.retry_ms
+        health = state.symbol_health(pause.symbol)
+        if health.retry_at == BEFORE_FIRST_CLOCK:
+            health.retry_at = now + pause.retry_ms
 
 
 def paused_symbols(account: OpeningAccount) -> Iterable[str]:

@@ -23,7 +23,7 @@ from services.kernel.risk.reasons import Reason
 from services.kernel.risk.state import RiskState
 from services.kernel.risk.trading_state import transitions
 from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.risk.trading_state.transitions import Trigger
 from services.kernel.settings.model import TradingSettings
 
@@ -103,38 +103,38 @@ class TradingControl:
             message = f"exposure {exposure} is above {MAX_PRESENT_EXPOSURE_PCT} of equity {equity}"
             self.halt(4, Reason.EXPOSURE_EXCESSIVE, message)
 
-    def see_anomaly(self, symbol: str, market: SymbolMarket, reason: Reason, detail: str) -> None:
+    def see_anomaly(self, symbol: str, health: SymbolHealth, reason: Reason, detail: str) -> None:
         """Layer 2: pause the symbol; several at once halt the account."""
-        market.pause(reason, self._emitter.cause.timestamp)
+        health.pause(reason, self._emitter.cause.timestamp)
         message = f"{symbol} pauses: {detail}"
         self._alarm.see(
             AlertLevel.WARNING, "CIRCUIT_BREAKER", message, symbol=symbol, layer=2, reason=reason
         )
-        self._move_symbol(symbol, market, Trigger.ANOMALY, 2, reason, message)
-        anomalous = sorted(s for s, m in self._state.markets.items() if m.pauses)
+        self._move_symbol(symbol, health, Trigger.ANOMALY, 2, reason, message)
+        anomalous = sorted(s for s, m in self._state.health.items() if m.pauses)
         if len(anomalous) >= SYMBOLS_THAT_HALT:
             message = f"anomalies in {len(anomalous)} symbols at once: {', '.join(anomalous)}"
             self.halt(2, Reason.ANOMALIES_IN_SEVERAL_SYMBOLS, message, "CIRCUIT_BREAKER")
 
-    def see_tick(self, symbol: str, market: SymbolMarket) -> None:
+    def see_tick(self, symbol: str, health: SymbolHealth) -> None:
         """Layer 3: fresh data ends silence."""
-        market.stale = False
+        health.stale = False
         self._alarm.clear("DATA_STALE", symbol=symbol, layer=3)
         message = f"{symbol}: data is fresh again"
-        self._move_symbol(symbol, market, Trigger.FRESH_DATA, 3, Reason.DATA_FRESH, message)
+        self._move_symbol(symbol, health, Trigger.FRESH_DATA, 3, Reason.DATA_FRESH, message)
 
     def on_clock(self, now: int) -> None:
         """Silence and retries are driven by time."""
         self._end_rests(now)
         timeout = self._settings.data_stale_timeout_sec
-        for symbol, market in self._state.markets.items():
-            if not market.stale and market.is_silent(now, timeout):
-                market.stale = True
+        for symbol, health in self._state.health.items():
+            if not health.stale and health.is_silent(now, timeout):
+                health.stale = True
                 message = f"{symbol} has been silent for more than {timeout} s"
                 self._alarm.see(AlertLevel.WARNING, "DATA_STALE", message, symbol=symbol, layer=3)
-                self._move_symbol(symbol, market, Trigger.SILENCE, 3, Reason.DATA_STALE, message)
-            if market.pauses and market.retry(now, self._settings.max_spread_multiplier):
-                self._after_retry(symbol, market)
+                self._move_symbol(symbol, health, Trigger.SILENCE, 3, Reason.DATA_STALE, message)
+            if health.pauses and health.retry(now, self._settings.max_spread_multiplier):
+                self._after_retry(symbol, health)
 
     def on_halt(self, command: Halt) -> None:
         """Operator: halt."""
@@ -167,10 +167,10 @@ class TradingControl:
         """Operator: pause the account or one symbol."""
         message = f"operator: {command.reason}"
         if command.symbol is not None:
-            market = self._state.market(command.symbol)
-            market.operator_paused = True
+            health = self._state.symbol_health(command.symbol)
+            health.operator_paused = True
             self._move_symbol(
-                command.symbol, market, Trigger.PAUSE, None, Reason.OPERATOR, message, answer=True
+                command.symbol, health, Trigger.PAUSE, None, Reason.OPERATOR, message, answer=True
             )
             return
         self._state.operator_paused = True
@@ -180,13 +180,13 @@ class TradingControl:
         """Operator: end a pause; for a symbol also an anomaly or a quarantine."""
         message = f"operator: {command.reason}"
         if command.symbol is not None:
-            market = self._state.market(command.symbol)
-            market.operator_paused = False
-            market.release()
+            health = self._state.symbol_health(command.symbol)
+            health.operator_paused = False
+            health.release()
             self._alarm.clear("CIRCUIT_BREAKER", symbol=command.symbol, layer=2)
             self._alarm.clear("QUARANTINED", symbol=command.symbol, layer=2)
             self._move_symbol(
-                command.symbol, market, Trigger.RESUME, None, Reason.OPERATOR, message, answer=True
+                command.symbol, health, Trigger.RESUME, None, Reason.OPERATOR, message, answer=True
             )
             return
         self._state.operator_paused = False
@@ -233,19 +233,19 @@ class TradingControl:
 
     def _end_rests(self, now: int) -> None:
         for symbol, streak in self._state.streaks.items():
-            if streak.until and not streak.rests(now):
+            if streak.until and not streak.in_cooldown(now):
                 streak.until = 0
                 self._alarm.clear("LOSS_COOLDOWN", symbol=symbol, layer=7)
 
-    def _after_retry(self, symbol: str, market: SymbolMarket) -> None:
-        if market.quarantined:
+    def _after_retry(self, symbol: str, health: SymbolHealth) -> None:
+        if health.quarantined:
             message = f"{symbol} is quarantined after ten retries; release it with resume"
             self._alarm.see(AlertLevel.WARNING, "QUARANTINED", message, symbol=symbol, layer=2)
-            self._move_symbol(symbol, market, Trigger.QUARANTINE, 2, Reason.QUARANTINED, message)
+            self._move_symbol(symbol, health, Trigger.QUARANTINE, 2, Reason.QUARANTINED, message)
             return
         self._alarm.clear("CIRCUIT_BREAKER", symbol=symbol, layer=2)
         message = f"{symbol}: no anomaly any more"
-        self._move_symbol(symbol, market, Trigger.RETRY_PASSED, 2, Reason.RETRY_PASSED, message)
+        self._move_symbol(symbol, health, Trigger.RETRY_PASSED, 2, Reason.RETRY_PASSED, message)
 
     def _doubt(self, symbol: str | None, trigger: Trigger, reason: Reason, detail: str) -> None:
         """A condition began or cleared: exits only where one holds, entries where none does."""
@@ -253,9 +253,9 @@ class TradingControl:
             if self._held() is not self._state.account:
                 self._move_account(trigger, 3, reason, detail)
             return
-        market = self._state.market(symbol)
-        market.in_doubt = any(key.endswith(f"|{symbol}") for key in self._state.conditions)
-        self._move_symbol(symbol, market, trigger, 3, reason, detail)
+        health = self._state.symbol_health(symbol)
+        health.in_doubt = any(key.endswith(f"|{symbol}") for key in self._state.conditions)
+        self._move_symbol(symbol, health, trigger, 3, reason, detail)
 
     def _held(self) -> TradingState:
         """The strictest state that what holds asks of the account."""
@@ -282,7 +282,7 @@ class TradingControl:
     def _move_symbol(
         self,
         symbol: str,
-        market: SymbolMarket,
+        health: SymbolHealth,
         trigger: Trigger,
         layer: int | None,
         reason: str,
@@ -291,9 +291,9 @@ class TradingControl:
         answer: bool = False,
     ) -> None:
         """Move a symbol's state and tell it; where nothing changes only an ``answer`` is told."""
-        previous = market.published
-        new = transitions.step(transitions.SYMBOL, previous, trigger, market.state)
-        market.published = new
+        previous = health.published
+        new = transitions.step(transitions.SYMBOL, previous, trigger, health.state)
+        health.published = new
         if answer or new is not previous:
             self._tell(symbol, previous, new, layer, reason, message)
 

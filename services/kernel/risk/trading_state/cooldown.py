@@ -36,6 +36,6 @@ class LossStreak(Struct, kw_only=True):
         self.until = now + settings.loss_cooldown_sec * 1000
         return True
 
-    def rests(self, now: int) -> bool:
+    def in_cooldown(self, now: int) -> bool:
         """Whether no entry may pass at this time."""
         return now < self.until

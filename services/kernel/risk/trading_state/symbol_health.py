@@ -24,7 +24,7 @@ RETRY_AFTER_MS = 60_000
 MAX_RETRIES = 10
 
 
-class SymbolMarket(Struct, kw_only=True):
+class SymbolHealth(Struct, kw_only=True):
     """What risk remembers of one symbol. Spreads are fractions of the mid price.
 
     Attributes:

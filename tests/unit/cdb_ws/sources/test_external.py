@@ -8,9 +8,9 @@ import pytest
 from services.cdb_ws.sources.external import ExternalMarket, fine_tick
 from services.kernel.events import Instruments, MarketData
 from services.kernel.instruments.contracts import generic_instrument
-from services.runtime.bus.subscription import Outside
+from services.runtime.bus.subscription import ExternalMessage
 from services.runtime.consumer.loop_context import LoopContext
-from services.runtime.intake.external import Malformed
+from services.runtime.intake.external import InvalidMessageError
 
 pytestmark = pytest.mark.unit
 NOW = 1_700_000_000_000
@@ -24,8 +24,8 @@ def market(*, is_open: bool = True) -> ExternalMarket:
     return made
 
 
-def message(topic: str = "market_data", **fields: object) -> Outside:
-    return Outside(
+def message(topic: str = "market_data", **fields: object) -> ExternalMessage:
+    return ExternalMessage(
         topic, json.dumps({"symbol": "btcusdt", "price": 50, "volume": 1} | fields).encode()
     )
 
@@ -49,7 +49,7 @@ def test_a_repeated_trade_id_is_refused() -> None:
     made.put(message(trade_id=7), RUN)
     made.put(message(trade_id=7, symbol="ETHUSDT"), RUN)
     made.put(message(trade_id=7, source="other"), RUN)
-    with pytest.raises(Malformed, match="trade 7 was accepted before"):
+    with pytest.raises(InvalidMessageError, match="trade 7 was accepted before"):
         made.put(message(trade_id="7"), RUN)
     assert made.taken == 3
 
@@ -58,7 +58,7 @@ def test_how_old_a_message_may_be_is_the_runs_stale_timeout() -> None:
     made = market()
     context = LoopContext(run_id="run", behind_ms=10_000)
     made.put(message(timestamp=NOW - 10_000), context)
-    with pytest.raises(Malformed, match="10001 ms from the present"):
+    with pytest.raises(InvalidMessageError, match="10001 ms from the present"):
         made.put(message(timestamp=NOW - 10_001), context)
 
 
@@ -71,13 +71,13 @@ def test_known_details_are_told_instead_of_generic_ones() -> None:
 
 
 def test_another_runs_market_takes_nothing_from_outside() -> None:
-    with pytest.raises(Malformed, match="not external"):
+    with pytest.raises(InvalidMessageError, match="not external"):
         market(is_open=False).put(message(), RUN)
-    with pytest.raises(Malformed, match="before a run"):
+    with pytest.raises(InvalidMessageError, match="before a run"):
         market(is_open=False).put(message(), LoopContext())
-    with pytest.raises(Malformed, match="has ended"):
+    with pytest.raises(InvalidMessageError, match="has ended"):
         market().put(message(), LoopContext(run_id="run", run_ended=True))
-    with pytest.raises(Malformed, match="takes nothing"):
+    with pytest.raises(InvalidMessageError, match="takes nothing"):
         market().put(message(topic="clock"), RUN)
 
 

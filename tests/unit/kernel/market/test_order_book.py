@@ -121,9 +121,9 @@ def test_only_the_first_levels_are_kept() -> None:
 def test_what_was_taken_is_gone_until_the_next_book() -> None:
     made = book()
 
-    made.take(Side.BUY, Decimal(2))
+    made.consume(Side.BUY, Decimal(2))
     assert made.asks == ((102, 1), (103, 10))
-    made.take(Side.SELL, Decimal("0.5"))
+    made.consume(Side.SELL, Decimal("0.5"))
     assert made.bids[0] == (99, Decimal("0.5"))
 
     made.on_tick(builders.depth(BTC, BIDS, ASKS))

@@ -124,10 +124,10 @@ def test_correlation_and_sizing_do_not_see_a_voided_print() -> None:
     desk.trade(100)
 
     desk.trade(50, volume=5)
-    assert desk.risk.state.market(BTC).closes.prices == {NOON // MINUTE_MS: 100}
+    assert desk.risk.state.symbol_health(BTC).closes.prices == {NOON // MINUTE_MS: 100}
     desk.trade(101)
 
-    assert desk.risk.state.market(BTC).closes.prices == {NOON // MINUTE_MS: 101}
+    assert desk.risk.state.symbol_health(BTC).closes.prices == {NOON // MINUTE_MS: 101}
     (bar,) = desk.risk.state.volatility[BTC].bars.recent
     assert (bar.low, bar.high, bar.volume) == (100, 101, 2005)
 
@@ -139,7 +139,7 @@ def test_correlation_and_sizing_see_a_print_that_time_confirms() -> None:
 
     desk.wait(3)
 
-    assert desk.risk.state.market(BTC).closes.prices == {NOON // MINUTE_MS: 50}
+    assert desk.risk.state.symbol_health(BTC).closes.prices == {NOON // MINUTE_MS: 50}
     assert desk.risk.state.volatility[BTC].bars.recent[0].low == 50
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from services.kernel.events import Side
 from services.kernel.instruments.contracts import Instrument, generic_instrument
 from services.kernel.matching.fills import (
-    Ask,
     Fill,
-    MarketState,
+    FillRequest,
+    SimulatedMarket,
     capped_fill,
     impact_pct,
     maker_fill,
@@ -28,7 +28,7 @@ FREE = {"SIM_HALF_SPREAD_PCT": "0", "SIM_IMPACT_PCT": "0"}
 
 
 def fill(
-    market: MarketState,
+    market: SimulatedMarket,
     side: Side = Side.BUY,
     quantity: Number = 1,
     order_price: Number = 100,
@@ -37,7 +37,7 @@ def fill(
     tick: str = "0.01",
 ) -> Fill:
     filled = market_fill(
-        Ask(side=side, quantity=Decimal(quantity), order_price=Decimal(order_price)),
+        FillRequest(side=side, quantity=Decimal(quantity), order_price=Decimal(order_price)),
         market,
         now,
         builders.instrument(tick_size=Decimal(tick)),
@@ -47,13 +47,13 @@ def fill(
     return filled
 
 
-def traded(price: Number = 100, volume: Number = 100, at: int = NOON) -> MarketState:
-    market = MarketState()
+def traded(price: Number = 100, volume: Number = 100, at: int = NOON) -> SimulatedMarket:
+    market = SimulatedMarket()
     market.on_trade(at, Decimal(price), Decimal(volume))
     return market
 
 
-def quoted(bid: Number, ask: Number, at: int = NOON) -> MarketState:
+def quoted(bid: Number, ask: Number, at: int = NOON) -> SimulatedMarket:
     market = traded()
     market.book.on_tick(builders.quote(bid=bid, ask=ask, at=at))
     return market
@@ -108,10 +108,10 @@ def test_half_a_quote_is_none(bid: int | None, ask: int | None) -> None:
 
 
 def test_without_any_price_there_is_no_fill() -> None:
-    ask = Ask(side=Side.BUY, quantity=Decimal(1), order_price=Decimal(100))
+    ask = FillRequest(side=Side.BUY, quantity=Decimal(1), order_price=Decimal(100))
     settings = TradingSettings.parse({})[0]
 
-    assert market_fill(ask, MarketState(), NOON, builders.instrument(), settings) is None
+    assert market_fill(ask, SimulatedMarket(), NOON, builders.instrument(), settings) is None
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def inverse() -> Instrument:
     return generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
 
 
-def inverse_ask(side: Side = Side.BUY, quantity: Number = 1000, **fields: Decimal) -> Ask:
+def inverse_ask(side: Side = Side.BUY, quantity: Number = 1000, **fields: Decimal) -> FillRequest:
     given = {"order_price": Decimal(5000), **fields}
-    return Ask(side=side, quantity=Decimal(quantity), **given)
+    return FillRequest(side=side, quantity=Decimal(quantity), **given)
 
 
 def test_an_inverse_contract_walks_the_book_in_coins_and_pays_on_its_face_value() -> None:
-    market = MarketState()
+    market = SimulatedMarket()
     market.book.on_tick(builders.depth(bids=[("4999.5", 1)], asks=[(5000, "0.1"), (5001, 9)]))
     settings = TradingSettings.parse({})[0]
 
@@ -199,12 +199,12 @@ def test_an_inverse_contract_walks_the_book_in_coins_and_pays_on_its_face_value(
     assert filled is not None
     assert (filled.quantity, filled.price) == (1000, Decimal("5000.5"))
     assert filled.fees == Decimal("0.8")
-    market.give(filled, Side.BUY, inverse())
+    market.consume(filled, Side.BUY, inverse())
     assert len(market.book.asks) == 1
 
 
 def test_without_depth_its_impact_compares_coins() -> None:
-    market = MarketState()
+    market = SimulatedMarket()
     market.on_trade(NOON, Decimal(5000), Decimal("0.8"))
     settings = TradingSettings.parse({"SIM_HALF_SPREAD_PCT": "0"})[0]
 
@@ -216,14 +216,14 @@ def test_without_depth_its_impact_compares_coins() -> None:
 
 
 def test_a_resting_order_of_an_inverse_contract_fills_from_the_traded_coins() -> None:
-    market = MarketState()
+    market = SimulatedMarket()
     market.on_trade(NOON, Decimal(4999), Decimal("0.1"))
 
     filled = maker_fill(inverse_ask(limit=Decimal(5000)), market, inverse())
 
     assert filled is not None
     assert (filled.quantity, filled.price, filled.fees) == (500, 5000, Decimal("0.3"))
-    market.give(filled, Side.BUY, inverse())
+    market.consume(filled, Side.BUY, inverse())
     assert market.unclaimed == 0
 
 
@@ -282,7 +282,7 @@ def test_a_capped_fill_closes_no_more_than_is_asked_for() -> None:
 
 def at_the_market(side: Side) -> Fill:
     """1,000 dollars, sold at 3700.5 or bought at 3701."""
-    market = MarketState()
+    market = SimulatedMarket()
     market.on_trade(NOON, Decimal("3700.5" if side is Side.SELL else "3701"), Decimal(1_000_000))
     filled = market_fill(inverse_ask(side), market, NOON, inverse(), TradingSettings.parse(FREE)[0])
     assert filled is not None

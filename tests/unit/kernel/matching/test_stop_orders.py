@@ -13,7 +13,7 @@ from services.kernel.events import (
     TimeInForce,
 )
 from services.kernel.execution.stage import ExecutionStage
-from services.kernel.matching.fills import Ask, MarketState, maker_fill
+from services.kernel.matching.fills import FillRequest, SimulatedMarket, maker_fill
 from services.kernel.matching.matching import WorkingOrder
 from services.kernel.risk.reasons import Reason
 from tests import builders
@@ -185,7 +185,7 @@ def test_with_cross_margin_a_liquidation_meets_the_market_and_pays_the_venue_s_f
 
 def test_before_any_price_nothing_is_triggered_and_nothing_made() -> None:
     order = builders.order(order_type=STOP, trigger_price=Decimal(99))
-    ask = Ask(side=BUY, quantity=Decimal(1), order_price=Decimal(99), limit=Decimal(99))
+    ask = FillRequest(side=BUY, quantity=Decimal(1), order_price=Decimal(99), limit=Decimal(99))
 
-    assert not WorkingOrder.of(order, MarketState(), None).is_triggered(None)
-    assert maker_fill(ask, MarketState(), builders.instrument()) is None
+    assert not WorkingOrder.of(order, SimulatedMarket(), None).is_triggered(None)
+    assert maker_fill(ask, SimulatedMarket(), builders.instrument()) is None

@@ -47,7 +47,7 @@ def test_a_late_trade_counts_in_the_newest_second() -> None:
     volume.add(NOON, Decimal(2))
     volume.add(NOON - 50_000, Decimal(3))
 
-    assert (volume.total(NOON + 59_999), volume.left(NOON)) == (5, 5)
+    assert (volume.total(NOON + 59_999), volume.remaining(NOON)) == (5, 5)
 
 
 def test_what_is_taken_is_gone_the_newest_first_and_the_total_stays() -> None:
@@ -55,12 +55,12 @@ def test_what_is_taken_is_gone_the_newest_first_and_the_total_stays() -> None:
     for second in range(3):
         volume.add(NOON + second * 1000, Decimal(10))
 
-    volume.take(Decimal(15))
+    volume.consume(Decimal(15))
 
     assert volume.untaken == [10, 5, 0]
-    assert (volume.left(NOON + 2000), volume.total(NOON + 2000)) == (15, 30)
-    volume.take(Decimal(100))
-    assert volume.left(NOON + 2000) == 0
+    assert (volume.remaining(NOON + 2000), volume.total(NOON + 2000)) == (15, 30)
+    volume.consume(Decimal(100))
+    assert volume.remaining(NOON + 2000) == 0
 
 
 def test_old_seconds_are_forgotten() -> None:

@@ -56,7 +56,7 @@ steps = st.lists(
 )
 
 
-class Market:
+class SymbolPricing:
     """Three contracts whose prices jump, and a strategy that leaves before any liquidation."""
 
     def __init__(self, margin_mode: str, leverage: str, equity: str = "100000") -> None:
@@ -179,7 +179,7 @@ class Market:
 def test_no_jump_of_prices_costs_more_than_backs_a_position(
     margin_mode: str, leverage: str, steps: list[tuple[Any, ...]]
 ) -> None:
-    market = Market(margin_mode, leverage)
+    market = SymbolPricing(margin_mode, leverage)
     for step in steps:
         market.play(step)
 

@@ -13,7 +13,7 @@ from services.kernel.events import (
     Verdict,
 )
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL
@@ -88,7 +88,7 @@ def test_a_blow_out_does_not_become_the_new_normal_at_once() -> None:
         desk.quote("90", "110")
 
     # Each counts as five times the normal, weighted with 0.02: 0.0002 x 1.08 ** 5.
-    market = desk.risk.state.market(BTC)
+    market = desk.risk.state.symbol_health(BTC)
     assert market.normal_spread == pytest.approx(Decimal("0.000293866"), abs=Decimal("1E-9"))
     assert market.anomaly is Reason.SPREAD_ANOMALY
 
@@ -105,7 +105,7 @@ def test_a_quote_with_a_side_missing_says_nothing_of_the_spread(
 
 
 def test_a_crossed_book_has_no_spread() -> None:
-    market = SymbolMarket()
+    market = SymbolHealth()
     market.observe(builders.quote(BTC, 101, 100), TradingSettings.parse({})[0])
 
     assert market.spread == 0
@@ -163,7 +163,7 @@ def test_a_retry_fails_while_the_last_quote_is_still_abnormal() -> None:
     desk.trade(100)
     desk.wait(11)
 
-    assert desk.risk.state.market(BTC).failed_retries == 1
+    assert desk.risk.state.symbol_health(BTC).failed_retries == 1
     desk.quote("99.99", "100.01")
     desk.wait(60)
     assert symbol_states(desk)[-1] is TradingState.ACTIVE
@@ -171,7 +171,7 @@ def test_a_retry_fails_while_the_last_quote_is_still_abnormal() -> None:
 
 @pytest.mark.parametrize(("spread", "passes"), [("0.0005", True), ("0.00050001", False)])
 def test_a_retry_passes_up_to_the_multiple_that_is_allowed(spread: str, passes: bool) -> None:
-    market = SymbolMarket(
+    market = SymbolHealth(
         spread=Decimal(spread), compared_with=Decimal("0.0001"), spread_samples=21
     )
     market.pause(Reason.SPREAD_ANOMALY, NOON)
@@ -196,7 +196,7 @@ def test_ten_failed_retries_quarantine_the_symbol_until_a_person_releases_it() -
     desk.trade(100)
 
     jump_every_half_minute(desk, 9)
-    assert desk.risk.state.market(BTC).failed_retries == 9
+    assert desk.risk.state.symbol_health(BTC).failed_retries == 9
     jump_every_half_minute(desk, 1)
     assert symbol_states(desk) == [TradingState.PAUSED, TradingState.HALTED]
     assert [alert.level for alert in desk.alerts_of("QUARANTINED")] == [AlertLevel.WARNING]
@@ -223,7 +223,7 @@ def test_a_quiet_minute_begins_the_count_of_retries_anew() -> None:
 
     desk.trade(300)
 
-    assert desk.risk.state.market(BTC).failed_retries == 0
+    assert desk.risk.state.symbol_health(BTC).failed_retries == 0
 
 
 def test_a_resume_releases_an_anomaly_at_once() -> None:
@@ -259,7 +259,7 @@ def test_symbols_that_recovered_or_wait_for_release_are_not_at_once() -> None:
     for symbol in (BTC, ETH, SOL):
         desk.trade(100, symbol)
     desk.trade(110, BTC)
-    desk.risk.state.market(BTC).quarantined = True
+    desk.risk.state.symbol_health(BTC).quarantined = True
     desk.trade(110, ETH)
 
     desk.trade(110, SOL)
@@ -324,7 +324,7 @@ def test_a_symbol_that_never_spoke_is_not_stale_but_cannot_be_traded() -> None:
 
 
 def test_a_late_tick_does_not_make_the_data_older() -> None:
-    market = SymbolMarket()
+    market = SymbolHealth()
     settings = TradingSettings.parse({})[0]
 
     market.observe(builders.trade(at=NOON), settings)

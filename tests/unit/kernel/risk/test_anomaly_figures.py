@@ -6,7 +6,7 @@ import pytest
 
 from services.kernel.events import AlertLevel, MarketData, MarketDataKind, TradingState
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL
@@ -49,7 +49,7 @@ def test_slippage_that_was_seen_is_told_with_its_size_and_its_limit() -> None:
 
 @pytest.mark.parametrize("price", ["0", None])
 def test_a_trade_without_a_price_is_compared_with_nothing(price: str | None) -> None:
-    market, settings = SymbolMarket(), TradingSettings.parse({})[0]
+    market, settings = SymbolHealth(), TradingSettings.parse({})[0]
     market.observe(builders.trade(BTC, 100), settings)
     unpriced = None if price is None else Decimal(price)
 
@@ -73,7 +73,7 @@ def test_a_price_below_one_jumps_as_any_other() -> None:
 def test_a_side_that_is_no_longer_quoted_is_unknown_and_a_tick_without_quotes_changes_none() -> (
     None
 ):
-    market, settings = SymbolMarket(), TradingSettings.parse({})[0]
+    market, settings = SymbolHealth(), TradingSettings.parse({})[0]
 
     def quoted(tick: MarketData) -> tuple[Decimal | None, Decimal | None]:
         market.observe(tick, settings)
@@ -117,7 +117,7 @@ def test_retry_and_quarantine_are_layer_2() -> None:
         (2, Reason.QUARANTINED)
     ]
     desk.feed(builders.resume(BTC, at=desk.now))
-    market = desk.risk.state.market(BTC)
+    market = desk.risk.state.symbol_health(BTC)
     assert (market.failed_retries, market.quarantined, market.operator_paused) == (0, False, False)
 
 
@@ -125,7 +125,7 @@ def test_the_normal_spread_is_an_average_that_a_blow_out_moves_by_its_limit_only
     desk = Desk({"MAX_SPREAD_MULTIPLIER": "5"})
     desk.quote("99.9", "100.1")
     desk.quote("99.8", "100.2")
-    market = desk.risk.state.market(BTC)
+    market = desk.risk.state.symbol_health(BTC)
     # 0.2 / 100, and then a fiftieth of the way to 0.4 / 100
     assert market.normal_spread == Decimal("0.002") + Decimal("0.002") / 50
     for _ in range(20):
@@ -148,7 +148,7 @@ def test_a_spread_of_exactly_its_limit_passes() -> None:
 
     desk.quote("99", "101")
 
-    assert desk.risk.state.market(BTC).spread_multiple == 2
+    assert desk.risk.state.symbol_health(BTC).spread_multiple == 2
     assert desk.states == []
 
 
@@ -156,7 +156,7 @@ def test_the_next_trade_is_compared_with_the_newest_backfilled_one() -> None:
     desk = Desk()
     desk.trade(100)
     desk.now += 10_000
-    market = desk.risk.state.market(BTC)
+    market = desk.risk.state.symbol_health(BTC)
 
     desk.feed(builders.trade(BTC, "0.5", desk.now - 5_000, backfill=True))
     assert market.last_trade == Decimal("0.5")

@@ -18,7 +18,7 @@ from services.kernel.events import (
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.order_book import Book
 from services.kernel.risk.checks.cost import RoundTripCost, round_trip_cost
-from services.kernel.risk.checks.layers import judge
+from services.kernel.risk.checks.layers import assess
 from services.kernel.risk.reasons import Reason
 from services.kernel.risk.traded_volume import TradedVolume
 from tests import builders
@@ -115,7 +115,7 @@ def costly(**fields: Any) -> LayerResult:
 
 def test_2_the_cost_may_be_as_large_a_share_of_the_stop_as_allowed() -> None:
     # 0.0016 + 0.0004 + 2 x 0.0005 x sqrt(100 / 100) over 0.02
-    given = {"market": market(traded=traded(1500)), "now": NOON}
+    given = {"health": market(traded=traded(1500)), "now": NOON}
     exact = costly(settings=settings(MAX_COST_SHARE="0.15"), **given)
     assert exact.verdict is LayerVerdict.NOT_APPLICABLE
     assert exact.detail == (
@@ -134,14 +134,14 @@ def test_2_the_cost_may_be_as_large_a_share_of_the_stop_as_allowed() -> None:
 
 def test_2_volume_is_that_of_the_look_back_window_a_minute() -> None:
     window = settings(MAX_COST_SHARE="0.05", LOOKBACK_MINUTES="1")
-    found = costly(settings=window, market=market(traded=traded(100)))
+    found = costly(settings=window, health=market(traded=traded(100)))
     assert found.value == Decimal("0.15")
-    assert costly(settings=window, market=market(traded=traded(400))).value == Decimal("0.125")
+    assert costly(settings=window, health=market(traded=traded(400))).value == Decimal("0.125")
 
 
 @pytest.mark.parametrize("share", ["0.05", "1"])
 def test_2_a_nearer_stop_makes_the_same_cost_a_larger_share(share: str) -> None:
-    given = {"settings": settings(MAX_COST_SHARE=share), "market": market(traded=traded(1500))}
+    given = {"settings": settings(MAX_COST_SHARE=share), "health": market(traded=traded(1500))}
     assert costly(stop_loss_price="99.71", **given).verdict is LayerVerdict.FAIL
     passes = costly(stop_loss_price="94", **given).verdict is not LayerVerdict.FAIL
     assert passes
@@ -161,7 +161,7 @@ def test_2_what_only_closes_a_position_may_cost_anything() -> None:
 def test_2_nothing_is_reckoned_where_layers_3_and_6_refuse_anyway() -> None:
     dear = settings(MAX_COST_SHARE="0.05")
     for fields in (
-        {"market": market(seen_at=None)},
+        {"health": market(seen_at=None)},
         {"contract_known": False},
         {"stop_loss_price": "100"},
         {"stop_loss_price": "101"},
@@ -173,8 +173,8 @@ def test_2_nothing_is_reckoned_where_layers_3_and_6_refuse_anyway() -> None:
 def test_2_an_anomaly_is_told_before_the_cost() -> None:
     dear = settings(MAX_COST_SHARE="0.05")
     paused = market(anomaly=Reason.PRICE_JUMP)
-    assert judge(candidate(settings=dear, market=paused)).reason is Reason.PRICE_JUMP
-    assert judge(candidate(settings=dear)).reason is Reason.COST_TOO_HIGH
+    assert assess(candidate(settings=dear, health=paused)).reason is Reason.PRICE_JUMP
+    assert assess(candidate(settings=dear)).reason is Reason.COST_TOO_HIGH
 
 
 # The decision
@@ -192,7 +192,7 @@ def test_an_entry_that_is_too_dear_is_blocked_alone_and_told_as_information() ->
     (alert,) = desk.alerts_of("COST_TOO_HIGH")
     assert (alert.level, alert.layer, alert.symbol) == (AlertLevel.INFO, 2, BTC)
     assert desk.states == []
-    assert desk.risk.state.market(BTC).state is TradingState.ACTIVE
+    assert desk.risk.state.symbol_health(BTC).state is TradingState.ACTIVE
 
     desk.quote("99.99", "100.01")
     assert desk.signal(100).verdict is Verdict.APPROVED
@@ -272,7 +272,7 @@ def test_late_and_backfilled_volume_counts_where_it_was_traded() -> None:
     for ago, amount in ((90_000, 7), (150_000, 11)):
         desk.feed(builders.trade(BTC, 100, NOON - ago, amount, backfill=True))
 
-    assert desk.risk.state.market(BTC).traded.within(NOON, 2) == 5 + 7
+    assert desk.risk.state.symbol_health(BTC).traded.within(NOON, 2) == 5 + 7
 
 
 def test_old_volume_is_forgotten() -> None:
@@ -290,4 +290,4 @@ def test_quotes_and_other_symbols_are_no_volume() -> None:
     desk.quote(99, 101)
     desk.trade(100, "ETH_USDT")
 
-    assert desk.risk.state.market(BTC).traded.parts == {}
+    assert desk.risk.state.symbol_health(BTC).traded.parts == {}

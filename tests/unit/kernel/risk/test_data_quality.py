@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.unit, pytest.mark.risk]
         ({}, "age of the last tick"),
         ({"contract_known": False}, "no contract details of this symbol"),
         (
-            {"doubts": ("LAG: 9 s behind", "DATA_GAP: 3 ticks")},
+            {"open_conditions": ("LAG: 9 s behind", "DATA_GAP: 3 ticks")},
             "LAG: 9 s behind; DATA_GAP: 3 ticks",
         ),
-        ({"market": market(stale=True)}, "age of the last tick"),
+        ({"health": market(stale=True)}, "age of the last tick"),
     ],
 )
 def test_age_limit_and_doubt_are_told(fields: dict[str, Any], detail: str) -> None:

@@ -205,7 +205,7 @@ def test_fresh_data_is_layer_3() -> None:
         (TradingState.REDUCE_ONLY, 3, Reason.DATA_STALE),
         (TradingState.ACTIVE, 3, Reason.DATA_FRESH),
     ]
-    assert desk.risk.state.market(BTC).stale is False
+    assert desk.risk.state.symbol_health(BTC).stale is False
 
 
 def test_a_forced_exit_alerts_with_its_origin_its_price_and_where_that_is_from() -> None:

@@ -200,7 +200,7 @@ def test_an_exit_passes_in_a_stale_symbol() -> None:
 def test_an_exit_passes_in_a_quarantined_symbol_and_however_many_trades_there_were() -> None:
     desk = Desk({"MAX_TRADES_PER_HOUR": "1"})
     desk.enter(100)
-    desk.risk.state.market(BTC).quarantined = True
+    desk.risk.state.symbol_health(BTC).quarantined = True
 
     assert desk.exit_signal(100).verdict is Verdict.APPROVED
 

@@ -8,7 +8,7 @@ from services.kernel.events import Side
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.risk.correlation import MinuteCloses
-from services.kernel.risk.exposure import Elsewhere, elsewhere, headrooms
+from services.kernel.risk.exposure import OtherExposure, headrooms, other_exposure
 from services.kernel.risk.state import PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 from tests import builders
@@ -39,7 +39,7 @@ class Held:
                     -1 if symbol in against else 1
                 )
                 closes.add(NOON + minute * MINUTE_MS, 100 * moved)
-            self.state.market(symbol).closes = closes
+            self.state.symbol_health(symbol).closes = closes
 
     def awaits(
         self, symbol: str, side: Side, quantity: Number, price: Number = 100, **fields: bool
@@ -55,8 +55,8 @@ class Held:
 
     def seen_from(
         self, symbol: str = BTC, side: Side = Side.BUY, threshold: str = "1"
-    ) -> Elsewhere:
-        return elsewhere(self.state, self.portfolio, symbol, side, Decimal(threshold))
+    ) -> OtherExposure:
+        return other_exposure(self.state, self.portfolio, symbol, side, Decimal(threshold))
 
 
 # Gross
@@ -95,7 +95,7 @@ def test_all_orders_of_one_side_add_up(side: Side) -> None:
 def test_the_candidate_s_own_symbol_is_not_elsewhere_and_exits_alone_are_nothing() -> None:
     account = Held(**{BTC: 10}).awaits(BTC, Side.BUY, 5).awaits(ETH, Side.SELL, 5, reduce_only=True)
 
-    assert account.seen_from() == Elsewhere(gross=Decimal(0), correlated=Decimal(0), alike={})
+    assert account.seen_from() == OtherExposure(gross=Decimal(0), correlated=Decimal(0), alike={})
 
 
 def test_without_a_mark_price_the_highest_order_price_counts() -> None:
@@ -154,7 +154,7 @@ def test_a_symbol_that_only_waits_to_sell_is_no_bet_on_a_rise() -> None:
 
 def test_below_the_threshold_nothing_is_alike() -> None:
     account = Held(**{ETH: 10})
-    stranger = account.state.market(ETH).closes = MinuteCloses()
+    stranger = account.state.symbol_health(ETH).closes = MinuteCloses()
     for minute in range(61):
         stranger.add(NOON + minute * MINUTE_MS, Decimal(100 + minute % 3))
 
@@ -167,7 +167,7 @@ def test_below_the_threshold_nothing_is_alike() -> None:
 
 
 def rooms(gross: Number, correlated: Number, position: Number = 0, side: Side = Side.BUY) -> object:
-    others = Elsewhere(gross=Decimal(gross), correlated=Decimal(correlated), alike={})
+    others = OtherExposure(gross=Decimal(gross), correlated=Decimal(correlated), alike={})
     settings = {
         "MAX_TOTAL_EXPOSURE_PCT": "0.3",
         "MAX_CORRELATED_EXPOSURE_PCT": "0.2",

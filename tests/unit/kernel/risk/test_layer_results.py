@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import LayerVerdict, TradingState
-from services.kernel.risk.checks.layers import LAYERS, judge_exit, not_measured
+from services.kernel.risk.checks.layers import LAYERS, assess_exit, not_measured
 from services.kernel.risk.reasons import Reason
 from tests.unit.kernel.candidates import candidate, layer, market
 
@@ -15,15 +15,15 @@ PASS, FAIL, NOT_APPLICABLE = LayerVerdict
 
 
 def test_an_exit_passes_every_layer_and_keeps_the_figures() -> None:
-    context = candidate(
+    inputs = candidate(
         account_state=TradingState.HALTED,
         daily_drawdown_pct="0.2",
-        market=market(anomaly=Reason.PRICE_JUMP, stale=True),
-        doubts=("gap",),
+        health=market(anomaly=Reason.PRICE_JUMP, stale=True),
+        open_conditions=("gap",),
         entries_last_hour=99,
     )
 
-    results = judge_exit(context)
+    results = assess_exit(inputs)
 
     assert [result.verdict for result in results] == [PASS] * 7
     assert results[0].value == Decimal("0.2")

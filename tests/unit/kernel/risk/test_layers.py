@@ -1,4 +1,4 @@
-"""The seven layers: what each measures, where it ends, and what is kept of it (SPEC section 3)."""
+"""The seven layers: what each checks, where it ends, and what is kept of it (SPEC section 3)."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,9 +8,9 @@ import pytest
 from services.kernel.events import LayerVerdict, Side, TradingState
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.order_book import Book
-from services.kernel.risk.checks.layers import judge
+from services.kernel.risk.checks.layers import assess
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from tests.builders import NOON
 from tests.unit.kernel.candidates import candidate, layer, market, settings
 
@@ -20,20 +20,20 @@ PASS, FAIL, NOT_APPLICABLE = LayerVerdict
 
 
 def test_a_calm_entry_passes_all_seven() -> None:
-    judgement = judge(candidate())
+    assessment = assess(candidate())
 
-    assert [result.layer for result in judgement.results] == [1, 2, 3, 4, 5, 6, 7]
-    assert [result.verdict for result in judgement.results] == [
+    assert [result.layer for result in assessment.results] == [1, 2, 3, 4, 5, 6, 7]
+    assert [result.verdict for result in assessment.results] == [
         *(PASS, NOT_APPLICABLE, PASS, PASS, PASS, PASS, PASS)
     ]
-    assert (judgement.reason, judgement.failures) == (None, ())
+    assert (assessment.reason, assessment.failures) == (None, ())
 
 
 def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> None:
-    judgement = judge(
+    assessment = assess(
         candidate(
             daily_drawdown_pct="0.06",
-            market=market(anomaly=Reason.PRICE_JUMP, stale=True),
+            health=market(anomaly=Reason.PRICE_JUMP, stale=True),
             position=500,
             stop_loss_price=0,
             entries_last_hour=10,
@@ -41,9 +41,9 @@ def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> No
         )
     )
 
-    assert [result.verdict for result in judgement.results] == [FAIL] * 7
-    assert judgement.reason is Reason.DAILY_DRAWDOWN
-    assert judgement.failures == (
+    assert [result.verdict for result in assessment.results] == [FAIL] * 7
+    assert assessment.reason is Reason.DAILY_DRAWDOWN
+    assert assessment.failures == (
         (1, Reason.DAILY_DRAWDOWN),
         (2, Reason.PRICE_JUMP),
         (3, Reason.DATA_STALE),
@@ -57,7 +57,7 @@ def test_all_results_are_kept_and_the_lowest_failing_layer_is_the_reason() -> No
 @pytest.mark.parametrize("failing", range(2, 8))
 def test_a_higher_layer_is_the_reason_only_when_all_below_pass(failing: int) -> None:
     breaches: dict[int, dict[str, Any]] = {
-        2: {"market": market(anomaly=Reason.SLIPPAGE_SEEN)},
+        2: {"health": market(anomaly=Reason.SLIPPAGE_SEEN)},
         3: {"signal_age_ms": 5001},
         4: {"elsewhere": 29_999},
         5: {"position": 1},
@@ -68,9 +68,9 @@ def test_a_higher_layer_is_the_reason_only_when_all_below_pass(failing: int) -> 
     for number in range(failing, 8):
         fields |= breaches[number]
 
-    judgement = judge(candidate(**fields))
+    assessment = assess(candidate(**fields))
 
-    assert judgement.failures[0] == (failing, judgement.reason)
+    assert assessment.failures[0] == (failing, assessment.reason)
 
 
 # Layer 1
@@ -97,7 +97,7 @@ def test_1_the_day_s_loss_must_stay_below_its_limit(
 
 def test_1_the_loss_from_the_peak_counts_where_it_is_nearer_to_its_limit() -> None:
     near = layer(1, daily_drawdown_pct="0.01", drawdown_pct="0.099")
-    over = judge(candidate(daily_drawdown_pct="0.01", drawdown_pct="0.10"))
+    over = assess(candidate(daily_drawdown_pct="0.01", drawdown_pct="0.10"))
 
     assert (near.value, near.limit, near.verdict) == (Decimal("0.099"), Decimal("0.10"), PASS)
     assert near.detail == "loss from the peak; account ACTIVE"
@@ -110,24 +110,24 @@ def test_1_the_loss_from_the_peak_counts_where_it_is_nearer_to_its_limit() -> No
     [
         ({"account_state": TradingState.HALTED}, Reason.HALTED),
         ({"account_state": TradingState.PAUSED}, Reason.PAUSED),
-        ({"market": market(operator_paused=True)}, Reason.PAUSED),
+        ({"health": market(operator_paused=True)}, Reason.PAUSED),
     ],
 )
 def test_1_a_halt_or_pause_fails_it(fields: dict[str, Any], reason: Reason) -> None:
-    assert judge(candidate(**fields)).reason is reason
+    assert assess(candidate(**fields)).reason is reason
 
 
 # Layer 2
 
 
-def spread(multiple: str, samples: int = 21) -> SymbolMarket:
+def spread(multiple: str, samples: int = 21) -> SymbolHealth:
     normal = Decimal("0.001")
     return market(spread=normal * Decimal(multiple), compared_with=normal, spread_samples=samples)
 
 
 @pytest.mark.parametrize(("multiple", "verdict"), [("1", PASS), ("5", PASS), ("5.1", FAIL)])
 def test_2_the_spread_may_be_a_multiple_of_its_normal(multiple: str, verdict: LayerVerdict) -> None:
-    result = layer(2, market=spread(multiple))
+    result = layer(2, health=spread(multiple))
 
     assert (result.value, result.limit, result.unit) == (Decimal(multiple), Decimal(5), "times")
     assert result.headroom == 5 - Decimal(multiple)
@@ -140,23 +140,23 @@ def test_2_without_quotes_it_does_not_apply_and_passes() -> None:
 
     assert (result.verdict, result.value, result.headroom) == (NOT_APPLICABLE, None, None)
     assert (result.limit, result.detail.split(";")[0]) == (5, "no quotes to compare")
-    assert layer(2, market=spread("9", samples=20)).verdict is NOT_APPLICABLE
+    assert layer(2, health=spread("9", samples=20)).verdict is NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(
     "anomaly", [Reason.PRICE_JUMP, Reason.SPREAD_ANOMALY, Reason.SLIPPAGE_SEEN]
 )
 def test_2_an_anomaly_fails_it_by_its_name_and_quarantine_by_its_own(anomaly: Reason) -> None:
-    assert judge(candidate(market=market(anomaly=anomaly))).reason is anomaly
+    assert assess(candidate(health=market(anomaly=anomaly))).reason is anomaly
     quarantined = market(anomaly=anomaly, quarantined=True)
-    assert judge(candidate(market=quarantined)).reason is Reason.QUARANTINED
+    assert assess(candidate(health=quarantined)).reason is Reason.QUARANTINED
 
 
 def test_2_in_quarantine_the_spread_is_still_told() -> None:
     known = spread("2")
     known.quarantined = True
 
-    result = layer(2, market=known)
+    result = layer(2, health=known)
 
     assert (result.value, result.limit, result.verdict) == (2, 5, FAIL)
     assert result.detail == "waits for a person to release it"
@@ -166,7 +166,7 @@ def test_2_in_quarantine_the_spread_is_still_told() -> None:
 def test_2_the_book_may_cost_as_much_as_is_allowed(ask: str, verdict: LayerVerdict) -> None:
     quoted = market(book=Book(bid=Decimal(99), ask=Decimal(ask), time=NOON))
 
-    result = layer(2, market=quoted, stop_loss_price=90, settings=settings(MAX_COST_SHARE="1"))
+    result = layer(2, health=quoted, stop_loss_price=90, settings=settings(MAX_COST_SHARE="1"))
 
     assert (result.value, result.limit) == ((Decimal(ask) - 100) / 100, Decimal("0.02"))
     assert (result.verdict, result.unit) == (verdict, "fraction")
@@ -184,7 +184,7 @@ def test_2_the_levels_of_an_inverse_contract_hold_coins_that_are_asked_for_in_do
     )
     contract = generic_instrument("XBT_USD", Decimal("0.5"), inverse=True)
 
-    result = layer(2, market=known, instrument=contract, quantity=1_000)
+    result = layer(2, health=known, instrument=contract, quantity=1_000)
 
     # 5 coins for 500 dollars and 4 for the other 500: 111.11 on average.
     assert result.value == Decimal("0.11111111")
@@ -213,18 +213,18 @@ def test_3_a_signal_may_not_be_older_than_its_limit(age_ms: int, verdict: LayerV
 
 def test_3_says_what_kind_of_doubt_it_has() -> None:
     def reason(**fields: Any) -> Reason | None:
-        return judge(candidate(**fields)).reason
+        return assess(candidate(**fields)).reason
 
-    assert reason(market=SymbolMarket()) is Reason.NO_MARKET_DATA
-    assert layer(3, market=SymbolMarket()).limit == 60
+    assert reason(health=SymbolHealth()) is Reason.NO_MARKET_DATA
+    assert layer(3, health=SymbolHealth()).limit == 60
     assert reason(contract_known=False) is Reason.NO_MARKET_DATA
-    assert reason(doubts=("DATABASE_AWAY: not reachable",)) is Reason.IN_DOUBT
-    assert reason(market=market(stale=True)) is Reason.DATA_STALE
+    assert reason(open_conditions=("DATABASE_AWAY: not reachable",)) is Reason.IN_DOUBT
+    assert reason(health=market(stale=True)) is Reason.DATA_STALE
     assert reason(signal_age_ms=6000) is Reason.SIGNAL_TOO_OLD
 
 
 def test_3_a_tick_from_the_same_second_as_the_clock_is_not_from_the_future() -> None:
-    result = layer(3, market=market(seen_at=NOON + 400), now=NOON)
+    result = layer(3, health=market(seen_at=NOON + 400), now=NOON)
 
     assert (result.value, result.verdict) == (0, PASS)
 

@@ -15,7 +15,7 @@ from services.kernel.events import (
 )
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stage import PortfolioStage
-from services.kernel.risk.checks.layers import judge
+from services.kernel.risk.checks.layers import assess
 from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC
@@ -30,33 +30,33 @@ RATIOS = ("exposure_pct", "daily_drawdown_pct", "drawdown_pct")
 @pytest.mark.parametrize("equity", [0, -1])
 @pytest.mark.parametrize("correlated", [0, 100])
 def test_no_layer_that_divides_by_equity_passes_without_it(equity: int, correlated: int) -> None:
-    judgement = judge(candidate(equity=equity, correlated=correlated))
+    assessment = assess(candidate(equity=equity, correlated=correlated))
 
-    assert judgement.failures == (
+    assert assessment.failures == (
         (1, Reason.NO_EQUITY),
         (4, Reason.EXPOSURE_LIMIT),
         (5, Reason.POSITION_LIMIT),
     )
-    for result in (judgement.results[3], judgement.results[4]):
+    for result in (assessment.results[3], assessment.results[4]):
         assert (result.value, result.headroom) == (None, None)
         assert result.verdict is LayerVerdict.FAIL
         assert "no equity" in result.detail
 
 
 def test_the_smallest_equity_has_ratios() -> None:
-    judgement = judge(candidate(equity="0.01", elsewhere=100))
+    assessment = assess(candidate(equity="0.01", elsewhere=100))
 
-    assert judgement.failures[0] == (4, Reason.EXPOSURE_LIMIT)
-    assert [judgement.results[n].value for n in (3, 4)] == [1_010_000, 1_000_000]
+    assert assessment.failures[0] == (4, Reason.EXPOSURE_LIMIT)
+    assert [assessment.results[n].value for n in (3, 4)] == [1_010_000, 1_000_000]
 
 
 @pytest.mark.parametrize("missing", ["daily_drawdown_pct", "drawdown_pct"])
 def test_a_loss_of_nothing_is_no_fraction(missing: str) -> None:
-    judgement = judge(candidate(**{missing: None}))
+    assessment = assess(candidate(**{missing: None}))
 
-    first = judgement.results[0]
+    first = assessment.results[0]
     assert (first.value, first.limit, first.verdict) == (None, None, LayerVerdict.FAIL)
-    assert judgement.reason is Reason.NO_EQUITY
+    assert assessment.reason is Reason.NO_EQUITY
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_loss_of_nothing_is_no_fraction(missing: str) -> None:
 def test_a_halt_or_a_pause_is_named_first(state: TradingState, reason: Reason) -> None:
     without = {"equity": 0, "daily_drawdown_pct": None, "drawdown_pct": None}
 
-    assert judge(candidate(account_state=state, **without)).reason is reason
+    assert assess(candidate(account_state=state, **without)).reason is reason
 
 
 def test_ratios_of_a_portfolio_without_equity_are_null() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import OrderStatus, Verdict
-from services.kernel.settings.consistency import contradictions
+from services.kernel.settings.consistency import inconsistencies
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import SETTING_SPECS
 from tests import builders
@@ -88,14 +88,14 @@ def opened(values: dict[str, str]) -> bool:
 
 
 def test_the_defaults_contradict_nothing() -> None:
-    assert contradictions(parsed({})) == ()
+    assert inconsistencies(parsed({})) == ()
 
 
 @pytest.mark.parametrize("case", FATAL)
 def test_what_could_never_trade_is_refused_and_the_contradiction_named(case: str) -> None:
     values, said, _ = FATAL[case]
 
-    found = contradictions(parsed(values))
+    found = inconsistencies(parsed(values))
 
     assert found[0].fatal
     assert said in found[0].message
@@ -110,7 +110,7 @@ def test_the_stages_agree_that_nothing_passes_and_that_the_remedy_helps(case: st
     values, _, remedy = FATAL[case]
 
     assert not opened(values)
-    assert not any(found.fatal for found in contradictions(parsed(values | remedy)))
+    assert not any(found.fatal for found in inconsistencies(parsed(values | remedy)))
     assert opened(values | remedy)
 
 
@@ -144,7 +144,7 @@ def test_the_stages_agree_that_nothing_passes_and_that_the_remedy_helps(case: st
 def test_what_only_makes_entries_smaller_warns(
     values: dict[str, str], names: tuple[str, ...], said: str
 ) -> None:
-    (found,) = contradictions(parsed(values))
+    (found,) = inconsistencies(parsed(values))
 
     assert not found.fatal
     assert found.names == names
@@ -153,7 +153,7 @@ def test_what_only_makes_entries_smaller_warns(
 
 
 def test_the_fatal_ones_come_first() -> None:
-    found = contradictions(parsed({"RISK_PER_TRADE_PCT": "0.02", "MAX_LEVERAGE": "10"}))
+    found = inconsistencies(parsed({"RISK_PER_TRADE_PCT": "0.02", "MAX_LEVERAGE": "10"}))
 
     assert [problem.fatal for problem in found] == [True, False]
 
@@ -164,7 +164,7 @@ def test_every_name_is_a_setting() -> None:
             "SIM_HALF_SPREAD_PCT": "0.01"}  # fmt: skip
     known = {spec.name for spec in SETTING_SPECS}
 
-    found = contradictions(parsed(loud))
+    found = inconsistencies(parsed(loud))
 
     assert len(found) == 5
     assert all(set(problem.names) <= known for problem in found)
@@ -172,10 +172,10 @@ def test_every_name_is_a_setting() -> None:
 
 def test_the_bound_itself_is_allowed() -> None:
     exact = {"MIN_LIQUIDATION_DISTANCE": "0.095", "MAX_LEVERAGE": "10"}
-    assert contradictions(parsed(exact)) == ()
-    assert contradictions(parsed({"MAX_LEVERAGE": "10", "MIN_LIQUIDATION_DISTANCE": "0.0951"}))
+    assert inconsistencies(parsed(exact)) == ()
+    assert inconsistencies(parsed({"MAX_LEVERAGE": "10", "MIN_LIQUIDATION_DISTANCE": "0.0951"}))
     smallest = {"ACCOUNT_EQUITY": "50"}
-    assert contradictions(parsed(smallest)) == ()
+    assert inconsistencies(parsed(smallest)) == ()
     assert parsed(smallest).account_equity * Decimal("0.10") == parsed(smallest).min_notional
 
 
@@ -198,7 +198,7 @@ def test_the_bound_itself_is_allowed() -> None:
     ],
 )
 def test_the_advice_has_figures_that_can_be_used(values: dict[str, str], advice: str) -> None:
-    assert advice in contradictions(parsed(values))[0].message
+    assert advice in inconsistencies(parsed(values))[0].message
 
 
 @pytest.mark.parametrize(
@@ -222,4 +222,4 @@ def test_the_advice_has_figures_that_can_be_used(values: dict[str, str], advice:
     ],
 )
 def test_where_each_rule_begins(values: dict[str, str], fatal: tuple[bool, ...]) -> None:
-    assert tuple(problem.fatal for problem in contradictions(parsed(values))) == fatal
+    assert tuple(problem.fatal for problem in inconsistencies(parsed(values))) == fatal

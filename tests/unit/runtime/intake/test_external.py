@@ -24,7 +24,13 @@ from services.kernel.events import (
     TimeInForce,
 )
 from services.kernel.events.topics import TAKES_FROM_OUTSIDE, TOPICS
-from services.runtime.intake.external import MAX_BYTES, OWNERS, Intake, Malformed, normalise
+from services.runtime.intake.external import (
+    MAX_BYTES,
+    OWNERS,
+    Intake,
+    InvalidMessageError,
+    normalise,
+)
 
 pytestmark = pytest.mark.unit
 NOW = 1_700_000_000_123
@@ -108,7 +114,7 @@ def test_a_time_far_from_the_present_is_refused_on_every_topic(
     if reason is None:
         assert taken(topic, message).timestamp == timestamp
         return
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidMessageError) as refused:
         taken(topic, message)
     assert refused.value.reason == reason
 
@@ -122,7 +128,7 @@ def test_backfill_by_hand_may_be_two_days_old(timestamp: int, reason: str | None
     if reason is None:
         assert tick(timestamp=timestamp, backfill=True).backfill
         return
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidMessageError) as refused:
         tick(timestamp=timestamp, backfill=True)
     assert refused.value.reason == reason
 
@@ -194,7 +200,7 @@ def test_two_messages_are_two_events_whatever_they_say() -> None:
     ],
 )
 def test_what_cannot_be_used_says_why(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(Malformed, match=said) as malformed:
+    with pytest.raises(InvalidMessageError, match=said) as malformed:
         tick(**fields)
     assert malformed.value.reason == "MALFORMED"
 
@@ -214,19 +220,19 @@ def test_what_cannot_be_used_says_why(fields: dict[str, Any], said: str) -> None
     ],
 )
 def test_what_is_no_message_at_all(body: bytes, reason: str) -> None:
-    with pytest.raises(Malformed) as malformed:
+    with pytest.raises(InvalidMessageError) as malformed:
         taken("market_data", body)
     assert malformed.value.reason == reason
 
 
 def test_nothing_is_taken_before_a_run() -> None:
-    with pytest.raises(Malformed, match="before a run has started"):
+    with pytest.raises(InvalidMessageError, match="before a run has started"):
         Intake("cdb_ws", "x").take("market_data", b"{}", run_id=None, now_ms=None)
 
 
 @pytest.mark.parametrize("topic", sorted(set(TOPICS) - set(TAKES_FROM_OUTSIDE)))
 def test_other_topics_take_nothing_and_somebody_answers_for_them(topic: str) -> None:
-    with pytest.raises(Malformed) as malformed:
+    with pytest.raises(InvalidMessageError) as malformed:
         taken(topic, {})
     assert malformed.value.reason == "NOT_FROM_OUTSIDE"
     assert topic in OWNERS
@@ -288,14 +294,14 @@ def test_the_four_commands(message: dict[str, Any], kind: type[Event]) -> None:
     [{"type": "halt"}, {"type": "reset"}, {"type": "run_started"}, {"type": "condition"}, {}],
 )
 def test_no_other_command_and_none_without_its_reason(message: dict[str, Any]) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidMessageError):
         taken("operator", message)
 
 
 @pytest.mark.parametrize("kind", ["halt", "reset", "pause", "resume"])
 def test_nothing_is_taken_on_control(kind: str) -> None:
     """S8: there every service may publish, so that any of them could release a halt."""
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidMessageError) as refused:
         normalise(
             "control", msgspec.json.encode({"type": kind, "reason": "x"}),
             run_id="run", now_ms=NOW, unique="1", producer="cdb_risk",
@@ -342,7 +348,7 @@ def test_a_text_is_as_long_as_a_database_and_a_person_can_take(
     topic: str, field: str, most: int
 ) -> None:
     taken(topic, LEAST[topic] | {field: "x" * most})
-    with pytest.raises(Malformed, match=f"at most {most}"):
+    with pytest.raises(InvalidMessageError, match=f"at most {most}"):
         taken(topic, LEAST[topic] | {field: "x" * (most + 1)})
 
 
@@ -387,5 +393,5 @@ def test_a_signal_by_hand_may_ask_for_an_order_with_its_own_price() -> None:
 def test_a_signal_whose_terms_mean_nothing_is_malformed(fields: dict[str, Any], said: str) -> None:
     message = {"symbol": "BTC_USDT", "direction": "buy", "price": 100, **fields}
 
-    with pytest.raises(Malformed, match=said):
+    with pytest.raises(InvalidMessageError, match=said):
         taken("signals", message)

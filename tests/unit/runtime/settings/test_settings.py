@@ -246,7 +246,7 @@ def test_no_service_starts_with_settings_under_which_no_entry_could_pass(service
 def test_an_operator_s_command_works_with_them_and_is_told():
     loaded = load(MAX_LEVERAGE="10")
 
-    assert loaded.contradictions[0].fatal
+    assert loaded.inconsistencies[0].fatal
     assert loaded.warnings[0].startswith("no service starts: MAX_LEVERAGE=10")
 
 

@@ -126,20 +126,20 @@ def test_nothing_ends_before_the_first_clock() -> None:
     restarted.restore(stage.snapshot())
 
     for risk in (stage, restarted):
-        assert risk.state.streak(ETH).rests(NOON)
-        assert risk.state.market(BTC).state is TradingState.PAUSED
+        assert risk.state.streak(ETH).in_cooldown(NOON)
+        assert risk.state.symbol_health(BTC).state is TradingState.PAUSED
         risk.handle(builders.clock(NOON - 30 * 24 * HOUR_MS))  # a replay: time goes back
-        assert risk.state.streak(ETH).rests(NOON - 30 * 24 * HOUR_MS)
-        assert risk.state.market(BTC).state is TradingState.PAUSED
+        assert risk.state.streak(ETH).in_cooldown(NOON - 30 * 24 * HOUR_MS)
+        assert risk.state.symbol_health(BTC).state is TradingState.PAUSED
         risk.handle(builders.clock(NOON - 30 * 24 * HOUR_MS + 1))
-        assert not risk.state.streak(ETH).rests(NOON - 30 * 24 * HOUR_MS + 1)
-        assert risk.state.market(BTC).state is TradingState.ACTIVE
+        assert not risk.state.streak(ETH).in_cooldown(NOON - 30 * 24 * HOUR_MS + 1)
+        assert risk.state.symbol_health(BTC).state is TradingState.ACTIVE
 
 
 def test_times_are_set_once() -> None:
     desk = desk_with(entries_ms=(5_000,), **paused(retry_ms=30_000))
     desk.wait(10)
-    market = desk.risk.state.market(BTC)
+    market = desk.risk.state.symbol_health(BTC)
 
     assert market.retry_at == NOON + 30_000
     assert desk.risk.state.entries_within_the_hour() == 0

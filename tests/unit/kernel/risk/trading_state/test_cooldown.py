@@ -148,4 +148,4 @@ def test_it_survives_a_restart() -> None:
     restored.restore(desk.risk.snapshot())
 
     assert restored.state.streaks[BTC] == desk.risk.state.streaks[BTC]
-    assert restored.state.streaks[BTC].rests(desk.now)
+    assert restored.state.streaks[BTC].in_cooldown(desk.now)

@@ -4,7 +4,7 @@ import pytest
 
 from services.kernel.events import ConditionName, TradingState, Verdict
 from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolMarket
+from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from tests import builders
 from tests.builders import BTC, ETH, SOL
 from tests.unit.kernel.desk import Desk
@@ -53,7 +53,7 @@ def test_what_restricts_a_symbol_is_shown() -> None:
 
 
 def test_each_restriction_of_a_symbol_is_named_and_none_where_there_is_none() -> None:
-    market = SymbolMarket()
+    market = SymbolHealth()
     assert market.why_restricted == ()
 
     for name, reason in (
@@ -62,8 +62,8 @@ def test_each_restriction_of_a_symbol_is_named_and_none_where_there_is_none() ->
         ("stale", "DATA_STALE"),
         ("in_doubt", "IN_DOUBT"),
     ):
-        assert SymbolMarket(**{name: True}).why_restricted == (reason,)
-    assert SymbolMarket(quarantined=True, anomaly=Reason.PRICE_JUMP).why_restricted == (
+        assert SymbolHealth(**{name: True}).why_restricted == (reason,)
+    assert SymbolHealth(quarantined=True, anomaly=Reason.PRICE_JUMP).why_restricted == (
         "QUARANTINED", "PRICE_JUMP",
     )  # fmt: skip
 

@@ -198,11 +198,11 @@ def test_a_silent_symbol_in_doubt_needs_both_to_end() -> None:
     desk.feed(condition(GAP, symbol=BTC))
     desk.wait(61)
     desk.trade(100)
-    assert desk.risk.state.market(BTC).state is REDUCE_ONLY
+    assert desk.risk.state.symbol_health(BTC).state is REDUCE_ONLY
 
     desk.feed(condition(GAP, cleared=True, symbol=BTC))
 
-    assert desk.risk.state.market(BTC).state is ACTIVE
+    assert desk.risk.state.symbol_health(BTC).state is ACTIVE
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from services.kernel.market.volatility import PERIODS, Volatility
 from services.kernel.risk.sizing import (
     NEAREST_STOP_PCT,
     SMALLEST_RISK_PCT,
-    Stake,
+    RequestedSize,
     atr_stop,
     kelly_fraction,
-    stake,
+    requested_size,
     volatility_target,
 )
 from services.kernel.settings.model import TradingSettings
@@ -45,8 +45,8 @@ def asked(
     results: list[str] | None = None,
     price: str = "100",
     **settings: str,
-) -> Stake:
-    return stake(
+) -> RequestedSize:
+    return requested_size(
         TradingSettings.parse({"SIZING_METHOD": method} | settings)[0],
         equity=EQUITY,
         price=Decimal(price),
