@@ -34,11 +34,13 @@ class BusGuard:
     Attributes:
         counts: How many ``counters`` were put right and how many functions were ``killed``.
         changed: The counters that were put right last, in words.
+        failure: Why the last look failed, unless the bus was away; None after a good one.
     """
 
     def __init__(self, address: RedisAddress, recorded: Callable[[], RecordCursor | None]) -> None:
         self.counts: Counter[str] = Counter()
         self.changed = ""
+        self.failure: str | None = None
         self._address = address
         self._recorded = recorded
         self._connection: Connection | None = None
@@ -48,11 +50,18 @@ class BusGuard:
         while not stopping.wait(LOOK_EVERY_S):
             try:
                 self.look()
-            except (Unavailable, ReplyError) as error:
-                _log.warning("bus_guard_waits", reason=str(error))
-            except Exception:
-                _log.exception("bus_guard_failed")
+            except Unavailable as away:  # the writer's own calls say so
+                _log.warning("bus_guard_waits", reason=str(away))
+            except Exception as error:
+                self._note_failure(f"nobody watches over the bus: {error!r}")
+            else:
+                self.failure = None
         self._close()
+
+    def _note_failure(self, reason: str) -> None:
+        if reason != self.failure:  # it is tried again every second
+            _log.exception("bus_guard_failed")
+        self.failure = reason
 
     def look(self) -> None:
         """Look once.

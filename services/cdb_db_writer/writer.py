@@ -303,6 +303,8 @@ class RecordService:
         broken = self._recorder.projector.broken if self._recorder is not None else None
         if broken is not None:
             reasons.append(f"{broken}; {REMEDY}")
+        if self.guard.failure is not None:
+            reasons.append(self.guard.failure)
         for service, why in self._states.failures.items():
             reasons.append(f"the state of {service} cannot be made again: {why}")
         measured: dict[str, object] = {

@@ -233,6 +233,10 @@ class Recorder:
         except (OSError, DataError, FolderBusyError) as error:
             self._stop(items, str(error))
             return
+        except Exception as error:  # a thread that ended in silence would drop everything after it
+            _log.exception("recorder_failed")
+            self._stop(items, repr(error))
+            return
         self.events_written += events
         self.frames_written += frames
         if now >= self._sync_at:

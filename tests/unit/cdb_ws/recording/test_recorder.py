@@ -14,6 +14,7 @@ import pytest
 
 from services.cdb_ws.conditions import data_gap
 from services.cdb_ws.recording import packing, recorder, store, write_ahead_log
+from services.cdb_ws.recording.journal import Journal
 from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.recording.store import FolderBusyError
 from services.cdb_ws.recording.write_ahead_log import SegmentFile
@@ -290,3 +291,29 @@ def test_segments_are_packed_beside_the_recorder(
     writer.close()
 
     assert said(recordings.replayed(folder)) == said([details(), *second(0)])
+
+
+def test_an_unexpected_error_ends_no_recorder_in_silence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = recordings.recorder(folder)
+    writer.events([details(), *second(0)])
+    wait_for(lambda: writer.events_written == 3)
+    with monkeypatch.context() as patched:
+
+        def fails(*_: object) -> int:
+            raise RuntimeError("a defect")
+
+        patched.setattr(Journal, "events", fails)
+        writer.events(second(1))
+        wait_for(lambda: writer.trouble == "RuntimeError('a defect')")
+    wait_for(lambda: writer.trouble is None)
+    writer.events(second(2))
+    wait_for(lambda: writer.events_written == 5)
+    writer.close()
+
+    assert writer.dropped == 2
+    assert [alert.phase for alert in writer.alerts(RUN, NOON) if isinstance(alert, Alert)] == [
+        AlertPhase.BEGAN,
+        AlertPhase.CLEARED,
+    ]
