@@ -7,11 +7,12 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
     $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
     && echo $$p && break; done)
+FAST := -m "not e2e and not bench and not local_only"
 # What is added to the command of a target, for instance: make run ARGS="--seed 7"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test test-unit test-integration test-e2e test-local \
+.PHONY: help setup run up down test test-unit test-integration test-e2e test-bench test-local \
     test-chaos test-full-system lint format bench mutants backup
 
 help: ## List the targets
@@ -37,7 +38,7 @@ down: $(READY) ## Stop the containers; the data stays
 	$(BIN)/claire down $(ARGS)
 
 test: $(READY) ## The fast suite: unit and integration tests
-	$(BIN)/python -m pytest -m "not e2e and not local_only" $(ARGS)
+	$(BIN)/python -m pytest $(FAST) $(ARGS)
 
 test-unit: $(READY) ## Unit tests only
 	$(BIN)/python -m pytest -m unit $(ARGS)
@@ -52,10 +53,13 @@ test-chaos: $(READY) ## Everything is killed, frozen, cut or filled up; about 15
 	CDB_CHAOS=all CDB_CHAOS_KILLS=$${CDB_CHAOS_KILLS:-100} \
 	    $(BIN)/python -m pytest tests/e2e/chaos $(ARGS)
 
+test-bench: $(READY) ## Small runs of the benchmarks of pipeline, feed and store
+	$(BIN)/python -m pytest -m bench $(ARGS)
+
 test-local: $(READY) ## What is too long for the fast suite
 	$(BIN)/python -m pytest -m local_only $(ARGS)
 
-test-full-system: test test-local test-e2e test-chaos ## Every test there is
+test-full-system: test test-bench test-local test-e2e test-chaos ## Every test there is
 
 lint: $(READY) ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

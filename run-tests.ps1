@@ -1,6 +1,6 @@
 # What the Makefile's targets do, for Windows without make:
-#   .\run-tests.ps1 test | test-unit | test-integration | test-e2e | test-chaos | test-local
-#                   test-full-system | lint | run | up | down | bench | backup
+#   .\run-tests.ps1 test | test-unit | test-integration | test-e2e | test-chaos | test-bench
+#                   test-local | test-full-system | lint | run | up | down | bench | backup
 # The embedded servers (run, test-integration) need Linux or macOS: on Windows use WSL2 for them,
 # or set CDB_TEST_CONTAINERS=1 to let the integration tests use Docker Desktop.
 param(
@@ -16,9 +16,9 @@ $needs = @{
     "up" = "requirements.txt"; "down" = "requirements.txt"; "run" = "requirements-dev.txt"
     "test" = "requirements-dev.txt"; "test-unit" = "requirements-dev.txt"
     "test-integration" = "requirements-dev.txt"; "test-e2e" = "requirements-dev.txt"
-    "test-chaos" = "requirements-dev.txt"; "test-local" = "requirements-dev.txt"
-    "test-full-system" = "requirements-dev.txt"; "lint" = "requirements-dev.txt"
-    "bench" = "requirements-dev.txt"; "backup" = $null
+    "test-chaos" = "requirements-dev.txt"; "test-bench" = "requirements-dev.txt"
+    "test-local" = "requirements-dev.txt"; "test-full-system" = "requirements-dev.txt"
+    "lint" = "requirements-dev.txt"; "bench" = "requirements-dev.txt"; "backup" = $null
 }
 if (-not $needs.ContainsKey($Target)) {
     Write-Error "unknown target '$Target'; see the first lines of this file" -ErrorAction Continue
@@ -53,7 +53,10 @@ if ($requirements -and -not (Test-Installed $requirements)) {
 $pytest = @($python, "-m", "pytest")
 $claire = @($python, "-m", "services.cli.main")
 switch ($Target) {
-    "test" { Invoke-Checked ($pytest + @("-m", "not e2e and not local_only") + $Rest) }
+    "test" {
+        $fast = "not e2e and not bench and not local_only"
+        Invoke-Checked ($pytest + @("-m", $fast) + $Rest)
+    }
     "test-unit" { Invoke-Checked ($pytest + @("-m", "unit") + $Rest) }
     "test-integration" { Invoke-Checked ($pytest + @("-m", "integration and not local_only") + $Rest) }
     "test-e2e" { Invoke-Checked ($pytest + @("-m", "e2e and not slow") + $Rest) }
@@ -62,6 +65,7 @@ switch ($Target) {
         if (-not $env:CDB_CHAOS_KILLS) { $env:CDB_CHAOS_KILLS = "100" }
         Invoke-Checked ($pytest + @("tests/e2e/chaos") + $Rest)
     }
+    "test-bench" { Invoke-Checked ($pytest + @("-m", "bench") + $Rest) }
     "test-local" { Invoke-Checked ($pytest + @("-m", "local_only") + $Rest) }
     "test-full-system" { Invoke-Checked ($pytest + $Rest) }
     "lint" {

@@ -1,11 +1,18 @@
 """Fixtures that every test may use: real servers, started once, empty for each test."""
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers import TEMPLATE, PostgresCluster, PostgresServer, RedisServer
+
+# Where byte code is not kept, each of the hundreds of processes that tests start compiles all of
+# it, and pytest rewrites every assertion at every run: most of the processor time of a suite.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

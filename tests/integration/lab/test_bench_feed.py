@@ -7,7 +7,7 @@ import pytest
 from services.lab.bench import feed_bench
 from services.lab.bench.feed_bench import FeedPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def test_a_small_benchmark_takes_what_is_offered(tmp_path: Path) -> None:

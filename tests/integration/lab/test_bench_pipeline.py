@@ -8,7 +8,7 @@ import pytest
 from services.kernel.events import topics
 from services.lab.bench import bench_market, pipeline_bench
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SERVERS = {"redis", "postgres"}
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from services.cli.develop.bench import STORE_GOALS
 from services.cli.main import claire
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def figure(figures: object, path: str) -> object:

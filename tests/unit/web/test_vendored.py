@@ -7,6 +7,8 @@ import pytest
 
 from services.web.vendored import ASSETS, FOLDER, Asset
 
+pytestmark = pytest.mark.unit
+
 LICENCES = {"lightweight-charts": "Apache License", "uplot": "MIT License"}
 
 
