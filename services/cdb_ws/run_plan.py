@@ -1,5 +1,7 @@
 """What a run says about its market: ``run_started`` as a source reads it."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from services.cdb_ws.sources.files.file_names import split_symbol
@@ -30,12 +32,16 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, run: RunStarted) -> "RunPlan":
         """The plan in a run's recorded settings."""
-        settings = run.settings
+        return cls.read(run.run_id, run.source, run.seed, run.settings)
+
+    @classmethod
+    def read(cls, run_id: str, source: str, seed: int, settings: Mapping[str, str]) -> "RunPlan":
+        """The plan in settings as ``run_started`` records them."""
         symbols = settings.get("SYMBOL_WHITELIST", "").replace(",", " ").split()
         return cls(
-            run_id=run.run_id,
-            source=run.source,
-            seed=run.seed,
+            run_id=run_id,
+            source=source,
+            seed=seed,
             speed=settings.get("CDB_SPEED") or "1",
             symbols=tuple(map(split_symbol, symbols)),
             top_n=int(settings.get("TOP_N") or 10),

@@ -15,6 +15,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "up": Verb("run.containers", "Start the ten containers; writes .env on first use."),
         "down": Verb("run.containers", "Stop the containers; their data stays."),
         "run-paper": Verb("run.run_paper", "Trade on paper without Docker."),
+        "backtest": Verb("run.backtest", "The live decisions on recorded data, in one process."),
         "run-scenarios": Verb("run.scenarios", "Play market situations and check what must hold."),
     },
     "Operate": {

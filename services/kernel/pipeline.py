@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -9,20 +10,37 @@ from services.kernel.events import Event
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.portfolio.stage import PortfolioStage
 from services.kernel.risk.stage import RiskStage
-from services.kernel.stage import Stage
 from services.kernel.strategies.stage import SignalStage
 
 
-class Pipeline:
-    """Runs the stages on input events, in the order execution, risk, core, orchestrator."""
+class Handler(Protocol):
+    """What reads some topics and answers each event with what it causes: a stage, or an observer.
 
-    def __init__(self, stages: Iterable[Stage] | None = None) -> None:
+    Attributes:
+        topics: What it reads.
+    """
+
+    topics: ClassVar[frozenset[str]]
+
+    def handle(self, event: Event) -> list[Event]:
+        """Take one event; returns what it causes, in order."""
+        ...
+
+
+class Pipeline:
+    """Runs the stages on input events, in the order execution, risk, core, orchestrator.
+
+    Args:
+        stages: Others than the default ones, in their order; an observer comes last.
+    """
+
+    def __init__(self, stages: Iterable[Handler] | None = None) -> None:
         self.execution = ExecutionStage()
         self.risk = RiskStage()
         self.signal = SignalStage()
         self.portfolio = PortfolioStage()
         default = (self.execution, self.risk, self.signal, self.portfolio)
-        self._stages: tuple[Stage, ...] = tuple(stages) if stages is not None else default
+        self._stages: tuple[Handler, ...] = tuple(stages) if stages is not None else default
         self._seq = 0
         self._topic_seq: dict[str, int] = {}
 

@@ -7,6 +7,7 @@ from services.cdb_ws.conditions import source_ended, source_failed
 from services.cdb_ws.data_error import DataError
 from services.cdb_ws.publishing.backpressure import Pressure
 from services.cdb_ws.publishing.publisher import Publisher
+from services.cdb_ws.replay.duration import within_duration
 from services.cdb_ws.replay.pacing import FloodPace, LockStepPace, Pace, TimedPace
 from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.recorded import RecordedSource, Step
@@ -117,17 +118,17 @@ class Player:
 
     def _steps(self, unpublished: Iterator[Step]) -> Iterator[Step]:
         """The source's steps, to the end of the run's duration in event time."""
-        duration, began = self._plan.duration_ms, self._publisher.position.began
+        began = self._publisher.position.began
+        return within_duration(self._unknown(unpublished), self._plan.duration_ms, began)
+
+    def _unknown(self, unpublished: Iterator[Step]) -> Iterator[Step]:
+        """The steps behind the clock up to which everything is known already."""
         for step in unpublished:
             event = step[1]
             if self._known_until and not isinstance(event, Instruments):
                 if not isinstance(event, Clock) or event.timestamp <= self._known_until:
                     continue
                 self._known_until = 0
-            if not began and isinstance(event, Clock):
-                began = event.timestamp
-            if duration and began and event.timestamp >= began + duration:
-                return
             yield step
 
     def _unpublished(self) -> Iterator[Step]:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from services.cdb_ws.data_error import DataError
-from services.cdb_ws.sources.markets import open_market
-from services.cdb_ws.sources.synthetic import START_MS
 from services.cli.failure import BadInput, Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.run.home_check import Wanted
 from services.cli.run.live_summary import LiveSummary, show_result
+from services.cli.run.market_options import check_combination, effective, first_tick, load
 from services.cli.run.paper_run import PaperRun, RunPlan
 from services.cli.run.run_options import (
     ControlEntry,
@@ -22,32 +20,14 @@ from services.cli.run.run_options import (
     read_control_file,
     read_settings,
 )
-from services.cli.target import environment_values
 from services.cli.terminal import say
-from services.kernel.settings.model import SettingError
 from services.runtime.embedded.home import Home, HomeError
 from services.runtime.embedded.session import SessionError
 from services.runtime.service.code_version import code_version
-from services.runtime.settings import model as runtime_settings
-from services.runtime.settings.model import Settings
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DATA = click.Path(path_type=Path)
-OPTIONS = (
-    "CDB_SOURCE",
-    "CDB_SPEED",
-    "CDB_DATA",
-    "CDB_INSTRUMENTS",
-    "CDB_SEED",
-    "CDB_DURATION",
-    "CDB_HOLD_AT",
-    "SYMBOL_WHITELIST",
-    "CDB_CACHE_DIR",
-    "RECORD",
-    "RECORD_DIR",
-)
-"""Variables that this command's options decide."""
 DEFAULT_SPEEDS = {"replay": "max", "synthetic": "60"}
 
 EPILOG = """\b
@@ -111,7 +91,7 @@ def run_paper(
     Ends with the data, the duration, or Ctrl-C. The data stays in CLAIRE_HOME (.claire).
     """
     source = source or ("replay" if files else "synthetic")
-    _check_combination(source, files, instruments)
+    check_combination(source, files, instruments)
     chosen = {
         "CDB_SOURCE": source,
         "CDB_SPEED": speed or DEFAULT_SPEEDS.get(source, "1"),
@@ -128,63 +108,18 @@ def run_paper(
     entries = _control(control)
     if entries:
         given["CDB_HOLD_AT"] = ",".join(str(entry.at) for entry in entries)
-    settings = _load(given)
+    settings = load(given)
     for line in out_of_range(given):
         say(f"warning: {line}", err=True)
     plan = RunPlan(
-        settings=_effective(given),
+        settings=effective(given),
         wanted=Wanted(
-            settings.run_settings(), settings.cdb_seed, code_version(), _first_tick(settings)
+            settings.run_settings(), settings.cdb_seed, code_version(), first_tick(settings)
         ),
         control=entries,
         fresh=fresh,
     )
     _run(plan, as_json=as_json)
-
-
-def _check_combination(source: str, files: tuple[Path, ...], instruments: Path | None) -> None:
-    if source == "replay" and not files:
-        raise BadInput("--source replay needs a file: give --data FILE")
-    if source != "replay" and (files or instruments):
-        raise BadInput(f"--data and --instruments are for --source replay, not {source}")
-    missing = [path for path in (*files, instruments) if path and not path.exists()]
-    if missing:
-        raise BadInput(f"there is no file {missing[0]}; check the path")
-
-
-def _load(given: dict[str, str]) -> Settings:
-    try:
-        settings = runtime_settings.load(environ=_effective({}), env_file=None, overrides=given)
-        runtime_settings.refuse_contradictions(settings)
-    except SettingError as error:
-        raise Failure(str(error)) from None
-    return settings
-
-
-def _effective(given: dict[str, str]) -> dict[str, str]:
-    """All that shapes the run, so that the services need neither .env nor our environment.
-
-    What has an option of its own is never taken from there: a CDB_DATA that is meant for the
-    containers must not end up in this run.
-    """
-    values = environment_values()
-    names = runtime_settings.known_names() - set(runtime_settings.SECRETS)
-    kept = {name: value for name, value in values.items() if name in names}
-    for name in OPTIONS:
-        kept.pop(name, None)
-    return kept | given
-
-
-def _first_tick(settings: Settings) -> int | None:
-    """When the market begins; also finds what is wrong with a replay's files, before the start."""
-    if settings.cdb_source == "synthetic":
-        return START_MS
-    if settings.cdb_source != "replay":
-        return None
-    try:
-        return open_market(settings.cdb_data, "", settings.cdb_instruments).first_timestamp
-    except DataError as error:
-        raise Failure(str(error)) from None
 
 
 def _control(path: Path | None) -> tuple[ControlEntry, ...]:

@@ -9,7 +9,7 @@ from services.kernel.emitter import Emitter
 from services.kernel.events import Clock, Event, PortfolioSnapshot, RunEnded, RunStarted, topics
 from services.kernel.portfolio import views
 from services.kernel.portfolio.checksums import is_first_of_minute
-from services.kernel.portfolio.portfolio import Portfolio, PortfolioState
+from services.kernel.portfolio.portfolio import Effect, Portfolio, PortfolioState
 
 
 class _ProjectionState(Struct, kw_only=True):
@@ -19,7 +19,11 @@ class _ProjectionState(Struct, kw_only=True):
 
 
 class PortfolioStage:
-    """Folds the total order; what it publishes is what the other folds are compared with."""
+    """Folds the total order; what it publishes is what the other folds are compared with.
+
+    Attributes:
+        effects: What the last event did to the account: closed trades and funding payments.
+    """
 
     name: ClassVar[str] = topics.PAPER_RUNNER
     topics: ClassVar[frozenset[str]] = frozenset(
@@ -34,6 +38,7 @@ class PortfolioStage:
 
     def __init__(self) -> None:
         self.portfolio = Portfolio()
+        self.effects: tuple[Effect, ...] = ()
         self._emitter = Emitter(self.name)
         self._clock = 0
 
@@ -43,7 +48,7 @@ class PortfolioStage:
         if isinstance(event, RunStarted):
             self._emitter.run_id = event.run_id
             self._clock = 0
-        self.portfolio.apply(event)
+        self.effects = self.portfolio.apply(event)
         if isinstance(event, Clock):
             if self._emitter.run_id and is_first_of_minute(self._clock, event.timestamp):
                 self._publish()

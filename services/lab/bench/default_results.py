@@ -4,38 +4,34 @@ One process, no bus, no database: the kernel's pipeline is fed the events that a
 publishes, so that its decisions are those of ``claire run-paper`` on the same file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
+from services.backtest.events_engine import fresh_run
+from services.backtest.events_engine import play as play_run
 from services.cdb_ws.data_error import DataError
 from services.cdb_ws.sources.files.file_names import DataFile, FileKind, describe
 from services.cdb_ws.sources.replay import Replay
 from services.kernel.events import (
-    SCHEMA_VERSION,
     Clock,
     Event,
     MarketData,
     MarketDataKind,
-    OpeningAccount,
     Order,
     OrderResult,
     Origin,
     RiskDecision,
-    RunEnded,
-    RunStarted,
     Signal,
     TradingState,
     TradingStateChanged,
     topics,
 )
-from services.kernel.events.ids import make_id
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.matching.fills import TAKER
-from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio.costs import Costs
 from services.kernel.portfolio.ledger import fill_costs
 from services.kernel.settings.model import TradingSettings
@@ -173,15 +169,13 @@ def play(
     paths = list(paths)
     replay = Replay(paths, RUN_ID, instruments)
     settings, _ = TradingSettings.parse(values)
-    pipeline = Pipeline()
     gathered = _Gathered(paths[0].name, replay.contracts)
-    result = gathered.result
-    began = last = replay.first_timestamp
-    for event in _events(replay, settings):
-        last = max(last, event.timestamp)
-        for published in pipeline.feed(event):
-            gathered.see(published)
-    portfolio = pipeline.portfolio.portfolio
+    began = replay.first_timestamp
+    run = fresh_run(
+        RUN_ID, settings.to_mapping(), at=began, source="replay", seed=1, code_version=""
+    )
+    portfolio = play_run(run, replay, observers=(gathered,)).portfolio
+    result, last = gathered.result, max(gathered.last, began)
     result.days = Decimal(last - began) / DAY_MS
     result.start_equity, result.equity = settings.account_equity, portfolio.equity
     result.max_drawdown_pct = portfolio.state.max_drawdown_pct
@@ -190,38 +184,27 @@ def play(
     return result
 
 
-def _events(replay: Replay, settings: TradingSettings) -> Iterator[Event]:
-    """A whole run: as the orchestrator begins and ends it, with the market between."""
-    equity = settings.account_equity
-    account = OpeningAccount(cash=equity, peak_equity=equity, day_start_equity=equity, day=-1)
-    last = replay.first_timestamp
-    yield RunStarted(
-        **_envelope(last, "started"),
-        settings=settings.to_mapping(),
-        seed=1,
-        code_version="",
-        source="replay",
-        account=account,
-    )
-    for _, event in replay.steps():
-        last = max(last, event.timestamp)
-        yield event
-    yield RunEnded(**_envelope(last, "ended"), reason="the data is over")
-
-
 class _Gathered:
     """Takes every event in its order."""
 
+    topics: ClassVar[frozenset[str]] = frozenset(topics.TOPICS)
+
     def __init__(self, file: str, contracts: Iterable[Instrument]) -> None:
         self.result = FileResult(file=file)
+        self.last = 0
         self._inverse = {contract.symbol: contract.inverse for contract in contracts}
         self._reference: dict[str, Decimal] = {}
         self._filled: set[str] = set()
         self.findings = Findings()
         self._checks = (MarginCheck(self.findings), StopCheck(self.findings))
 
-    def see(self, event: Event) -> None:
+    def handle(self, event: Event) -> list[Event]:
+        self._see(event)
+        return []
+
+    def _see(self, event: Event) -> None:
         result = self.result
+        self.last = max(self.last, event.timestamp)
         if isinstance(event, MarketData):
             result.ticks += event.kind is MarketDataKind.TRADE
             return
@@ -277,15 +260,3 @@ def _kind(event: OrderResult) -> str:
     if event.origin is Origin.STOP_LOSS:
         return STOPS
     return EXITS if event.reduce_only else ENTRIES
-
-
-def _envelope(timestamp: int, name: str) -> dict[str, Any]:
-    return {
-        "event_id": make_id(RUN_ID, topics.PAPER_RUNNER, name),
-        "run_id": RUN_ID,
-        "producer": topics.PAPER_RUNNER,
-        "schema_version": SCHEMA_VERSION,
-        "timestamp": timestamp,
-        "causation_id": None,
-        "correlation_id": None,
-    }

@@ -3,6 +3,7 @@
 The rule is applied before an event has a ``seq``: what is on the record is never judged again.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -38,6 +39,6 @@ def judge(timestamp: int, now_ms: int, behind_ms: int) -> Verdict:
     return Verdict.BEHIND if ahead < -behind_ms else Verdict.IN_TIME
 
 
-def stale_ms(settings: dict[str, str]) -> int:
+def stale_ms(settings: Mapping[str, str]) -> int:
     """The stale timeout of a run's recorded settings, in milliseconds."""
     return int(settings.get("DATA_STALE_TIMEOUT_SEC") or STALE_MS // 1000) * 1000

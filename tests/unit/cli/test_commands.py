@@ -45,6 +45,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
     assert {" ".join(path) for path in commands(claire)} == {
         "init",
         "run-paper",
+        "backtest",
         "run-scenarios",
         "up",
         "down",

@@ -1,0 +1,1 @@
+"""Backtests: the live stages in one process, on recorded or synthetic markets."""
