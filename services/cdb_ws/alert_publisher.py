@@ -19,7 +19,7 @@ DATA_GAP: Final = "DATA_GAP"
 CLOCK_OFFSET: Final = "CLOCK_OFFSET"
 
 
-class Notices:
+class AlertPublisher:
     """Makes conditions and alerts, each change once.
 
     Args:
@@ -32,7 +32,7 @@ class Notices:
         gaps: Symbols in doubt, with the reason.
         clock_offsets: Why the times of a symbol, or of all (None), cannot be used.
         gaps_begun: How often a symbol came into doubt.
-        lost_spans: How often deals were lost for good.
+        lost_spans: How often trades were lost for good.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Notices:
         self._made = 0
 
     def gap_began(self, symbol: str, why: str, lost: tuple[int, int] | None = None) -> None:
-        """Deals of a symbol may be missing from here on; told once until it is over.
+        """Trades of a symbol may be missing from here on; told once until it is over.
 
         Args:
             symbol: Which one.
@@ -74,7 +74,7 @@ class Notices:
 
         Args:
             symbol: Which one.
-            lost: First and last millisecond between which deals may be missing; None if none are.
+            lost: First and last millisecond between which trades may be missing; None if none are.
             detail: For people.
         """
         if lost is not None:
@@ -120,9 +120,9 @@ class Notices:
         **context: object,
     ) -> None:
         """A condition holds now; told when it begins, and at most once a minute afterwards."""
-        told = self._book.see(code, symbol, None, level, self._now_ms())
-        if told is not None:
-            self._alert(level, code, message, symbol, *told, context)
+        reported = self._book.see(code, symbol, None, level, self._now_ms())
+        if reported is not None:
+            self._alert(level, code, message, symbol, *reported, context)
 
     def clear(self, code: str, symbol: str | None = None) -> None:
         """A condition holds no longer; told if it had begun."""
@@ -169,7 +169,7 @@ class Notices:
         context: dict[str, object],
     ) -> None:
         unique = f"{self._session}:{self._next()}"
-        told = alert(
+        reported = alert(
             make_id(self._run_id, WS, "alert", code, symbol, phase, unique),
             self._run_id,
             self._now_ms(),
@@ -181,7 +181,7 @@ class Notices:
             count=count,
             context={name: str(value) for name, value in context.items()},
         )
-        self._emit([told])
+        self._emit([reported])
 
     def _next(self) -> int:
         self._made += 1

@@ -34,7 +34,7 @@ def condition(
         detail: What was seen, for people.
         unique: Tells conditions of the same name apart.
         symbol: Which symbol; None for all.
-        lost: First and last millisecond between which deals may be missing.
+        lost: First and last millisecond between which trades may be missing.
     """
     lost_from, lost_to = lost or (None, None)
     return Condition(

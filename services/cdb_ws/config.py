@@ -41,7 +41,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
         source: ``mexc``, ``replay``, ``synthetic`` or ``external``; a run says the same.
         data: Files of a replay.
         instruments: File with contract details.
-        hear_market_data: Whether messages by hand on ``market_data`` are answered (with a dead
+        receive_market_data: Whether messages by hand on ``market_data`` are answered (with a dead
             letter where the source is another); a flooded benchmark saves that.
         cache_dir: Folder in which MEXC's contract details are kept; None keeps none.
         record_dir: Folder that the market is recorded in; None records nothing.
@@ -56,7 +56,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
     mexc_rest_url: str = ""
     cache_dir: Path | None = None
     record_dir: Path | None = None
-    hear_market_data: bool = True
+    receive_market_data: bool = True
     snapshot_interval_s: float = 10.0
 
     @classmethod
@@ -71,7 +71,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
             mexc_rest_url=settings.mexc_rest_url,
             cache_dir=settings.cdb_cache_dir,
             record_dir=settings.record_dir if settings.record else None,
-            hear_market_data=settings.cdb_speed != "flood",
+            receive_market_data=settings.cdb_speed != "flood",
             snapshot_interval_s=settings.snapshot_interval_sec,
         )
 

@@ -27,15 +27,15 @@ HOUSEKEEP_EVERY_S: Final = 1.0
 TakeExternal = Callable[[ExternalMessage, LoopContext], None]
 
 
-class Ear:
+class ControlSubscriber:
     """Hears the topics of ``cdb_ws`` in their order, across restarts.
 
     Args:
         watch: Told every event but the clock's.
         bus: Claimed by ``start``.
         take_outside: Takes a message from outside; or raises ``InvalidMessageError``.
-        hear_market_data: Whether messages from outside on ``market_data`` are heard too; that costs
-            a look at each of one's own ticks.
+        receive_market_data: Whether messages from outside on ``market_data`` are heard too; that
+            costs a look at each of one's own ticks.
         keep_every_s: Seconds between two snapshots.
 
     Attributes:
@@ -49,7 +49,7 @@ class Ear:
         bus: Bus,
         take_outside: TakeExternal,
         *,
-        hear_market_data: bool = True,
+        receive_market_data: bool = True,
         keep_every_s: float = 10.0,
     ) -> None:
         self.context = LoopContext()
@@ -58,7 +58,7 @@ class Ear:
         self._watch = watch
         self._bus = bus
         self._take_outside = take_outside
-        self._outside_topics = (MARKET_DATA,) if hear_market_data else ()
+        self._outside_topics = (MARKET_DATA,) if receive_market_data else ()
         self._keep_every_s = keep_every_s
         self._pristine = watch.snapshot()
         self._subscription: Subscription | None = None
@@ -84,7 +84,7 @@ class Ear:
         )
         self._subscribe(self._kept)
 
-    def hear(self, timeout: float) -> None:
+    def receive(self, timeout: float) -> None:
         """Take what is there; waits up to ``timeout`` seconds for it.
 
         Raises:
@@ -102,10 +102,10 @@ class Ear:
         Raises:
             Unavailable, Refused: It was not saved.
         """
-        heard = self._subscription.position if self._subscription else 0
-        if heard > self._kept:
-            snapshots.save(self._bus, self._watch.snapshot(), heard, self.context.snapshot())
-            self._kept = heard
+        received = self._subscription.position if self._subscription else 0
+        if received > self._kept:
+            snapshots.save(self._bus, self._watch.snapshot(), received, self.context.snapshot())
+            self._kept = received
         if self._kept and self._clocks:
             # The journal is kept a while longer than was heard: a restarted source looks back.
             journal.record_commit(self._bus, min(self._kept, self._clocks[0][1]))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.cdb_ws.config import FeedConfig
-from services.cdb_ws.control_subscriber import Ear
+from services.cdb_ws.control_subscriber import ControlSubscriber
 from services.cdb_ws.data_error import DataError
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.source import Mexc
@@ -16,7 +16,7 @@ from services.cdb_ws.replay import past
 from services.cdb_ws.replay.holds import Holds
 from services.cdb_ws.replay.listener import Listener
 from services.cdb_ws.replay.past import Past
-from services.cdb_ws.replay.runner import PlaceMissing, Player, pace_of
+from services.cdb_ws.replay.runner import PlaceMissing, ReplayRunner, pace_of
 from services.cdb_ws.run_plan import RunPlan
 from services.cdb_ws.sources.external import ExternalMarket
 from services.cdb_ws.sources.live import LiveSource
@@ -61,7 +61,7 @@ class Feed:
         self.bus: Bus = shell.new_bus()
         self.watch = RunWatch()
         self.publisher: Publisher | None = None
-        self.player: Player | None = None
+        self.runner: ReplayRunner | None = None
         self.listener: Listener | None = None
         self.trouble: str | None = None
         self._shell = shell
@@ -73,11 +73,11 @@ class Feed:
         self._look_at = 0.0
         self.pressure = Pressure(self.bus)
         self._holds = Holds(config.hold_at, self.watch, self._stages_are_idle)
-        self.ear = Ear(
+        self.control = ControlSubscriber(
             self.watch,
             self.bus,
             self._take_outside,
-            hear_market_data=config.hear_market_data,
+            receive_market_data=config.receive_market_data,
             keep_every_s=config.snapshot_interval_s,
         )
 
@@ -92,7 +92,7 @@ class Feed:
         """
         self._stopping = stopping
         try:
-            self.ear.start()
+            self.control.start()
             if self._config.record_dir is not None:
                 self.recorder = Recorder(self._config.record_dir)
                 self.recorder.start()
@@ -101,17 +101,17 @@ class Feed:
                 self._shell.lifecycle.working()
                 run = self.watch.open_run
                 if run is None or run.run_id == self._run_id:
-                    self.ear.hear(IDLE_S)
+                    self.control.receive(IDLE_S)
                 else:
                     self._serve(run)
-            self.ear.keep()
+            self.control.keep()
         except Rewound as lost:
             raise Unavailable(str(lost)) from lost
         finally:
             self._run_id = None
             if self.recorder is not None:
                 self.recorder.close()
-            self.ear.close()
+            self.control.close()
             self.bus.close()
 
     def _serve(self, run: RunStarted) -> None:
@@ -121,7 +121,7 @@ class Feed:
         start = position.load(claim.position, plan.run_id)
         self._run_id = plan.run_id
         forgotten = self._published_after(start)
-        self.player = self.listener = self.trouble = None
+        self.runner = self.listener = self.trouble = None
         self.publisher = Publisher(
             self.bus, start, self._stopping, self._shell.lifecycle.waits, self.recorder
         )
@@ -152,17 +152,17 @@ class Feed:
             source = self._recorded(plan)
         except DataError as error:
             raise SettingError(str(error)) from error
-        self.player = Player(
+        self.runner = ReplayRunner(
             source,
             plan,
             self.publisher,
             pace_of(plan.speed, self.bus, self._pause),
             self.pressure,
-            self._breathe_and_hold,
+            self._poll_control_and_hold,
             self.watch.recovered_ms,
         )
         try:
-            self.player.play()
+            self.runner.play()
         except DataError as error:
             raise SettingError(str(error)) from error
         except PlaceMissing as missing:
@@ -172,7 +172,7 @@ class Feed:
                 " on: that is not the data that it began with. Put that back, or begin with an"
                 " empty record (claire run-paper --fresh, claire down --volumes)"
             ) from missing
-        self.trouble = self.player.failed
+        self.trouble = self.runner.failed
 
     def _recorded(self, plan: RunPlan) -> RecordedSource:
         if plan.source == "replay":
@@ -192,13 +192,13 @@ class Feed:
         earlier = past.read(self.bus, plan.run_id, self.watch.open, ticks=not by_hand)
         source = self._live(plan, earlier)
         # Messages by hand are heard; everything else comes by itself.
-        breathe = self._breathe if by_hand else self._pause
-        self.listener = Listener(source, plan, self.publisher, self.pressure, breathe)
+        poll_control = self._poll_control if by_hand else self._pause
+        self.listener = Listener(source, plan, self.publisher, self.pressure, poll_control)
         lost = by_hand and (forgotten or earlier.cut_off)
         self.listener.listen(earlier.ticks, earlier.clock_ms if lost else 0)
 
     def _refuse_tick(self, tick: MarketData) -> None:
-        self.ear.dead_letters.put(Verdict.BEHIND.value, MARKET_DATA, codec.encode(tick))
+        self.control.dead_letters.put(Verdict.BEHIND.value, MARKET_DATA, codec.encode(tick))
 
     def _live(self, plan: RunPlan, earlier: Past) -> LiveSource:
         if plan.source == "external":
@@ -211,7 +211,7 @@ class Feed:
             symbols=plan.symbols,
             top_n=plan.top_n,
             lookback_minutes=plan.lookback_minutes,
-            in_doubt=earlier.in_doubt,
+            uncertain_symbols=earlier.uncertain_symbols,
             clock_offsets=tuple(one or None for one in sorted(earlier.open.clock_offsets)),
             behind_ms=plan.behind_ms,
             cache=self._config.cache_dir,
@@ -219,11 +219,11 @@ class Feed:
         on_frame = self.recorder.frame if self.recorder is not None else None
         return Mexc(config, on_frame, held=self.watch.held)
 
-    def _breathe_and_hold(self, seconds: float) -> bool:
-        """As ``_breathe``, and wait for the operator's commands that are due by now."""
-        goes_on = self._breathe(seconds)
+    def _poll_control_and_hold(self, seconds: float) -> bool:
+        """As ``_poll_control``, and wait for the operator's commands that are due by now."""
+        goes_on = self._poll_control(seconds)
         while goes_on and self.publisher and self._holds.holds(self.publisher.position.clock):
-            goes_on = self._breathe(HOLD_WAIT_S)
+            goes_on = self._poll_control(HOLD_WAIT_S)
         return goes_on
 
     def _stages_are_idle(self) -> bool:
@@ -236,19 +236,19 @@ class Feed:
     # -- in between ---------------------------------------------------------------------------
 
     def _pause(self, seconds: float) -> bool:
-        """As ``_breathe``; short waits hear nothing: one's own ticks would end each of them."""
+        """As ``_poll_control``, without it in short waits: our own ticks would end each of them."""
         if 0 < seconds < LOOK_EVERY_S and host.monotonic() < self._look_at:
             self._stopping.wait(seconds)
             seconds = 0
-        return self._breathe(seconds)
+        return self._poll_control(seconds)
 
-    def _breathe(self, seconds: float) -> bool:
+    def _poll_control(self, seconds: float) -> bool:
         """Hear what is on ``control``; says whether this run goes on."""
         now = host.monotonic()
         if seconds > 0 or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
             try:
-                self.ear.hear(seconds)
+                self.control.receive(seconds)
                 self._shell.lifecycle.working()
             except Unavailable as away:
                 # Publishing waits for the bus by itself; hearing only tries again.
@@ -279,14 +279,14 @@ class Feed:
 
     def health(self) -> Health:
         """Bus, clock age, and the market's own troubles, measured now."""
-        reasons = [reason for reason in (self.trouble, self.ear.context.broken) if reason]
+        reasons = [reason for reason in (self.trouble, self.control.context.broken) if reason]
         run, publisher, listener = self.watch.open_run, self.publisher, self.listener
         if publisher is not None and publisher.position.ended:
             run = None  # the market has said its last; the orchestrator ends the run
         measured: dict[str, object] = {
             "writer_lag_events": self.pressure.writer_lag,
             "memory": round(self.pressure.memory, 3),
-            "held_by": self.player.held_by if self.player else None,
+            "held_by": self.runner.held_by if self.runner else None,
         }
         if not reasons and self.watch.last_run is None:
             reasons.append("no run has started yet: cdb_paper_runner starts it")
@@ -301,12 +301,12 @@ class Feed:
 
     def status(self) -> dict[str, object]:
         """The run, its market, and how far it is published."""
-        publisher, player, listener = self.publisher, self.player, self.listener
+        publisher, runner, listener = self.publisher, self.runner, self.listener
         found = self.watch.status() | {
             "source": self._config.source,
             "outside_taken": self.external_taken,
-            "outside_ignored": self.ear.ignored,
-            "dead_letters": dict(self.ear.dead_letters.counts),
+            "outside_ignored": self.control.ignored,
+            "dead_letters": dict(self.control.dead_letters.counts),
             "recording": self.recorder.counts() if self.recorder else None,
         }
         if publisher is not None:
@@ -319,8 +319,8 @@ class Feed:
                 "ticks_by_kind": dict(publisher.by_kind),
                 "last_tick_ms": dict(publisher.last_tick_ms),
             }
-        if player is not None:
-            found |= {"market": player.source.counts(), "held_by": player.held_by}
+        if runner is not None:
+            found |= {"market": runner.source.counts(), "held_by": runner.held_by}
         if listener is not None:
             found |= {"market": listener.source.counts(), "dropped": listener.dropped}
         return found

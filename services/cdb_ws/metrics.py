@@ -19,7 +19,7 @@ def figures(feed: Feed) -> Iterable[Metric]:
     yield gauge("cdb_writer_lag_events", "Events the writer has to take.", pressure.writer_lag)
     yield gauge("cdb_bus_memory_ratio", "Used part of the bus's memory.", pressure.memory)
     yield totals(
-        "cdb_dead_letters", "Messages put aside.", "reason", dict(feed.ear.dead_letters.counts)
+        "cdb_dead_letters", "Messages put aside.", "reason", dict(feed.control.dead_letters.counts)
     )
     yield total("cdb_external_taken", "Messages from outside published.", feed.external_taken)
     if feed.recorder is not None:
@@ -27,8 +27,8 @@ def figures(feed: Feed) -> Iterable[Metric]:
     if feed.listener is not None:
         yield total("cdb_ticks_dropped", "Ticks not published.", feed.listener.dropped)
         yield from feed.listener.source.figures()
-    if feed.player is not None:
-        yield _rows(feed.player.source)
+    if feed.runner is not None:
+        yield _rows(feed.runner.source)
     if publisher is None:
         return
     now = host.monotonic()

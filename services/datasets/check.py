@@ -119,7 +119,7 @@ class _RecordingCheck:
         self._found = Report(path=str(root), odd=Counter(), wrong=[], holes=[])
         self._clock = 0
         self._broken = False
-        self._last_deal: dict[str, tuple[int, int]] = {}
+        self._last_trade: dict[str, tuple[int, int]] = {}
         self._price: dict[str, Decimal] = {}
 
     def report(self) -> Report:
@@ -140,7 +140,7 @@ class _RecordingCheck:
         return found
 
     def _segment(self, day: Path, segment: Segment) -> None:
-        if segment.torn:
+        if segment.cut_off:
             self._found.odd["segment whose last entry was not finished"] += 1
         for content, count in ((store.TICKS, segment.events), (store.FRAMES, segment.frames)):
             seen = bytearray(count)
@@ -231,13 +231,13 @@ class _RecordingCheck:
             self._found.odd["jump"] += 1
         self._price[symbol] = price
         number = tick.get("trade_id", "")
-        deal = (timestamp, int(number) if number.isdecimal() else 0)
-        last = self._last_deal.get(symbol, (0, 0))
-        if deal < last:
+        trade = (timestamp, int(number) if number.isdecimal() else 0)
+        last = self._last_trade.get(symbol, (0, 0))
+        if trade < last:
             wrong.append(f"{where}: the trade at {timestamp} comes after one at {last[0]}")
-        elif deal == last and deal[1]:
+        elif trade == last and trade[1]:
             wrong.append(f"{where}: trade {number} is there twice")
-        self._last_deal[symbol] = max(deal, last)
+        self._last_trade[symbol] = max(trade, last)
 
 
 def _manifest(day: Path, found: Report) -> Iterator[Segment]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from services.exchange_sim import frames
 from services.exchange_sim.faults.fault_board import FaultBoard
 from services.exchange_sim.faults.faults import MEANING, Fault, FaultKind, Script
-from services.exchange_sim.markets.contract_history import Ledger, MadeDeal
+from services.exchange_sim.markets.contract_history import Ledger, MadeTrade
 from services.exchange_sim.markets.market import Fair, Funding, Happening, Print, SimMarket, Touch
 from services.exchange_sim.peer import Peer, PeerGone
 from services.exchange_sim.pusher import Pace, Pusher
@@ -23,7 +23,7 @@ from services.exchange_sim.session import Session
 from services.exchange_sim.subscriptions import Commands, Subscriptions
 
 PULSE_S: Final = 0.02
-"""Deals of one pulse and contract share a frame."""
+"""Trades of one pulse and contract share a frame."""
 
 LONGEST_SLEEP_S: Final = 1.0
 PING_WITHIN_S: Final = 60.0
@@ -52,14 +52,14 @@ class Exchange:
         now_ms: Wall time, Unix milliseconds.
         random: Chance of books and faults.
         pace: How often what is pushed.
-        keep_deals: Whether ``deals_made`` and ``left_out`` remember deals; they grow for ever.
+        keep_trades: Whether ``trades_made`` and ``left_out`` remember trades; they grow for ever.
         compressed: Whether frames are sent as gzip.
 
     Attributes:
-        deals_made: Every deal the market made, in order, if they are kept.
+        trades_made: Every trade the market made, in order, if they are kept.
         left_out: Those that a fault kept from a session that had subscribed them, if they are kept;
             what is lost with a connection is not among them. One may be named twice.
-        deal_count: How many.
+        trade_count: How many.
         board: The faults that are on.
     """
 
@@ -71,19 +71,19 @@ class Exchange:
         random: Random,
         *,
         pace: Pace | None = None,
-        keep_deals: bool = False,
+        keep_trades: bool = False,
         compressed: bool = False,
     ) -> None:
-        self.deals_made: list[MadeDeal] = []
-        self.left_out: list[MadeDeal] = []
-        self.deal_count = 0
+        self.trades_made: list[MadeTrade] = []
+        self.left_out: list[MadeTrade] = []
+        self.trade_count = 0
         self.board = FaultBoard(random)
         self._script = script
         self._now_ms = now_ms
         self._opened_ms = now_ms()
         self._random = random
         self._pace = pace or Pace()
-        self._keep = keep_deals
+        self._keep = keep_trades
         self._ledgers = [Ledger(contract, random) for contract in market.contracts]
         by_symbol = {ledger.symbol: ledger for ledger in self._ledgers}
         self._next_id = self._opened_ms * IDS_PER_MS
@@ -97,7 +97,7 @@ class Exchange:
         self._subscriptions = Subscriptions()
         self._pusher = Pusher(
             self._ledgers, self._subscriptions, self.board, random, self.server_ms, self._pace,
-            compressed=compressed, left_out=self.left_out if keep_deals else None,
+            compressed=compressed, left_out=self.left_out if keep_trades else None,
         )  # fmt: skip
         self._commands = Commands(
             self._subscriptions, by_symbol.keys(), self.server_ms, self._pusher.first, _loop_time
@@ -206,7 +206,7 @@ class Exchange:
         open_now = self._sessions
         return {
             "symbols": len(self._ledgers),
-            "deals_made": self.deal_count,
+            "trades_made": self.trade_count,
             "connections": self._connections,
             "open": len(open_now),
             "frames_sent": self._sent + sum(session.sent for session in open_now),
@@ -253,14 +253,14 @@ class Exchange:
         self.begin(fault)
 
     def _happen_until(self, elapsed_ms: float) -> None:
-        """Let happen what is due, and push the deals."""
-        made: dict[int, list[MadeDeal]] = {}
+        """Let happen what is due, and push the trades."""
+        made: dict[int, list[MadeTrade]] = {}
         upcoming, happenings, ledgers = self._upcoming, self._happenings, self._ledgers
         while upcoming is not None and upcoming.offset_ms <= elapsed_ms:
             ledger = ledgers[upcoming.symbol]
             if isinstance(upcoming, Print):
-                deal = self._made(ledger, upcoming)
-                made.setdefault(upcoming.symbol, []).append(deal)
+                trade = self._made(ledger, upcoming)
+                made.setdefault(upcoming.symbol, []).append(trade)
             elif isinstance(upcoming, Fair):
                 ledger.value(upcoming)
             elif isinstance(upcoming, Touch):
@@ -269,17 +269,17 @@ class Exchange:
                 ledger.fund(upcoming)
             upcoming = next(happenings, None)
         self._upcoming = upcoming
-        for number, deals in made.items():
-            self._pusher.deals(ledgers[number], deals)
+        for number, trades in made.items():
+            self._pusher.trades(ledgers[number], trades)
 
-    def _made(self, ledger: Ledger, happening: Print) -> MadeDeal:
+    def _made(self, ledger: Ledger, happening: Print) -> MadeTrade:
         self._next_id += 1 + int(self._random.random() * 40)
         t_ms = self._opened_ms + int(happening.offset_ms)
-        deal = ledger.trade(happening, t_ms, self._next_id)
-        self.deal_count += 1
+        trade = ledger.trade(happening, t_ms, self._next_id)
+        self.trade_count += 1
         if self._keep:
-            self.deals_made.append(deal)
-        return deal
+            self.trades_made.append(trade)
+        return trade
 
     def _strike(self, fault: Fault, concerned: Sequence[Session]) -> None:
         """What happens at once."""

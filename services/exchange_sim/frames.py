@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.exchange_sim.documents import to_json
-from services.exchange_sim.markets.contract_history import Ledger, Level, MadeDeal, MinuteBar
+from services.exchange_sim.markets.contract_history import Ledger, Level, MadeTrade, MinuteBar
 
 INTERVAL_SECONDS = {
     "Min1": 60, "Min5": 300, "Min15": 900, "Min30": 1800, "Min60": 3600, "Hour4": 14_400,
@@ -32,12 +32,12 @@ def error(text: str, server_ms: int) -> str:
     return f'{{"channel":"rs.error","data":{json.dumps(text)},"ts":{server_ms}}}'
 
 
-def deals(symbol: str, made: Sequence[MadeDeal], server_ms: int) -> str:
-    """Deals of one contract, in the order given (the venue's is newest first)."""
+def trades(symbol: str, made: Sequence[MadeTrade], server_ms: int) -> str:
+    """Trades of one contract, in the order given (the venue's is newest first)."""
     rows = ",".join(
-        f'{{"p":{deal.p},"v":{deal.v},"T":{1 if deal.buys else 2},"O":{1 + deal.i % 3},'
-        f'"M":{1 + deal.i % 2},"t":{deal.t},"i":"{deal.i}","cts":"{deal.t}"}}'
-        for deal in made
+        f'{{"p":{trade.p},"v":{trade.v},"T":{1 if trade.buys else 2},"O":{1 + trade.i % 3},'
+        f'"M":{1 + trade.i % 2},"t":{trade.t},"i":"{trade.i}","cts":"{trade.t}"}}'
+        for trade in made
     )
     return f'{{"symbol":"{symbol}","data":[{rows}],"channel":"push.deal","ts":{server_ms}}}'
 
@@ -112,7 +112,7 @@ def summary(ledger: Ledger, *, full: bool) -> str:
 
 
 def kline(ledger: Ledger, interval: str, server_ms: int) -> str | None:
-    """The running bar of an interval, its time in seconds; None before the first deal."""
+    """The running bar of an interval, its time in seconds; None before the first trade."""
     step = INTERVAL_SECONDS[interval]
     now_s = server_ms // 1000
     bars = grouped(ledger, step, now_s // step * step, now_s)

@@ -13,9 +13,9 @@ from services.exchange_sim import frames
 from services.exchange_sim.faults import spoiled_frames
 from services.exchange_sim.faults.fault_board import FaultBoard
 from services.exchange_sim.faults.faults import FaultKind
-from services.exchange_sim.markets.contract_history import Ledger, MadeDeal
+from services.exchange_sim.markets.contract_history import Ledger, MadeTrade
 from services.exchange_sim.session import Session
-from services.exchange_sim.subscriptions import ALL, MERGED_DEALS, Subscriptions
+from services.exchange_sim.subscriptions import ALL, MERGED_TRADES, Subscriptions
 
 LONGEST_LATENESS_S: Final = 0.8
 LONGEST_REPETITION_S: Final = 3.0
@@ -51,7 +51,7 @@ class Pusher:
         server_ms: The server's time.
         pace: How often.
         compressed: Whether frames are sent as gzip.
-        left_out: Takes the deals that a fault keeps from those who have subscribed them.
+        left_out: Takes the trades that a fault keeps from those who have subscribed them.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pusher:
         pace: Pace,
         *,
         compressed: bool = False,
-        left_out: list[MadeDeal] | None = None,
+        left_out: list[MadeTrade] | None = None,
     ) -> None:
         self._left_out = left_out
         self._ledgers = ledgers
@@ -79,16 +79,16 @@ class Pusher:
         self._traded: dict[str, Ledger] = {}
         self._moved: dict[str, Ledger] = {}
 
-    def deals(self, ledger: Ledger, made: list[MadeDeal]) -> None:
+    def trades(self, ledger: Ledger, made: list[MadeTrade]) -> None:
         """Push what was traded since the last time, newest first."""
         self._traded[ledger.symbol] = self._moved[ledger.symbol] = ledger
         symbol = ledger.symbol
         plain = self._subscriptions.of("deal", symbol)
-        merged = self._subscriptions.of(MERGED_DEALS, symbol)
+        merged = self._subscriptions.of(MERGED_TRADES, symbol)
         if plain:
-            self._push_deals(plain, symbol, made[::-1])
+            self._push_trades(plain, symbol, made[::-1])
         if merged:
-            self._push_deals(merged, symbol, _merged(made)[::-1])
+            self._push_trades(merged, symbol, _merged(made)[::-1])
 
     def beat(self) -> None:
         """Push what is due; called every ``Pace.book`` milliseconds."""
@@ -133,8 +133,8 @@ class Pusher:
         turns = max(1, every_ms // self._pace.book)
         return self._ledgers[self._beats % turns :: turns]
 
-    def _push_deals(self, sessions: list[Session], symbol: str, made: list[MadeDeal]) -> None:
-        text = frames.deals(symbol, made, self._server_ms())
+    def _push_trades(self, sessions: list[Session], symbol: str, made: list[MadeTrade]) -> None:
+        text = frames.trades(symbol, made, self._server_ms())
         if self._board.calm:
             self._deliver(sessions, text)
             return
@@ -155,14 +155,14 @@ class Pusher:
         sessions: list[Session],
         symbol: str,
         text: str,
-        made: Sequence[MadeDeal],
+        made: Sequence[MadeTrade],
     ) -> None:
         # To the sessions of now: a connection that is opened meanwhile must not get it.
         asyncio.get_running_loop().call_later(
             seconds, self._send, list(sessions), "deal", symbol, text, made
         )
 
-    def _leave_out(self, made: Sequence[MadeDeal]) -> None:
+    def _leave_out(self, made: Sequence[MadeTrade]) -> None:
         if self._left_out is not None:
             self._left_out.extend(made)
 
@@ -223,7 +223,7 @@ class Pusher:
         channel: str,
         symbol: str,
         text: str,
-        made: Sequence[MadeDeal] = (),
+        made: Sequence[MadeTrade] = (),
     ) -> None:
         if not self._board.calm:
             board = self._board
@@ -242,7 +242,7 @@ class Pusher:
         self._deliver(sessions, text, made)
 
     def _deliver(
-        self, sessions: Sequence[Session], text: str, made: Sequence[MadeDeal] = ()
+        self, sessions: Sequence[Session], text: str, made: Sequence[MadeTrade] = ()
     ) -> None:
         frame = self._encoded(text)
         on_lost = partial(self._leave_out, made) if made and self._left_out is not None else None
@@ -253,11 +253,11 @@ class Pusher:
         return gzip.compress(text.encode(), 1) if self._compressed else text
 
 
-def _merged(made: list[MadeDeal]) -> list[MadeDeal]:
-    """Deals of the same price and side as one, with the id and time of the last."""
-    found: dict[tuple[object, bool], MadeDeal] = {}
-    for deal in made:
-        key = deal.p, deal.buys
+def _merged(made: list[MadeTrade]) -> list[MadeTrade]:
+    """Trades of the same price and side as one, with the id and time of the last."""
+    found: dict[tuple[object, bool], MadeTrade] = {}
+    for trade in made:
+        key = trade.p, trade.buys
         before = found.pop(key, None)
-        found[key] = deal if before is None else deal._replace(v=before.v + deal.v)
+        found[key] = trade if before is None else trade._replace(v=before.v + trade.v)
     return list(found.values())

@@ -132,13 +132,13 @@ class RestDesk:
         rows = (f"{{{frames.summary(row, full=True)}}}" for row in self._ledgers.values())
         return f"[{','.join(rows)}]"
 
-    def _deals(self, symbol: str, query: dict[str, str]) -> Any:
+    def _trades(self, symbol: str, query: dict[str, str]) -> Any:
         ledger = self._of(symbol)
         most = min(100, max(1, _whole(query, "limit", 100)))
         rows = ",".join(  # asked for more often than all else: written by hand
-            f'{{"p":{deal.p},"v":{deal.v},"T":{1 if deal.buys else 2},"O":{1 + deal.i % 3},'
-            f'"M":{1 + deal.i % 2},"t":{deal.t}}}'
-            for deal in list(reversed(ledger.recent))[:most]
+            f'{{"p":{trade.p},"v":{trade.v},"T":{1 if trade.buys else 2},"O":{1 + trade.i % 3},'
+            f'"M":{1 + trade.i % 2},"t":{trade.t}}}'
+            for trade in list(reversed(ledger.recent))[:most]
         )
         return f"[{rows}]"
 
@@ -174,7 +174,7 @@ class RestDesk:
         }
 
     def _flat_kline(self, symbol: str, query: dict[str, str]) -> Any:
-        """Bars of the fair or index price: shaped as the deals' bars, without volume."""
+        """Bars of the fair or index price: shaped as the trades' bars, without volume."""
         columns = self._kline(symbol, query)
         return columns | {name: [0] * len(columns["time"]) for name in ("vol", "amount")}
 
@@ -223,7 +223,7 @@ class RestDesk:
         "ping": _ping,
         "detail": _detail,
         "ticker": _ticker,
-        "deals": _deals,
+        "deals": _trades,
         "depth": _depth,
         "kline": _kline,
         "kline/index_price": _flat_kline,

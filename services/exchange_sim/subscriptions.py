@@ -9,8 +9,8 @@ from services.exchange_sim import frames
 from services.exchange_sim.session import Session
 from services.kernel.bounded_json import Decoder
 
-MERGED_DEALS: Final = "deal.merged"
-"""Deals without ``"compress": false``: those of one price and side are pushed as one."""
+MERGED_TRADES: Final = "deal.merged"
+"""Trades without ``"compress": false``: those of one price and side are pushed as one."""
 
 ALL: Final = ""
 """The symbol of a channel that has none."""
@@ -136,7 +136,7 @@ class Commands:
             return
         name = channel
         if channel == "deal" and parameters.get("compress", True):
-            name = MERGED_DEALS
+            name = MERGED_TRADES
         elif channel == "kline":
             name = f"kline.{parameters.get('interval', 'Min1')}"
         elif channel == "depth.full":
@@ -147,7 +147,7 @@ class Commands:
 
 def _names_of(channel: str) -> tuple[str, ...]:
     if channel == "deal":
-        return ("deal", MERGED_DEALS)
+        return ("deal", MERGED_TRADES)
     if channel == "kline":
         return tuple(f"kline.{interval}" for interval in _INTERVALS)
     if channel == "depth.full":

@@ -103,7 +103,7 @@ def test_a_killed_exchange_is_noticed_blocks_entries_and_is_backfilled(sim: Stac
         sim.start(SIM)
         _recovers(sim, listener)
 
-        back = listener.heard[-1]["seq"]
+        back = listener.received[-1]["seq"]
         listener.wait_for(
             "trading goes on",
             lambda event: is_filled_entry(event) and event["seq"] > back,
@@ -138,7 +138,7 @@ def _is_noticed(sim: Stack, listener: Listener) -> None:
 
 def _blocks_entries(sim: Stack, listener: Listener, symbol: str, price: str) -> None:
     listener.drain(0.5)
-    before = listener.heard[-1]["seq"]
+    before = listener.received[-1]["seq"]
 
     post_signal(sim, symbol, price)
 
@@ -157,7 +157,7 @@ def _blocks_entries(sim: Stack, listener: Listener, symbol: str, price: str) -> 
 
 
 def _recovers(sim: Stack, listener: Listener) -> None:
-    away = listener.heard[-1]["seq"]
+    away = listener.received[-1]["seq"]
     eventually(
         "cdb_ws is green", lambda: sim.health("cdb_ws")[0] == 200, RECOVERS_WITHIN_S, every=0.5
     )
@@ -172,6 +172,6 @@ def _recovers(sim: Stack, listener: Listener) -> None:
     )
     listener.wait_for("the gap is over", lambda event: is_gap(event, "CLEARED"))
     listener.wait_for(
-        "deals come live again",
+        "trades come live again",
         lambda event: is_live_trade(event) and event["seq"] > away,
     )

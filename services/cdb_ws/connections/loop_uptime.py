@@ -11,7 +11,7 @@ MOST_BETWEEN_BEATS_S: Final = 0.5
 """Of the time since the last beat no more counts: by then the next one was overdue."""
 
 
-class Attention:
+class LoopUptime:
     """Time that stands still while nobody beats.
 
     Args:
@@ -20,12 +20,12 @@ class Attention:
 
     def __init__(self, now: float = 0.0) -> None:
         self._beat_at = now
-        self._attended = now
+        self._uptime = now
 
     def beat(self, now: float) -> None:
         """The loop runs; to be called every ``BEAT_S`` seconds."""
-        self._attended, self._beat_at = self.time(now), now
+        self._uptime, self._beat_at = self.time(now), now
 
     def time(self, now: float) -> float:
         """Seconds on a scale of its own."""
-        return self._attended + min(now - self._beat_at, MOST_BETWEEN_BEATS_S)
+        return self._uptime + min(now - self._beat_at, MOST_BETWEEN_BEATS_S)

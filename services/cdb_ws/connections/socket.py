@@ -37,7 +37,7 @@ class Owner(Protocol):
     def lost(self, socket: "Socket", reason: str) -> None:
         """The connection ended, or could not be made."""
 
-    def crowded(self) -> bool:
+    def backpressure(self) -> bool:
         """Whether so much waits to be published that nothing more may be received."""
 
 
@@ -113,7 +113,7 @@ class Socket:
         """Stay connected until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            while self._owner.crowded():
+            while self._owner.backpressure():
                 await asyncio.sleep(LOOK_EVERY_S)
             try:
                 self.reason = await self._session()
@@ -170,7 +170,7 @@ class Socket:
             turn += 1
             if turn == FRAMES_A_TURN:
                 turn = 0
-                if self._owner.crowded():
+                if self._owner.backpressure():
                     return "more waits to be published than may wait"
                 await asyncio.sleep(0)
 

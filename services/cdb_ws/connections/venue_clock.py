@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final
 
-from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.alert_publisher import AlertPublisher
 from services.cdb_ws.connections.stream_times import StreamTimes
 from services.kernel.events import Event, MarketData
 from services.runtime.intake.event_time import MOST_AHEAD_MS, Verdict
-from services.venues.mexc.commands import DEAL
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.commands import TRADE_CHANNEL
+from services.venues.mexc.messages import Trade
 
 MOST_OFFSET_MS: Final = 2_000
 """A larger difference of the clocks is reported."""
@@ -30,7 +30,7 @@ class VenueClock:
     ``CLOCK_OFFSET`` forbids entries and ticks take their time of receipt: stops go on working.
 
     Args:
-        notices: Publishes ``CLOCK_OFFSET``.
+        alerts: Publishes ``CLOCK_OFFSET``.
         now_ms: Wall time.
         behind_ms: The stale timeout: older ticks are backfill.
 
@@ -40,10 +40,10 @@ class VenueClock:
         off: Whether the difference is too large for the venue's times to be published.
     """
 
-    def __init__(self, notices: Notices, now_ms: Callable[[], int], behind_ms: int) -> None:
+    def __init__(self, alerts: AlertPublisher, now_ms: Callable[[], int], behind_ms: int) -> None:
         self.offset_ms: int | None = None
         self.off = False
-        self._notices = notices
+        self._alerts = alerts
         self._now_ms = now_ms
         self._behind_ms = behind_ms
         self._correction_ms = 0
@@ -58,7 +58,7 @@ class VenueClock:
         known = (least + most) // 2 if self.offset_ms is None else self.offset_ms
         self.offset_ms = self._correction_ms = min(max(known, least), most)
         self.off = abs(self.offset_ms) > MOST_AHEAD_MS
-        self._notices.clock_offset(None, self.trouble() if self.off else None)
+        self._alerts.clock_offset(None, self.trouble() if self.off else None)
 
     def trouble(self) -> str | None:
         """What is wrong with this machine's clock; None when nothing is."""
@@ -103,10 +103,10 @@ class VenueClock:
             for event in events
         ]
 
-    def acceptable(self, symbol: str, trades: Sequence[Deal]) -> Sequence[Deal]:
+    def acceptable(self, symbol: str, trades: Sequence[Trade]) -> Sequence[Trade]:
         """The trades of a REST answer that are not too far ahead; oldest first, as given."""
         venue_ms = self._now_ms() + self._correction_ms
-        latest = self._times(symbol, DEAL).latest(venue_ms)
+        latest = self._times(symbol, TRADE_CHANNEL).latest(venue_ms)
         if not trades or trades[-1].timestamp <= latest:
             return trades
         return [trade for trade in trades if trade.timestamp <= latest]
@@ -118,7 +118,7 @@ class VenueClock:
     def forget(self, symbol: str) -> None:
         """A symbol is no longer listened to."""
         self._streams.pop(symbol, None)
-        self._notices.clock_offset(symbol, None)
+        self._alerts.clock_offset(symbol, None)
 
     def _times(self, symbol: str, channel: str) -> StreamTimes:
         streams = self._streams.get(symbol)
@@ -135,4 +135,4 @@ class VenueClock:
         if wrong:
             shifts = ", ".join(f"{name} {one.shift_ms} ms" for name, one in wrong.items())
             why = f"most ticks of {symbol} have times far from the venue's clock: {shifts}"
-        self._notices.clock_offset(symbol, why)
+        self._alerts.clock_offset(symbol, why)

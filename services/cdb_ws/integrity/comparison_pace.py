@@ -3,53 +3,53 @@
 from collections.abc import Container, Sequence
 from typing import Final
 
-from services.cdb_ws.integrity.uncertain_streams import StreamDoubts
+from services.cdb_ws.integrity.uncertain_streams import UncertainStreams
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.cdb_ws.trades.trade_sequence import State
 from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
-from services.venues.mexc.messages import Deal
-from services.venues.mexc.rest import MOST_DEALS
+from services.venues.mexc.messages import Trade
+from services.venues.mexc.rest import MOST_TRADES
 
 AUDIT_EVERY_S: Final = 0.4
 """Between two comparisons: half of what REST may be asked, so that holes find it free."""
 
-DOUBTED_EVERY_S: Final = 0.2
+UNCERTAIN_EVERY_S: Final = 0.2
 """As often while a stream is doubted: every other comparison is of such a one."""
 
 SOONEST_AGAIN_S: Final = 0.8
-DOUBTED_AGAIN_S: Final = 2.0
+UNCERTAIN_AGAIN_S: Final = 2.0
 LATEST_AGAIN_S: Final = 10.0
 GRACE_S: Final = GRACE_MS / 1000 + 0.2
 
 
-def pause_s(doubts: StreamDoubts) -> float:
+def pause_s(uncertain: UncertainStreams) -> float:
     """Between two comparisons, of whichever symbols."""
-    return DOUBTED_EVERY_S if doubts else AUDIT_EVERY_S
+    return UNCERTAIN_EVERY_S if uncertain else AUDIT_EVERY_S
 
 
 def next_due(
     feeds: Sequence[SymbolFeed], now: float, first: Container[str] = ()
 ) -> SymbolFeed | None:
     """The living stream that has waited longest; some symbols come before all others."""
-    living = (feed for feed in feeds if feed.tape.state is State.LIVE and feed.ever)
+    living = (feed for feed in feeds if feed.sequence.state is State.LIVE and feed.ever)
     due = [feed for feed in living if feed.audit_at <= now]
     preferred = [feed for feed in due if feed.symbol in first]
     return min(preferred or due, key=lambda feed: feed.audit_at, default=None)
 
 
-def again_in(feed: SymbolFeed, doubts: StreamDoubts, rows: Sequence[Deal]) -> float:
+def again_in(feed: SymbolFeed, uncertain: UncertainStreams, rows: Sequence[Trade]) -> float:
     """In how many seconds a symbol is compared again.
 
     Args:
         feed: The symbol.
-        doubts: A doubted one does not wait long.
+        uncertain: A doubted one does not wait long.
         rows: What REST told, oldest first: the next window shall still overlap this one.
     """
-    if len(rows) < MOST_DEALS:
+    if len(rows) < MOST_TRADES:
         # What REST knows and the stream has not brought is either on its way or lost.
-        ahead = bool(rows) and rows[-1].timestamp > feed.tape.newest_ms
+        ahead = bool(rows) and rows[-1].timestamp > feed.sequence.newest_ms
         wait = GRACE_S if ahead else LATEST_AGAIN_S
     else:
         length = (rows[-1].timestamp - rows[0].timestamp) / 1000
         wait = min(GRACE_S, max(SOONEST_AGAIN_S, length / 3))
-    return min(wait, DOUBTED_AGAIN_S) if feed.symbol in doubts else wait
+    return min(wait, UNCERTAIN_AGAIN_S) if feed.symbol in uncertain else wait

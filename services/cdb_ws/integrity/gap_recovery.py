@@ -1,4 +1,4 @@
-"""Filling holes: what REST knows of the deals that a socket did not bring."""
+"""Filling holes: what REST knows of the trades that a socket did not bring."""
 
 import asyncio
 from collections import Counter
@@ -7,16 +7,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.alert_publisher import AlertPublisher
 from services.cdb_ws.integrity import comparison_pace
-from services.cdb_ws.integrity.uncertain_streams import StreamDoubts, with_leak
+from services.cdb_ws.integrity.uncertain_streams import UncertainStreams, with_missed_trades
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.cdb_ws.trades.rest_window import Span
 from services.cdb_ws.trades.trade_sequence import OVERTAKEN_MS, Origin, Recovery, State
 from services.kernel.market.bar_ticks import Bar
 from services.runtime.service import logging
 from services.venues.mexc.limits import Endpoint
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 from services.venues.mexc.rest import MexcRest, VenueAwayError
 from services.venues.mexc.rest_messages import RestError
 
@@ -24,7 +24,7 @@ ACKNOWLEDGED_WITHIN_S: Final = 3.0
 """An answer to a subscription that has not come after so long is not waited for."""
 
 ASK_AGAIN_S: Final = 1.0
-TELL_AFTER_S: Final = 1.5
+REPORT_AFTER_S: Final = 1.5
 """A suspicion that REST refutes at once is nobody's trouble."""
 
 LOOK_EVERY_S: Final = 0.25
@@ -32,15 +32,15 @@ SURE_AFTER_S: Final = 1.0
 """So long after a hole was filled the symbol is compared once more, before its turn."""
 
 MINUTE_MS: Final = 60_000
-LEAKS: Final = "its stream left deals out"
+MISSED_TRADES: Final = "its stream left trades out"
 GIVEN_UP: Final = "REST did not tell what was missed in time"
 
 Bars = Sequence[tuple[int, Bar]]
 Missed = Callable[[SymbolFeed], None]
 Publish = Callable[[SymbolFeed, Recovery, Bars], None]
-"""Publishes the minute bars within the lost spans and the deals, in order."""
-Acceptable = Callable[[str, Sequence[Deal]], Sequence[Deal]]
-"""Leaves out the deals of a symbol whose times are too far ahead."""
+"""Publishes the minute bars within the lost spans and the trades, in order."""
+Acceptable = Callable[[str, Sequence[Trade]], Sequence[Trade]]
+"""Leaves out the trades of a symbol whose times are too far ahead."""
 
 _log = logging.get(__name__)
 
@@ -50,7 +50,7 @@ class Recoveries:
 
     Args:
         rest: Answers.
-        notices: Told of holes.
+        alerts: Told of holes.
         publish: Takes what was recovered.
         now_ms: Wall time.
         lookback_ms: Bars older than this are of no use to anybody.
@@ -59,7 +59,7 @@ class Recoveries:
     Attributes:
         tasks: Runs the recoveries; set before the first symbol is resumed.
         counts: What was done, by name.
-        doubts: The running streams that are not trusted.
+        uncertain: The running streams that are not trusted.
     """
 
     tasks: asyncio.TaskGroup
@@ -67,7 +67,7 @@ class Recoveries:
     def __init__(
         self,
         rest: MexcRest,
-        notices: Notices,
+        alerts: AlertPublisher,
         publish: Publish,
         now_ms: Callable[[], int],
         lookback_ms: int,
@@ -75,15 +75,15 @@ class Recoveries:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._rest = rest
-        self._notices = notices
+        self._alerts = alerts
         self._publish = publish
         self._now_ms = now_ms
         self._lookback_ms = lookback_ms
         self._acceptable = acceptable
-        self.doubts = StreamDoubts()
-        self._untold: dict[str, tuple[float, str]] = {}
-        self._early: dict[str, Sequence[Deal]] = {}
-        self._awaiting: dict[str, SymbolFeed] = {}
+        self.uncertain = UncertainStreams()
+        self._unreported: dict[str, tuple[float, str]] = {}
+        self._early: dict[str, Sequence[Trade]] = {}
+        self._unconfirmed: dict[str, SymbolFeed] = {}
         self._running: dict[str, tuple[SymbolFeed, asyncio.Task[None]]] = {}
 
     # -- holes ----------------------------------------------------------------------------------
@@ -91,34 +91,34 @@ class Recoveries:
     def lost(self, feed: SymbolFeed, why: str) -> None:
         """A symbol's stream has ended."""
         self._stop(feed)
-        feed.tape.lose()
+        feed.sequence.lose()
         if feed.ever:
-            self._notices.gap_began(feed.symbol, why)
+            self._alerts.gap_began(feed.symbol, why)
 
-    def torn(self, feed: SymbolFeed, why: str) -> None:
-        """A frame of a running stream may have held deals, and could not be read."""
-        self.doubts.torn(feed, asyncio.get_running_loop().time())
-        self._notices.gap_began(feed.symbol, why)
-        feed.tape.lose()
+    def frame_lost(self, feed: SymbolFeed, why: str) -> None:
+        """A frame of a running stream may have held trades, and could not be read."""
+        self.uncertain.frame_lost(feed, asyncio.get_running_loop().time())
+        self._alerts.gap_began(feed.symbol, why)
+        feed.sequence.lose()
         if feed.symbol in self._running:
-            feed.tape.resume()
+            feed.sequence.resume()
         else:
             self.resumed(feed)
 
     def suspected(self, feed: SymbolFeed, why: str) -> None:
         """A living stream may have left something out; only a doubt that lasts is told."""
-        feed.tape.lose()
+        feed.sequence.lose()
         if feed.symbol in self._running:
-            feed.tape.resume()
+            feed.sequence.resume()
             return
         self.resumed(feed)
-        self._untold[feed.symbol] = asyncio.get_running_loop().time() + TELL_AFTER_S, why
+        self._unreported[feed.symbol] = asyncio.get_running_loop().time() + REPORT_AFTER_S, why
 
     def resumed(self, feed: SymbolFeed) -> None:
         """A symbol speaks (again): fill what lies before."""
-        if feed.tape.state is State.LIVE:
+        if feed.sequence.state is State.LIVE:
             return
-        feed.tape.resume()
+        feed.sequence.resume()
         self._stop(feed)
         task = self.tasks.create_task(self._recover(feed))
         self._running[feed.symbol] = feed, task
@@ -127,9 +127,9 @@ class Recoveries:
         """A symbol is no longer listened to; nothing of it is in doubt any more."""
         feed.dropped = True
         self._stop(feed)
-        self.doubts.forget(feed.symbol)
-        self._awaiting.pop(feed.symbol, None)
-        self._notices.gap_cleared(feed.symbol, None, "no longer listened to")
+        self.uncertain.forget(feed.symbol)
+        self._unconfirmed.pop(feed.symbol, None)
+        self._alerts.gap_cleared(feed.symbol, None, "no longer listened to")
 
     @property
     def open(self) -> int:
@@ -137,7 +137,7 @@ class Recoveries:
         return len(self._running)
 
     def _stop(self, feed: SymbolFeed) -> None:
-        self._untold.pop(feed.symbol, None)
+        self._unreported.pop(feed.symbol, None)
         self._early.pop(feed.symbol, None)
         running = self._running.pop(feed.symbol, None)
         if running is not None:
@@ -150,15 +150,16 @@ class Recoveries:
         while True:
             asked_at = loop.time()
             rows = await self._rows(feed)
-            # Without a deal behind it, a hole that came after the question is not in the answer.
+            # Without a trade behind it, a hole that came after the question is not in the answer.
             early = (
-                self.doubts.torn_since(feed.symbol, asked_at) and feed.tape.held.current() is None
+                self.uncertain.frame_lost_since(feed.symbol, asked_at)
+                and feed.sequence.held.current() is None
             )
             if rows is not None and early:
                 self._polled(feed, rows, asked_at)
             elif rows is not None:
                 recovery = self._recovered(feed, rows, asked_at)
-                if self._told(feed, recovery, bars):
+                if self._report(feed, recovery, bars):
                     self.counts["filled_with_loss" if recovery.lost else "filled"] += 1
                     feed.audit_at = loop.time() + SURE_AFTER_S
                     from_rest = any(one.origin is Origin.REST for one in recovery.entries)
@@ -167,48 +168,55 @@ class Recoveries:
                     break
             await asyncio.sleep(ASK_AGAIN_S)
         self._running.pop(feed.symbol, None)
-        self._untold.pop(feed.symbol, None)
+        self._unreported.pop(feed.symbol, None)
         self._early.pop(feed.symbol, None)
 
-    def _recovered(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> Recovery:
-        heard_ms, compared_ms = feed.tape.heard_ms, feed.tape.compared_ms
-        if not feed.traded and rows and rows[0].timestamp < feed.tape.newest_ms:
-            feed.minutes.whole_since(feed.tape.newest_ms)  # this answer reaches its beginning
-        recovery = feed.tape.recovered(rows, self._now_ms())
-        if self._leaked(feed, rows, recovery, heard_ms):
-            self._doubt(feed, rows[-1].timestamp)
-            return with_leak(compared_ms, rows, recovery)
+    def _recovered(self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float) -> Recovery:
+        last_trade_received_ms, compared_ms = (
+            feed.sequence.last_trade_received_ms,
+            feed.sequence.compared_ms,
+        )
+        if not feed.traded and rows and rows[0].timestamp < feed.sequence.newest_ms:
+            feed.minutes.whole_since(feed.sequence.newest_ms)  # this answer reaches its beginning
+        recovery = feed.sequence.recovered(rows, self._now_ms())
+        if self._missed_trades(feed, rows, recovery, last_trade_received_ms):
+            self._mark_uncertain(feed, rows[-1].timestamp)
+            return with_missed_trades(compared_ms, rows, recovery)
         if recovery.done and rows:
-            self.doubts.compared(feed, asked_at, rows[-1].timestamp)
+            self.uncertain.compared(feed, asked_at, rows[-1].timestamp)
         return recovery
 
-    def _polled(self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float) -> None:
+    def _polled(self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float) -> None:
         """Publish what REST tells while a stream brings nothing that can be read."""
-        if feed.tape.held.beginning() is not None:
+        if feed.sequence.held.beginning() is not None:
             self._early[feed.symbol] = rows
         else:
-            feed.tape.lose()
-            self._told(feed, self._recovered(feed, rows, asked_at), ())
-            feed.tape.resume()
+            feed.sequence.lose()
+            self._report(feed, self._recovered(feed, rows, asked_at), ())
+            feed.sequence.resume()
 
-    def _leaked(
-        self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery, heard_ms: int
+    def _missed_trades(
+        self,
+        feed: SymbolFeed,
+        rows: Sequence[Trade],
+        recovery: Recovery,
+        last_trade_received_ms: int,
     ) -> bool:
-        """Whether REST knew a deal that is older than one the socket had brought before."""
+        """Whether REST knew a trade that is older than one the socket had brought before."""
         return any(
             one.origin is Origin.REST
-            and one.deal.timestamp < heard_ms - OVERTAKEN_MS
-            and not self.doubts.is_named(feed.symbol, one.deal.timestamp, rows[0].timestamp)
+            and one.trade.timestamp < last_trade_received_ms - OVERTAKEN_MS
+            and not self.uncertain.is_named(feed.symbol, one.trade.timestamp, rows[0].timestamp)
             for one in recovery.entries
         )
 
-    def _doubt(self, feed: SymbolFeed, told_ms: int = -1) -> None:
+    def _mark_uncertain(self, feed: SymbolFeed, rest_newest_ms: int = -1) -> None:
         now = asyncio.get_running_loop().time()
-        self.doubts.leaks(feed, now, max(told_ms, feed.tape.newest_ms))
-        self._notices.gap_began(feed.symbol, LEAKS)
+        self.uncertain.missed_trades(feed, now, max(rest_newest_ms, feed.sequence.newest_ms))
+        self._alerts.gap_began(feed.symbol, MISSED_TRADES)
 
     async def _acknowledged(self, feed: SymbolFeed) -> None:
-        """Before the subscription counts, deals may be in neither the stream nor the window."""
+        """Before the subscription counts, trades may be in neither the stream nor the window."""
         loop = asyncio.get_running_loop()
         until = loop.time() + ACKNOWLEDGED_WITHIN_S
         while loop.time() < until and not feed.acknowledged:
@@ -216,8 +224,8 @@ class Recoveries:
         feed.acknowledged = True  # on this connection nobody waits again
 
     async def _bars(self, feed: SymbolFeed) -> Bars:
-        """The minutes since the last deal, if a whole one may have been lost."""
-        now, last = self._now_ms(), feed.tape.newest_ms
+        """The minutes since the last trade, if a whole one may have been lost."""
+        now, last = self._now_ms(), feed.sequence.newest_ms
         if last < 0 or now - last < MINUTE_MS or not self._lookback_ms:
             return ()
         start = max(last, now - self._lookback_ms)
@@ -227,9 +235,9 @@ class Recoveries:
             _log.warning("bars_missing", symbol=feed.symbol, reason=str(away))
             return ()
 
-    async def _rows(self, feed: SymbolFeed) -> Sequence[Deal] | None:
+    async def _rows(self, feed: SymbolFeed) -> Sequence[Trade] | None:
         try:
-            return self._acceptable(feed.symbol, await self._rest.deals(feed.symbol))
+            return self._acceptable(feed.symbol, await self._rest.trades(feed.symbol))
         except (VenueAwayError, RestError) as away:
             self.counts["unanswered"] += 1
             count = self.counts["unanswered"]
@@ -238,27 +246,27 @@ class Recoveries:
             return None
 
     def known(
-        self, feed: SymbolFeed, span: Span, why: str = "deals came too late to be placed"
+        self, feed: SymbolFeed, span: Span, why: str = "trades came too late to be placed"
     ) -> None:
         """A stretch is certainly not told whole, whatever else is in doubt."""
         feed.minutes.lost(span)
-        if feed.symbol in self._notices.gaps:
+        if feed.symbol in self._alerts.gaps:
             self._known_lost(feed, span)
         else:
-            self._notices.gap_cleared(feed.symbol, _bounds(span), why)
+            self._alerts.gap_cleared(feed.symbol, _bounds(span), why)
 
     def fell_short(self, feed: SymbolFeed, span: Span, why: str) -> None:
-        """A minute's volume shows that the stream left deals out, and perhaps still does."""
+        """A minute's volume shows that the stream left trades out, and perhaps still does."""
         now = asyncio.get_running_loop().time()
-        self.doubts.leaks(feed, now, feed.tape.newest_ms)
-        self._notices.gap_began(feed.symbol, why)
+        self.uncertain.missed_trades(feed, now, feed.sequence.newest_ms)
+        self._alerts.gap_began(feed.symbol, why)
         self.known(feed, span)
 
     def _known_lost(self, feed: SymbolFeed, span: Span) -> None:
-        why = self._notices.gaps.get(feed.symbol, "deals may be missing")
-        self._notices.gap_began(feed.symbol, why, _bounds(span))
+        why = self._alerts.gaps.get(feed.symbol, "trades may be missing")
+        self._alerts.gap_began(feed.symbol, why, _bounds(span))
 
-    def _told(
+    def _report(
         self, feed: SymbolFeed, recovery: Recovery, bars: Bars, *, compared: bool = True
     ) -> bool:
         """Publish; says whether nothing is held any more.
@@ -267,58 +275,58 @@ class Recoveries:
         gap stays open while the stream is doubted.
         """
         lost = list(recovery.lost)
-        if not feed.traded:  # what was before the first deal is not this feed's
-            first = recovery.entries[0].deal.timestamp if recovery.entries else None
+        if not feed.traded:  # what was before the first trade is not this feed's
+            first = recovery.entries[0].trade.timestamp if recovery.entries else None
             lost = [span for span in lost if first is not None and span.lost_to > first]
         self._publish(feed, recovery, bars)
         for span in recovery.lost if compared else ():
             feed.minutes.lost(span)
-        over = recovery.done and feed.symbol not in self.doubts
+        over = recovery.done and feed.symbol not in self.uncertain
         for span in lost[:-1] if over else lost:
             self._known_lost(feed, span)
         if over:
             last = _bounds(lost[-1]) if lost else None
-            detail = "deals may be missing" if lost else "every deal was recovered"
-            self._notices.gap_cleared(feed.symbol, last, detail)
+            detail = "trades may be missing" if lost else "every trade was recovered"
+            self._alerts.gap_cleared(feed.symbol, last, detail)
         return recovery.done
 
     async def watch(self) -> None:
-        """Held deals do not wait for REST for ever."""
+        """Held trades do not wait for REST for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now, passed = self._now_ms(), asyncio.get_running_loop().time()
-            for symbol, (tell_at, why) in list(self._untold.items()):
-                if passed >= tell_at:
-                    del self._untold[symbol]
-                    self._notices.gap_began(symbol, why)
+            for symbol, (report_at, why) in list(self._unreported.items()):
+                if passed >= report_at:
+                    del self._unreported[symbol]
+                    self._alerts.gap_began(symbol, why)
             for feed, _ in list(self._running.values()):
-                if feed.tape.overdue(now):
+                if feed.sequence.overdue(now):
                     self._give_up(feed)
-            for feed in list(self._awaiting.values()):
+            for feed in list(self._unconfirmed.values()):
                 self._expire(feed, now)
-            for feed in self.doubts.over(passed):
-                if feed.tape.state is State.LIVE:
-                    self._notices.gap_cleared(feed.symbol, None, "its stream is whole again")
+            for feed in self.uncertain.over(passed):
+                if feed.sequence.state is State.LIVE:
+                    self._alerts.gap_cleared(feed.symbol, None, "its stream is whole again")
 
     def _expire(self, feed: SymbolFeed, now_ms: int) -> None:
         """What REST told and the stream did not bring is published also when REST is away."""
-        recovery = feed.tape.expired(now_ms)
+        recovery = feed.sequence.expired(now_ms)
         if recovery.entries:
-            self._doubt(feed)
-            self._told(feed, recovery, ())
-        if not feed.tape.awaited:
-            del self._awaiting[feed.symbol]
+            self._mark_uncertain(feed)
+            self._report(feed, recovery, ())
+        if not feed.sequence.unconfirmed:
+            del self._unconfirmed[feed.symbol]
 
     def _give_up(self, feed: SymbolFeed) -> None:
         """Publish what is held; the hole has its bounds, and the stream has to prove itself."""
         self.counts["given_up"] += 1
-        recovery = feed.tape.give_up(self._early.pop(feed.symbol, ()))
-        self.doubts.name(feed.symbol, recovery.lost)
+        recovery = feed.sequence.give_up(self._early.pop(feed.symbol, ()))
+        self.uncertain.name(feed.symbol, recovery.lost)
         if recovery.done:
-            self.doubts.torn(feed, asyncio.get_running_loop().time())
-            self._notices.gap_began(feed.symbol, GIVEN_UP)
+            self.uncertain.frame_lost(feed, asyncio.get_running_loop().time())
+            self._alerts.gap_began(feed.symbol, GIVEN_UP)
             self._stop(feed)
-        self._told(feed, recovery, (), compared=False)
+        self._report(feed, recovery, (), compared=False)
 
     # -- living streams, and lost ones while they are away -----------------------------------------
 
@@ -330,68 +338,70 @@ class Recoveries:
             missed: Told of a symbol whose stream left something out.
         """
         loop = asyncio.get_running_loop()
-        doubted_turn = False
+        uncertain_turn = False
         while True:
-            await asyncio.sleep(comparison_pace.pause_s(self.doubts))
-            if self._rest.limits.waiting(Endpoint.DEALS):
+            await asyncio.sleep(comparison_pace.pause_s(self.uncertain))
+            if self._rest.limits.waiting(Endpoint.TRADES):
                 continue
-            asked_at, doubted_turn = loop.time(), not doubted_turn
-            first = self.doubts if doubted_turn else ()
+            asked_at, uncertain_turn = loop.time(), not uncertain_turn
+            first = self.uncertain if uncertain_turn else ()
             if (feed := comparison_pace.next_due(feeds(), asked_at, first)) is None:
                 continue
             rows = await self._rows(feed)
-            feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.doubts, rows or ())
+            feed.audit_at = loop.time() + comparison_pace.again_in(feed, self.uncertain, rows or ())
             if rows is not None:
                 self._answered(feed, rows, asked_at, missed)
 
     def _answered(
-        self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
+        self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float, missed: Missed
     ) -> None:
         """Use an answer as its stream is by now: REST may have taken minutes."""
         if feed.dropped:
             return
-        if feed.tape.state is State.LIVE:
+        if feed.sequence.state is State.LIVE:
             self._compare(feed, rows, asked_at, missed)
-        elif feed.tape.state is State.LOST:
+        elif feed.sequence.state is State.LOST:
             self.counts["polls"] += 1
-            self._told(feed, self._recovered(feed, rows, asked_at), ())
+            self._report(feed, self._recovered(feed, rows, asked_at), ())
 
     def _compare(
-        self, feed: SymbolFeed, rows: Sequence[Deal], asked_at: float, missed: Missed
+        self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float, missed: Missed
     ) -> None:
         self.counts["audits"] += 1
-        recovery = feed.tape.audit(rows, self._now_ms())
-        if feed.tape.awaited:
-            self._awaiting[feed.symbol] = feed
+        recovery = feed.sequence.audit(rows, self._now_ms())
+        if feed.sequence.unconfirmed:
+            self._unconfirmed[feed.symbol] = feed
         if not self._left_out(feed, rows, recovery):
             if recovery.entries:
-                self._told(feed, replace(recovery, lost=()), ())
+                self._report(feed, replace(recovery, lost=()), ())
             if rows:
-                self.doubts.compared(feed, asked_at, rows[-1].timestamp)
+                self.uncertain.compared(feed, asked_at, rows[-1].timestamp)
             return
         self.counts["sequence_holes"] += 1
         _log.warning("sequence_hole", symbol=feed.symbol, lost=[*map(_bounds, recovery.lost)])
-        self._doubt(feed, rows[-1].timestamp)
-        self._told(feed, recovery, ())
+        self._mark_uncertain(feed, rows[-1].timestamp)
+        self._report(feed, recovery, ())
         missed(feed)
 
-    def _left_out(self, feed: SymbolFeed, rows: Sequence[Deal], recovery: Recovery) -> bool:
-        """Whether REST told of deals that the stream should have brought and did not."""
+    def _left_out(self, feed: SymbolFeed, rows: Sequence[Trade], recovery: Recovery) -> bool:
+        """Whether REST told of trades that the stream should have brought and did not."""
         return any(
-            not self.doubts.is_named(feed.symbol, one.deal.timestamp, rows[0].timestamp)
+            not self.uncertain.is_named(feed.symbol, one.trade.timestamp, rows[0].timestamp)
             for one in recovery.entries
         )
 
     async def poll(self, feeds: Callable[[], Sequence[SymbolFeed]], missed: Missed) -> None:
-        """Ask for the deals of symbols without a stream; arguments as for ``audit``."""
+        """Ask for the trades of symbols without a stream; arguments as for ``audit``."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for feed in list(feeds()):
-                if self._rest.limits.waiting(Endpoint.DEALS) or not feed.ever:
+                if self._rest.limits.waiting(Endpoint.TRADES) or not feed.ever:
                     continue
                 asked_at = asyncio.get_running_loop().time()
                 rows = await self._rows(feed)
-                if rows and rows[-1].timestamp >= feed.tape.awaited.told_ms:  # not overtaken
+                if (
+                    rows and rows[-1].timestamp >= feed.sequence.unconfirmed.rest_newest_ms
+                ):  # not overtaken
                     self._answered(feed, rows, asked_at, missed)
 
 

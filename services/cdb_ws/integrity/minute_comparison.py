@@ -26,11 +26,11 @@ _log = logging.get(__name__)
 
 
 class MinuteComparison:
-    """Finds what neither the stream nor the newest 100 deals can show.
+    """Finds what neither the stream nor the newest 100 trades can show.
 
     Args:
         rest: Answers.
-        known: Told of each minute in which deals are missing.
+        known: Told of each minute in which trades are missing.
         now_ms: Wall time.
 
     Attributes:
@@ -53,7 +53,7 @@ class MinuteComparison:
             waiting = [
                 (since, feed.symbol, feed)
                 for feed in feeds()
-                if feed.tape.state is State.LIVE
+                if feed.sequence.state is State.LIVE
                 and (since := feed.minutes.due(now, _known_ms(feed))) is not None
             ]
             if not waiting:
@@ -64,7 +64,9 @@ class MinuteComparison:
             except (VenueAwayError, RestError):
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
-            if feed.tape.state is State.LIVE and not feed.dropped:  # else its trades are pending
+            if (
+                feed.sequence.state is State.LIVE and not feed.dropped
+            ):  # else its trades are pending
                 self._compare(feed, bars, now)
 
     def _compare(self, feed: SymbolFeed, bars: Sequence[tuple[int, Bar]], now: int) -> None:
@@ -79,5 +81,5 @@ class MinuteComparison:
 
 
 def _known_ms(feed: SymbolFeed) -> int:
-    """Until when its stream and REST's deals have spoken: what is younger may come by either."""
-    return min(feed.tape.heard_ms, feed.tape.compared_ms)
+    """Until when its stream and REST's trades have spoken: what is younger may come by either."""
+    return min(feed.sequence.last_trade_received_ms, feed.sequence.compared_ms)

@@ -1,32 +1,32 @@
-"""What a restarted feed knows of its past: the deals that its own journal still holds."""
+"""What a restarted feed knows of its past: the trades that its own journal still holds."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.alert_publisher import AlertPublisher
 from services.cdb_ws.symbols.minute_history import HISTORY_SOURCE
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
-from services.cdb_ws.trades.trade_sequence import Tape
+from services.cdb_ws.trades.trade_sequence import TradeSequence
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments.contracts import Instrument
 from services.venues.mexc.exact import plain
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 
 QUIET_MARGIN_MS: Final = 5_000
-"""A symbol without a live deal in the journal had none until so long after the journal begins."""
+"""A symbol without a live trade in the journal had none until so long after the journal begins."""
 
 
-class Remembered:
+class RestartState:
     """The past of one run.
 
     Args:
         past: Market data as published, oldest first.
-        in_doubt: Symbols whose ``DATA_GAP`` is open on the record.
+        uncertain_symbols: Symbols whose ``DATA_GAP`` is open on the record.
     """
 
-    def __init__(self, past: Sequence[MarketData], in_doubt: Sequence[str]) -> None:
+    def __init__(self, past: Sequence[MarketData], uncertain_symbols: Sequence[str]) -> None:
         self._ticks: dict[str, list[MarketData]] = {}
-        self._open = set(in_doubt)
+        self._open = set(uncertain_symbols)
         for tick in past:
             self._ticks.setdefault(tick.symbol, []).append(tick)
 
@@ -35,15 +35,15 @@ class Remembered:
         """What was listened to."""
         return tuple(sorted(set(self._ticks) | self._open))
 
-    def begin(self, notices: Notices) -> None:
+    def begin(self, alerts: AlertPublisher) -> None:
         """Everything that was listened to is in doubt until its hole is filled."""
         for symbol in self.symbols:
-            notices.gap_began(symbol, "cdb_ws was started again")
+            alerts.gap_began(symbol, "cdb_ws was started again")
 
-    def clear_others(self, on: Collection[str], notices: Notices) -> None:
+    def clear_others(self, on: Collection[str], alerts: AlertPublisher) -> None:
         """What is no longer listened to is in doubt no longer."""
         for symbol in sorted((set(self._ticks) | self._open) - set(on)):
-            notices.gap_cleared(symbol, None, "no longer listened to")
+            alerts.gap_cleared(symbol, None, "no longer listened to")
             self._ticks.pop(symbol, None)
             self._open.discard(symbol)
 
@@ -52,25 +52,25 @@ class Remembered:
         found = self._ticks.pop(symbol, None)
         if not found:
             return None
-        trades = [
+        trade_ticks = [
             tick
             for tick in found
             if tick.kind is MarketDataKind.TRADE and tick.source != HISTORY_SOURCE
         ]
-        live = [tick.timestamp for tick in trades if not tick.backfill]
-        # A live deal of the same millisecond may have come before the oldest that is left.
+        live = [tick.timestamp for tick in trade_ticks if not tick.backfill]
+        # A live trade of the same millisecond may have come before the oldest that is left.
         since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
-        deals = [_deal(tick, contract) for tick in trades]
-        feed = SymbolFeed(contract, Tape())
-        known = [deal for deal in deals if deal is not None]
-        feed.remember(known, since, doubted=symbol in self._open)
+        trades = [_trade(tick, contract) for tick in trade_ticks]
+        feed = SymbolFeed(contract, TradeSequence())
+        known = [trade for trade in trades if trade is not None]
+        feed.restore(known, since, uncertain=symbol in self._open)
         return feed
 
 
-def _deal(tick: MarketData, contract: Instrument) -> Deal | None:
+def _trade(tick: MarketData, contract: Instrument) -> Trade | None:
     if tick.price is None or tick.volume is None:
         return None
-    return Deal(
+    return Trade(
         tick.price,
         plain(contract.volume_in_contracts(tick.volume, tick.price)),
         tick.side or Side.BUY,

@@ -12,15 +12,15 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.cdb_ws.alert_publisher import Notices
-from services.cdb_ws.connections.loop_uptime import BEAT_S, Attention
+from services.cdb_ws.alert_publisher import AlertPublisher
+from services.cdb_ws.connections.loop_uptime import BEAT_S, LoopUptime
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
 from services.cdb_ws.connections.venue_clock import Handling, VenueClock
 from services.cdb_ws.integrity.gap_recovery import MINUTE_MS, Bars, Recoveries
 from services.cdb_ws.integrity.minute_comparison import MinuteComparison
-from services.cdb_ws.integrity.restart_state import Remembered
+from services.cdb_ws.integrity.restart_state import RestartState
 from services.cdb_ws.live.engine_config import EngineConfig
-from services.cdb_ws.live.instrument_provider import Listing
+from services.cdb_ws.live.instrument_provider import InstrumentProvider
 from services.cdb_ws.live.supervision import Supervision
 from services.cdb_ws.live.universe import Universe
 from services.cdb_ws.symbols.book_versions import BookVersions
@@ -33,15 +33,13 @@ from services.cdb_ws.trades.trade_sequence import Origin, Recovery
 from services.kernel.events import AlertLevel, Event
 from services.kernel.instruments.contracts import Instrument
 from services.runtime.service import logging
-from services.venues.mexc.commands import DEAL, DEPTH
+from services.venues.mexc.commands import DEPTH_CHANNEL, TRADE_CHANNEL
 from services.venues.mexc.contracts import ContractBook
 from services.venues.mexc.decoding import decode
 from services.venues.mexc.field_watch import FieldWatch
 from services.venues.mexc.messages import (
     Book,
     Contract,
-    Deal,
-    Deals,
     FairPrice,
     Frame,
     FrameError,
@@ -52,6 +50,8 @@ from services.venues.mexc.messages import (
     Refused,
     Subscribed,
     Ticker,
+    Trade,
+    Trades,
 )
 from services.venues.mexc.network import Network
 from services.venues.mexc.rest import MexcRest
@@ -65,12 +65,12 @@ MOST_WAITING: Final = 200_000
 
 MOST_CHANNELS: Final = 50
 CROSSED_BOOK: Final = "crossed_book"
-MAY_BE_DEALS: Final = frozenset({"not_json", "malformed_push.deal"})
+MAY_HOLD_TRADES: Final = frozenset({"not_json", "malformed_push.deal"})
 SYMBOL_SILENT: Final = "SYMBOL_SILENT"
 WRONG_TIME: Final = "wrong_time"
 
 Timed = Book | FairPrice | FundingRate | IndexPrice
-"""Frames beside the deals that say when they were true."""
+"""Frames beside the trades that say when they were true."""
 
 _log = logging.get(__name__)
 
@@ -117,30 +117,30 @@ class Engine:
         self._emit = emit
         self._on_frame = on_frame
         self._backlog = backlog
-        self._crowded = False
+        self._backpressure = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._attention = Attention()
+        self._uptime = LoopUptime()
         self._session = str(now_ms())
         self._ticks: dict[str, SymbolTicks] = {}
-        self.notices = Notices(config.run_id, self._session, emit, now_ms)
+        self.alerts = AlertPublisher(config.run_id, self._session, emit, now_ms)
         self.rest = MexcRest(network, config.rest_urls, random)
         self.book = ContractBook(self.rest, config.cache)
-        self.remembered = Remembered(config.past, config.in_doubt)
-        known = self.remembered.symbols
+        self.restart_state = RestartState(config.past, config.uncertain_symbols)
+        known = self.restart_state.symbols
         self.universe = Universe(self.rest, self.book, config.symbols, config.top_n, known, held)
-        self.listing = Listing(
-            config, self.universe, self.remembered, self.notices, emit, now_ms, random
+        self.instruments = InstrumentProvider(
+            config, self.universe, self.restart_state, self.alerts, emit, now_ms, random
         )
         self.polling = Polling(self.rest, self._ticks.__getitem__, emit, now_ms)
         lookback_ms = config.lookback_minutes * MINUTE_MS
-        self.clock = VenueClock(self.notices, now_ms, config.behind_ms)
+        self.clock = VenueClock(self.alerts, now_ms, config.behind_ms)
         self.recoveries = Recoveries(
-            self.rest, self.notices, self._publish, now_ms, lookback_ms, self.clock.acceptable
+            self.rest, self.alerts, self._publish, now_ms, lookback_ms, self.clock.acceptable
         )
         self.minutes = MinuteComparison(self.rest, self.recoveries.fell_short, now_ms)
         self.pool = Pool(network, config.ws_url, random, self)
-        self.books = BookVersions(self.refused, self.notices, self.pool.ask_again)
-        self.supervision = Supervision(self.listing, self.pool, self.notices, self.clock)
+        self.books = BookVersions(self.refused, self.alerts, self.pool.ask_again)
+        self.supervision = Supervision(self.instruments, self.pool, self.alerts, self.clock)
 
     def time(self) -> float:
         """The loop's clock, also from another thread; 0 before it runs."""
@@ -153,12 +153,12 @@ class Engine:
     async def run(self) -> None:
         """Listen until cancelled."""
         self._loop = asyncio.get_running_loop()
-        self._attention = Attention(self._loop.time())
-        self.notices.clear_clock_offsets(self._config.clock_offsets)
-        self.remembered.begin(self.notices)
+        self._uptime = LoopUptime(self._loop.time())
+        self.alerts.clear_clock_offsets(self._config.clock_offsets)
+        self.restart_state.begin(self.alerts)
         async with asyncio.TaskGroup() as tasks:
             self.pool.tasks = self.recoveries.tasks = tasks
-            tasks.create_task(self.listing.run(self, tasks))
+            tasks.create_task(self.instruments.run(self, tasks))
             tasks.create_task(self.pool.watch())
             tasks.create_task(self.recoveries.watch())
             tasks.create_task(self.recoveries.poll(self.pool.down, self._missed))
@@ -167,7 +167,7 @@ class Engine:
             tasks.create_task(self.polling.run(self.pool.down))
             tasks.create_task(self.supervision.watch())
             tasks.create_task(self._look_for_too_old())
-            tasks.create_task(self._attend())
+            tasks.create_task(self._beat())
 
     # -- symbols --------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Engine:
         if feed is not None:
             self.pool.remove(symbol)
             self.recoveries.forget(feed)
-            self.notices.clear(SYMBOL_SILENT, symbol)
+            self.alerts.clear(SYMBOL_SILENT, symbol)
             self.clock.forget(symbol)
             self.books.forget(symbol)
         return feed
@@ -220,15 +220,15 @@ class Engine:
         if self._on_frame is not None:
             self._on_frame(now_ms, socket.connection_id, symbol, body)
         if channel is None or symbol is None:
-            self._told(socket, frame, now_ms)
+            self._other_frame(socket, frame, now_ms)
             return False
         feed = self.feeds.get(symbol)
         if feed is None or feed.socket is not socket:
             self.refused["other_symbol" if feed is None else "other_socket"] += 1
             return False
         self._speaks(feed, channel)
-        if channel is DEAL:
-            self._take_deals(feed, frame.deals, now_ms)  # type: ignore[union-attr]
+        if channel is TRADE_CHANNEL:
+            self._take_trades(feed, frame.trades, now_ms)  # type: ignore[union-attr]
         elif isinstance(frame, Ticker):  # its time is that of its receipt
             if (event := self._ticks[symbol].observed(frame, now_ms)) is not None:
                 self._emit([event])
@@ -238,41 +238,41 @@ class Engine:
 
     def _speaks(self, feed: SymbolFeed, channel: str) -> None:
         now = self.time()
-        attended = self._attention.time(now)
+        uptime = self._uptime.time(now)
         if feed.spoken:
-            if feed.paused(attended):
+            if feed.paused(uptime):
                 self.recoveries.suspected(feed, f"silent for {feed.suspected_s:.1f} s")
-            feed.heard(channel, now, attended)
+            feed.data_received(channel, now, uptime)
             return
-        feed.heard(channel, now, attended)
+        feed.data_received(channel, now, uptime)
         feed.spoken = feed.ever = True
-        self.notices.clear(SYMBOL_SILENT, feed.symbol)
+        self.alerts.clear(SYMBOL_SILENT, feed.symbol)
         feed.silent = False
         self.recoveries.resumed(feed)
 
-    def _take_deals(self, feed: SymbolFeed, deals: Sequence[Deal], now_ms: int) -> None:
+    def _take_trades(self, feed: SymbolFeed, trades: Sequence[Trade], now_ms: int) -> None:
         handling, judge, symbol = Handling.AS_IS, self.clock.judge, feed.symbol
-        kept: list[Deal] = []
-        for deal in deals:
-            found = judge(symbol, DEAL, deal.timestamp, now_ms)
+        kept: list[Trade] = []
+        for trade in trades:
+            found = judge(symbol, TRADE_CHANNEL, trade.timestamp, now_ms)
             if found is Handling.REFUSED:
                 self.refused[WRONG_TIME] += 1
                 continue
-            kept.append(deal)
+            kept.append(trade)
             if found is Handling.CORRECTED:
                 handling = found
-        entries = feed.tape.live(kept, now_ms)
+        entries = feed.sequence.live(kept, now_ms)
         if not entries:
             return
         feed.published(entries)
         late = any(entry.origin is Origin.LATE for entry in entries)
-        if late and self.clock.is_ahead(feed.tape.newest_ms, now_ms):
+        if late and self.clock.is_ahead(feed.sequence.newest_ms, now_ms):
             # Late only beside trades whose times were wrong.
             entries = [replace(entry, origin=Origin.LIVE) for entry in entries]
             handling = Handling.CORRECTED
         events = self._ticks[symbol].trades(entries)
         if handling is not Handling.AS_IS:
-            events = self.clock.corrected(symbol, DEAL, events, now_ms)
+            events = self.clock.corrected(symbol, TRADE_CHANNEL, events, now_ms)
         self._emit(events)
 
     def _take_timed(self, feed: SymbolFeed, channel: str, frame: Timed, now_ms: int) -> None:
@@ -293,7 +293,7 @@ class Engine:
             [event] = self.clock.corrected(feed.symbol, channel, [event], now_ms)
         self._emit([event])
 
-    def _told(self, socket: Socket, frame: Frame, now_ms: int) -> None:
+    def _other_frame(self, socket: Socket, frame: Frame, now_ms: int) -> None:
         """A frame of no symbol."""
         if isinstance(frame, Pong):
             self.supervision.pong(socket, frame.server_ms, now_ms)
@@ -316,7 +316,7 @@ class Engine:
             self.refused["contract"] += 1
             _log.warning("contract_refused", reason=str(error)[:200])
             return
-        self.listing.changed(symbol)
+        self.instruments.changed(symbol)
 
     def _unreadable(self, socket: Socket, error: FrameError) -> None:
         """If it may have held trades that is a hole: of every symbol of the socket if unnamed."""
@@ -327,16 +327,16 @@ class Engine:
         feed = self.feeds.get(error.symbol or "")
         if error.reason == CROSSED_BOOK and feed is not None:
             self.books.crossed(feed)
-        elif error.reason in MAY_BE_DEALS:
+        elif error.reason in MAY_HOLD_TRADES:
             for one in [feed] if feed is not None else self.pool.members(socket):
                 if one.spoken:
-                    self.recoveries.torn(one, "a frame could not be read")
+                    self.recoveries.frame_lost(one, "a frame could not be read")
 
     # -- what is made of it ---------------------------------------------------------------------
 
     def _publish(self, feed: SymbolFeed, recovery: Recovery, bars: Bars) -> None:
         events = self._ticks[feed.symbol].trades(recovery.entries)
-        events = self.clock.corrected(feed.symbol, DEAL, events, self._network.now_ms())
+        events = self.clock.corrected(feed.symbol, TRADE_CHANNEL, events, self._network.now_ms())
         feed.published(recovery.entries)
         past: list[Event] = []
         for span in recovery.lost if bars else ():
@@ -356,27 +356,27 @@ class Engine:
         """A symbol was asked for again and again."""
         feed.silent = True
         message = f"{feed.symbol} does not speak, although it was subscribed again and again"
-        self.notices.see(AlertLevel.WARNING, SYMBOL_SILENT, message, feed.symbol)
+        self.alerts.see(AlertLevel.WARNING, SYMBOL_SILENT, message, feed.symbol)
 
     def _missed(self, feed: SymbolFeed) -> None:
-        """A living stream left deals out: perhaps its subscription is gone."""
-        self.pool.ask_again(feed, DEAL)
+        """A living stream left trades out: perhaps its subscription is gone."""
+        self.pool.ask_again(feed, TRADE_CHANNEL)
 
     # -- in between -----------------------------------------------------------------------------
 
-    def crowded(self) -> bool:
+    def backpressure(self) -> bool:
         """Whether so much waits to be published that nothing more may be received."""
-        limit = MOST_WAITING // 2 if self._crowded else MOST_WAITING
-        self._crowded = self._backlog() > limit
-        return self._crowded
+        limit = MOST_WAITING // 2 if self._backpressure else MOST_WAITING
+        self._backpressure = self._backlog() > limit
+        return self._backpressure
 
     def troubles(self) -> list[str]:
         """Why the market cannot be trusted now; empty when it can."""
         return self.supervision.troubles()
 
-    async def _attend(self) -> None:
+    async def _beat(self) -> None:
         while True:
-            self._attention.beat(self.time())
+            self._uptime.beat(self.time())
             await asyncio.sleep(BEAT_S)
 
     async def _look_for_too_old(self) -> None:
@@ -384,14 +384,14 @@ class Engine:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for feed in self._all():
-                span = feed.tape.take_too_old()
+                span = feed.sequence.take_too_old()
                 if span is not None:
                     self.recoveries.known(feed, span)
 
 
 _CHANNEL_OF: Final[dict[type, str]] = {
-    Deals: DEAL,
-    Book: DEPTH,
+    Trades: TRADE_CHANNEL,
+    Book: DEPTH_CHANNEL,
     Ticker: "ticker",
     FundingRate: "funding.rate",
     FairPrice: "fair.price",

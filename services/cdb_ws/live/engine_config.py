@@ -23,7 +23,7 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
         last_clock_ms: The last clock that was published in this run; 0 at its beginning.
         clock_offsets: Symbols, or None for all, whose ``CLOCK_OFFSET`` is open on the record.
         behind_ms: The stale timeout: older ticks are backfill.
-        in_doubt: Symbols whose ``DATA_GAP`` is open on the record.
+        uncertain_symbols: Symbols whose ``DATA_GAP`` is open on the record.
         cache: Folder in which contract details are kept for a start without REST; None keeps none.
     """
 
@@ -35,7 +35,7 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     lookback_minutes: int = 15
     past: Sequence[MarketData] = ()
     last_clock_ms: int = 0
-    in_doubt: tuple[str, ...] = ()
+    uncertain_symbols: tuple[str, ...] = ()
     clock_offsets: tuple[str | None, ...] = ()
     behind_ms: int = STALE_MS
     cache: Path | None = None

@@ -7,15 +7,15 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.alert_publisher import AlertPublisher
 from services.cdb_ws.connections.socket import LOOK_EVERY_S
-from services.cdb_ws.integrity.restart_state import Remembered
+from services.cdb_ws.integrity.restart_state import RestartState
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.cdb_ws.live.universe import EVERY_S, Universe
 from services.cdb_ws.publishing import ticks
 from services.cdb_ws.symbols.minute_history import history
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
-from services.cdb_ws.trades.trade_sequence import Tape
+from services.cdb_ws.trades.trade_sequence import TradeSequence
 from services.kernel.events import AlertLevel, Event
 from services.kernel.instruments.contracts import Instrument
 from services.runtime.service import logging
@@ -51,14 +51,14 @@ class Feeds(Protocol):
         """Convert by these details from now on, if the symbol is listened to."""
 
 
-class Listing:
+class InstrumentProvider:
     """The symbols that are on.
 
     Args:
         config: What is asked for.
         universe: Chooses the symbols.
-        remembered: What was published before a restart.
-        notices: Told what is stale.
+        restart_state: What was published before a restart.
+        alerts: Told what is stale.
         emit: Takes events.
         now_ms: Wall time.
         random: Jitter of the waits for a venue that does not answer at the start.
@@ -72,8 +72,8 @@ class Listing:
         self,
         config: EngineConfig,
         universe: Universe,
-        remembered: Remembered,
-        notices: Notices,
+        restart_state: RestartState,
+        alerts: AlertPublisher,
         emit: Callable[[list[Event]], None],
         now_ms: Callable[[], int],
         random: Random,
@@ -84,8 +84,8 @@ class Listing:
         self._rest = universe.rest
         self._book = universe.book
         self._universe = universe
-        self._remembered = remembered
-        self._notices = notices
+        self._restart_state = restart_state
+        self._alerts = alerts
         self._lookback_ms = config.lookback_minutes * MINUTE_MS
         self._emit = emit
         self._now_ms = now_ms
@@ -93,10 +93,10 @@ class Listing:
         self._announced: dict[str, Instrument] = {}
         self._announced_universe: tuple[str, ...] | None = None
         self._instruments_made = 0
-        self._told_unlisted: frozenset[str] = frozenset()
+        self._reported_unlisted: frozenset[str] = frozenset()
         self._feeds: Feeds | None = None
         self._late_hours: dict[str, int] = {}
-        self._left: dict[str, Tape] = {}
+        self._left: dict[str, TradeSequence] = {}
 
     async def run(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
         """Begin as soon as there are contracts and symbols, then evaluate again and again."""
@@ -104,8 +104,8 @@ class Listing:
         while True:
             await self._book.refresh(self._now_ms())
             await self._universe.evaluate()
-            self._tell_stale()
-            self._tell_unlisted()
+            self._report_stale()
+            self._report_unlisted()
             if self._universe.symbols or self.on:
                 self.away = None
                 self._backoff.reset()
@@ -122,7 +122,7 @@ class Listing:
         if known is not None and contract is not None:
             self.on[symbol] = replace(contract, funding_interval_hours=known.funding_interval_hours)
             self._announce([self.on[symbol]])
-        self._tell_unlisted()
+        self._report_unlisted()
 
     def unlisted(self) -> dict[str, str]:
         """Why positions have no price, by symbol. For any thread."""
@@ -134,7 +134,7 @@ class Listing:
         until = loop.time() + seconds
         while (left := until - loop.time()) > 0:
             await asyncio.sleep(min(LOOK_EVERY_S, left))
-            self._tell_unlisted()
+            self._report_unlisted()
             self._use_late_hours()
             left, joined = self._universe.leave_unlisted(), self._universe.include_held()
             if left or joined:
@@ -150,14 +150,14 @@ class Listing:
         unknown = ", ".join(self._universe.unknown)
         return f"no contract of these: {unknown}" if unknown else "no symbol to listen to"
 
-    def _tell_stale(self) -> None:
+    def _report_stale(self) -> None:
         if self._book.origin is Origin.VENUE:
-            self._notices.clear("CONTRACTS_STALE")
+            self._alerts.clear("CONTRACTS_STALE")
             return
         age = self._book.age_ms(self._now_ms())
         how_old = f"{age // 60_000} minutes old" if age is not None else "shipped with the program"
         message = f"contract details are not the venue's of now but {how_old}: {self._book.problem}"
-        self._notices.see(AlertLevel.WARNING, "CONTRACTS_STALE", message)
+        self._alerts.see(AlertLevel.WARNING, "CONTRACTS_STALE", message)
 
     def _why_unlisted(self, symbol: str) -> str:
         if symbol in self.on:
@@ -170,13 +170,13 @@ class Listing:
             f" (details: {self._book.origin}): nothing prices it, its stop is blind"
         )
 
-    def _tell_unlisted(self) -> None:
+    def _report_unlisted(self) -> None:
         found = self.unlisted()
-        for symbol in self._told_unlisted - found.keys():
-            self._notices.clear(POSITION_UNLISTED, symbol)
+        for symbol in self._reported_unlisted - found.keys():
+            self._alerts.clear(POSITION_UNLISTED, symbol)
         for symbol, why in found.items():
-            self._notices.see(AlertLevel.CRITICAL, POSITION_UNLISTED, why, symbol)
-        self._told_unlisted = frozenset(found)
+            self._alerts.see(AlertLevel.CRITICAL, POSITION_UNLISTED, why, symbol)
+        self._reported_unlisted = frozenset(found)
 
     # -- a new set of symbols -------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Listing:
             del self.on[symbol]
             left = feeds.drop(symbol)
             if left is not None:
-                self._left[symbol] = left.tape
+                self._left[symbol] = left.sequence
         new = [symbol for symbol in wanted if symbol not in self.on]
         hours = await self._funding_hours(new, tasks)
         for symbol in wanted:
@@ -196,25 +196,25 @@ class Listing:
             self.on[symbol] = replace(contract, funding_interval_hours=hours.get(symbol, known))
         self._announce(self.on.values())
         if self._is_fresh:  # otherwise a symbol may be missing only because its details are
-            self._remembered.clear_others(self.on, self._notices)
+            self._restart_state.clear_others(self.on, self._alerts)
         for symbol in new:
             tasks.create_task(self._start(symbol, feeds))
 
     def _announce(self, contracts: Iterable[Instrument]) -> None:
         """Tell those contracts that are new or have changed, and what may be entered."""
-        told = [one for one in contracts if self._announced.get(one.symbol) != one]
+        changed = [one for one in contracts if self._announced.get(one.symbol) != one]
         universe = tuple(sorted(self._universe.chosen))
-        if not told and universe == self._announced_universe:
+        if not changed and universe == self._announced_universe:
             return
-        self._announced.update((one.symbol, one) for one in told)
-        for contract in told:
+        self._announced.update((one.symbol, one) for one in changed)
+        for contract in changed:
             if self._feeds is not None:
                 self._feeds.use(contract)
         self._announced_universe = universe
         now = self._now_ms()
         self._instruments_made += 1
         index = f"{now}:{self._instruments_made}"
-        self._emit([ticks.instruments(self._run_id, now, tuple(told), index, universe)])
+        self._emit([ticks.instruments(self._run_id, now, tuple(changed), index, universe)])
 
     async def _funding_hours(
         self, symbols: Sequence[str], tasks: asyncio.TaskGroup
@@ -252,7 +252,7 @@ class Listing:
     async def _start(self, symbol: str, feeds: Feeds) -> None:
         """History first, as long as it comes soon; then the stream."""
         contract = self.on[symbol]
-        earlier = self._remembered.feed(symbol, contract)
+        earlier = self._restart_state.feed(symbol, contract)
         if earlier is not None:
             feeds.add(earlier)
             return
@@ -264,9 +264,9 @@ class Listing:
         history = asyncio.create_task(self._history(contract))
         try:
             await asyncio.wait({history}, timeout=PATIENCE_S)
-            # Deals since the last closed minute are asked for: nothing is missing in between.
+            # Trades since the last closed minute are asked for: nothing is missing in between.
             since = history.result() if history.done() else None
-            fresh = Tape(since)
+            fresh = TradeSequence(since)
             if since is not None:
                 fresh.lose()
             if symbol in self.on:
@@ -275,7 +275,7 @@ class Listing:
         finally:
             history.cancel()
 
-    def _overlaps(self, left: Tape) -> bool:
+    def _overlaps(self, left: TradeSequence) -> bool:
         """Whether a new history would repeat trades that were published before the drop."""
         return self._now_ms() - left.newest_ms <= self._lookback_ms + MINUTE_MS
 

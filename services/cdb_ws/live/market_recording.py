@@ -24,7 +24,7 @@ class LiveRecording:
         config: What to listen to.
         random: Jitter.
         recorder: Started.
-        told: Told each alert: of the feed, and of the recorder.
+        on_alert: Told each alert: of the feed, and of the recorder.
 
     Attributes:
         engine: What listens.
@@ -36,13 +36,13 @@ class LiveRecording:
         config: EngineConfig,
         random: Random,
         recorder: Recorder,
-        told: Callable[[Alert], None],
+        on_alert: Callable[[Alert], None],
     ) -> None:
         self.engine = Engine(network, config, random, self._emitted, recorder.frame)
         self._network = network
         self._run_id = config.run_id
         self._recorder = recorder
-        self._told = told
+        self._on_alert = on_alert
         self._clock = 0
         self._began = False
 
@@ -57,7 +57,7 @@ class LiveRecording:
                 if done:
                     await listening  # raises what ended it
                 self._pass_time()
-                self._tell(self._recorder.alerts(self._run_id, self._network.now_ms()))
+                self._report(self._recorder.alerts(self._run_id, self._network.now_ms()))
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -66,7 +66,7 @@ class LiveRecording:
         self._began = self._began or any(isinstance(event, Instruments) for event in events)
         self._pass_time()
         self._recorder.events(events)
-        self._tell(events)
+        self._report(events)
 
     def _pass_time(self) -> None:
         """A clock each second, before what happens in it.
@@ -80,7 +80,7 @@ class LiveRecording:
                 self._recorder.events([ticks.clock(self._run_id, second)])
             self._clock = second
 
-    def _tell(self, events: Iterable[Event]) -> None:
+    def _report(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Alert):
-                self._told(event)
+                self._on_alert(event)

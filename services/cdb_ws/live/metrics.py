@@ -39,11 +39,11 @@ def counts(engine: Engine) -> dict[str, object]:
         "refused": dict(engine.refused),
         "ignored": dict(engine.ignored),
         "unknown_fields": dict(engine.fields.unknown),
-        "deals": dict(_deal_counts(feeds)),
+        "trades": dict(_trade_counts(feeds)),
         "recovery": dict(engine.recoveries.counts),
-        "in_doubt": dict(engine.notices.gaps),
-        "gaps": engine.notices.gaps_begun,
-        "lost_spans": engine.notices.lost_spans,
+        "uncertain": dict(engine.alerts.gaps),
+        "gaps": engine.alerts.gaps_begun,
+        "lost_spans": engine.alerts.lost_spans,
         "asked_again": engine.pool.asked_again,
         "moved": engine.pool.moved,
         "rest_asked": dict(engine.rest.limits.asked),
@@ -66,11 +66,13 @@ def metrics(engine: Engine) -> Iterable[Metric]:
     yield total("cdb_mexc_frames", "Frames received.", engine.frames)
     yield totals("cdb_mexc_refused", "Frames left out.", "reason", dict(engine.refused))
     yield totals("cdb_mexc_ignored", "Frames of unused channels.", "channel", dict(engine.ignored))
-    yield totals("cdb_mexc_deals", "Deals not published live.", "kind", dict(_deal_counts(feeds)))
+    yield totals(
+        "cdb_mexc_trades", "Trades not published live.", "kind", dict(_trade_counts(feeds))
+    )
     yield totals("cdb_mexc_recovery", "Holes filled.", "result", dict(engine.recoveries.counts))
-    yield total("cdb_mexc_gaps", "Times a symbol came into doubt.", engine.notices.gaps_begun)
-    yield total("cdb_mexc_lost_spans", "Stretches lost for good.", engine.notices.lost_spans)
-    yield gauge("cdb_mexc_in_doubt", "Symbols in doubt now.", len(engine.notices.gaps))
+    yield total("cdb_mexc_gaps", "Times a symbol came into doubt.", engine.alerts.gaps_begun)
+    yield total("cdb_mexc_lost_spans", "Stretches lost for good.", engine.alerts.lost_spans)
+    yield gauge("cdb_mexc_uncertain", "Symbols with an open gap.", len(engine.alerts.gaps))
     unlisted = len(engine.universe.unlisted())
     yield gauge("cdb_mexc_positions_unlisted", "Positions without a listed contract.", unlisted)
     yield gauge("cdb_mexc_sockets", "Sockets wanted.", len(sockets))
@@ -88,10 +90,10 @@ def metrics(engine: Engine) -> Iterable[Metric]:
     yield _ages(feeds, engine.time())
 
 
-def _deal_counts(feeds: list[SymbolFeed]) -> Counter[str]:
+def _trade_counts(feeds: list[SymbolFeed]) -> Counter[str]:
     found: Counter[str] = Counter()
     for feed in feeds:
-        found.update(feed.tape.counts.copy())
+        found.update(feed.sequence.counts.copy())
     return found
 
 

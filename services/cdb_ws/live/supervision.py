@@ -3,11 +3,11 @@
 import asyncio
 from typing import Final
 
-from services.cdb_ws.alert_publisher import CLOCK_OFFSET, Notices
+from services.cdb_ws.alert_publisher import CLOCK_OFFSET, AlertPublisher
 from services.cdb_ws.connections.attempts import BUDGET, BUDGET_S
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
 from services.cdb_ws.connections.venue_clock import VenueClock
-from services.cdb_ws.live.instrument_provider import Listing
+from services.cdb_ws.live.instrument_provider import InstrumentProvider
 from services.cdb_ws.symbols.pool import Pool
 from services.kernel.events import AlertLevel
 
@@ -21,17 +21,19 @@ class Supervision:
     """Looks at the whole once a second, and tells what changes.
 
     Args:
-        listing: Knows whether the venue was reached at all.
+        instruments: Knows whether the venue was reached at all.
         pool: The sockets.
-        notices: Takes the alerts.
+        alerts: Takes the alerts.
         clock: Of the venue.
     """
 
-    def __init__(self, listing: Listing, pool: Pool, notices: Notices, clock: VenueClock) -> None:
+    def __init__(
+        self, instruments: InstrumentProvider, pool: Pool, alerts: AlertPublisher, clock: VenueClock
+    ) -> None:
         self._clock = clock
-        self._listing = listing
+        self._instruments = instruments
         self._pool = pool
-        self._notices = notices
+        self._alerts = alerts
 
     def pong(self, socket: Socket, server_ms: int, now_ms: int) -> None:
         """A pong came: the venue said its time in the middle between ping and now."""
@@ -41,8 +43,8 @@ class Supervision:
 
     def away(self) -> str | None:
         """Why the venue is not reached at all; None when it is."""
-        if self._listing.away is not None:
-            return f"MEXC is not reached: {self._listing.away}"
+        if self._instruments.away is not None:
+            return f"MEXC is not reached: {self._instruments.away}"
         sockets = list(self._pool.sockets.values())
         if sockets and not any(socket.up for socket in sockets):
             return f"MEXC is not connected: {sockets[0].reason}"
@@ -50,15 +52,15 @@ class Supervision:
 
     def troubles(self) -> list[str]:
         """Why the market cannot be trusted now; empty when it can. For any thread."""
-        unlisted = list(self._listing.unlisted().values())
+        unlisted = list(self._instruments.unlisted().values())
         if (away := self.away()) is not None:
             return [away, *unlisted]
-        gaps = list(self._notices.gaps.items())
+        gaps = list(self._alerts.gaps.items())
         found = [f"{symbol} is in doubt: {why}" for symbol, why in gaps]
         silent = [feed.symbol for feed in list(self._pool.feeds.values()) if feed.silent]
         if silent:
             found.append(f"no data although subscribed: {', '.join(silent)}")
-        wrong = [why for symbol, why in list(self._notices.clock_offsets.items()) if symbol]
+        wrong = [why for symbol, why in list(self._alerts.clock_offsets.items()) if symbol]
         return found + unlisted + wrong + ([offset] if (offset := self._clock.trouble()) else [])
 
     async def watch(self) -> None:
@@ -70,19 +72,19 @@ class Supervision:
             away = self.away()
             down_since = None if away is None else (down_since or loop.time())
             if away is None:
-                self._notices.clear(VENUE_AWAY)
+                self._alerts.clear(VENUE_AWAY)
             elif down_since is not None and loop.time() - down_since >= AWAY_AFTER_S:
-                self._notices.see(AlertLevel.CRITICAL, VENUE_AWAY, away)
+                self._alerts.see(AlertLevel.CRITICAL, VENUE_AWAY, away)
             self._look_at_clock()
             self._look_at_budget()
 
     def _look_at_clock(self) -> None:
         trouble = self._clock.trouble()
         if trouble is None:
-            self._notices.clear(CLOCK_OFFSET)
+            self._alerts.clear(CLOCK_OFFSET)
         else:
             offset = self._clock.offset_ms
-            self._notices.see(AlertLevel.WARNING, CLOCK_OFFSET, trouble, offset_ms=offset)
+            self._alerts.see(AlertLevel.WARNING, CLOCK_OFFSET, trouble, offset_ms=offset)
 
     def _look_at_budget(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -93,6 +95,6 @@ class Supervision:
         ]
         if spent:
             message = f"sockets {spent} ended {BUDGET} times within {BUDGET_S:g} s: slower attempts"
-            self._notices.see(AlertLevel.WARNING, RECONNECTS_SPENT, message)
+            self._alerts.see(AlertLevel.WARNING, RECONNECTS_SPENT, message)
         else:
-            self._notices.clear(RECONNECTS_SPENT)
+            self._alerts.clear(RECONNECTS_SPENT)

@@ -100,9 +100,9 @@ class Journal:
             self._turn_to_day(event)
             segment = self._segment_of(event.timestamp)
             if self._break is not None:
-                self._tell_break(segment, event.timestamp)
+                self._report_break(segment, event.timestamp)
             segment.add(Entry(kind, event.timestamp, symbol, 0, body_of(event)))
-            self._remember(event)
+            self._restore(event)
             count += 1
         return count
 
@@ -113,7 +113,7 @@ class Journal:
                 if event.run_id != self.state.run_id:
                     self._turn_to_run(event)
                 self._turn_to_day(event)
-                self._remember(event)
+                self._restore(event)
 
     def frame(self, frame: Frame) -> None:
         """Record what was received.
@@ -183,7 +183,7 @@ class Journal:
         elif isinstance(event, Instruments):
             self._stage_ms = self._stage_ms or event.timestamp
 
-    def _remember(self, event: Outgoing) -> None:
+    def _restore(self, event: Outgoing) -> None:
         """Keep what the reader of the next segment must know."""
         if isinstance(event, Clock):
             self.state = replace(self.state, clock=event.timestamp)
@@ -208,12 +208,12 @@ class Journal:
             self._segment = segment
             self._began_at = self._now()
             if self._break is not None:
-                self._tell_break(segment, time_ms)
+                self._report_break(segment, time_ms)
             elif self._contracts is not None:
                 segment.add(_entry(time_ms, self._carried()))
         return self._segment
 
-    def _tell_break(self, segment: SegmentFile, time_ms: int) -> None:
+    def _report_break(self, segment: SegmentFile, time_ms: int) -> None:
         assert self._break is not None
         segment.add(_entry(time_ms, self._break))
         segment.add(_entry(time_ms, self._carried()))

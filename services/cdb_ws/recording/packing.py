@@ -101,7 +101,7 @@ def _write_parts(day: Path, number: int, reader: SegmentReader) -> Segment:
         last_ms=max((part.last_ms for part in parts), default=0),
         runs=tuple(runs),
         parts=parts,
-        torn=reader.torn,
+        cut_off=reader.cut_off,
     )
 
 

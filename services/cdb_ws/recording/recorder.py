@@ -107,7 +107,7 @@ class Recorder:
         self._missing = 0
         self._news: deque[tuple[AlertPhase, str]] = deque(maxlen=100)
         self._began_ns = time.time_ns()
-        self._told = 0
+        self._reported = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._journal: Journal | None = None
@@ -149,13 +149,13 @@ class Recorder:
 
     def alerts(self, run_id: str, timestamp: int) -> list[Event]:
         """What is to be told of the recording since this was last asked."""
-        told: list[Event] = []
+        reported: list[Event] = []
         while self._news:
             phase, message = self._news.popleft()
-            self._told += 1
-            unique = f"{self._began_ns}:{self._told}"
-            told.append(_alert(run_id, timestamp, phase, message, unique))
-        return told
+            self._reported += 1
+            unique = f"{self._began_ns}:{self._reported}"
+            reported.append(_alert(run_id, timestamp, phase, message, unique))
+        return reported
 
     def counts(self) -> dict[str, object]:
         """What was recorded, JSON-able."""

@@ -40,7 +40,7 @@ def root_of(path: Path) -> Path | None:
     for folder, depth in ((path, 0), *((parent, 1) for parent in path.parents[:3])):
         if (folder / store.STATE).is_file() and store.days(folder):
             return folder
-        if depth == 0 and (folder / store.SPOOL).is_dir():
+        if depth == 0 and (folder / store.LOG_FOLDER).is_dir():
             return folder
     return None
 

@@ -33,7 +33,7 @@ MARKET: Final = "_market"
 """The folder of what has no symbol."""
 
 MANIFEST: Final = "manifest.jsonl"
-SPOOL: Final = "spool"
+LOG_FOLDER: Final = "spool"
 STATE: Final = "state.json"
 TICKS: Final = "events"
 FRAMES: Final = "frames"
@@ -64,12 +64,13 @@ class Part(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Segment(Struct, frozen=True, kw_only=True):
+class Segment(Struct, frozen=True, kw_only=True, rename={"cut_off": "torn"}):
     """One packed segment: what was recorded without a break of the writing.
 
     Attributes:
         events, frames: How many; the rows of the parts are numbered from 0 to one less.
-        torn: The writer was killed in the middle of its last entry, which is left out.
+        cut_off: The writer was killed in the middle of its last entry, which is left out. The
+            manifest names this field ``torn``.
     """
 
     segment: int
@@ -79,7 +80,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     last_ms: int
     runs: tuple[str, ...]
     parts: tuple[Part, ...]
-    torn: bool = False
+    cut_off: bool = False
 
 
 class State(Struct, frozen=True, kw_only=True):

@@ -109,12 +109,12 @@ class TickFields:
         self._scalars = [name for name in _SCALARS if name in table.column_names]
         self._levels = [name for name in LEVELS if name in table.column_names]
 
-    def rows(self, portion: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The place of each row in its segment, and its fields; ``portion`` rows at a time."""
-        for start in range(0, self._table.num_rows, portion):
-            yield from self._portion(self._table.slice(start, portion))
+    def rows(self, batch: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The place of each row in its segment, and its fields; ``batch`` rows at a time."""
+        for start in range(0, self._table.num_rows, batch):
+            yield from self._batch(self._table.slice(start, batch))
 
-    def _portion(self, table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _batch(self, table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
         found = {name: self._values(table, name) for name in self._scalars}
         found |= {name: _books(table.column(name)) for name in self._levels}
         named = {name: values for name, values in found.items() if values is not None}

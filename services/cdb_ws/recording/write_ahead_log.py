@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from services.cdb_ws.recording.store import SPOOL, sync_folder, taken
+from services.cdb_ws.recording.store import LOG_FOLDER, sync_folder, taken
 
 OPEN_SUFFIX: Final = ".open"
 FULL_SUFFIX: Final = ".full"
@@ -61,7 +61,7 @@ class SegmentFile:
     """
 
     def __init__(self, folder: Path, day: str, number: int) -> None:
-        spool = folder / SPOOL
+        spool = folder / LOG_FOLDER
         spool.mkdir(parents=True, exist_ok=True)
         self.path = spool / f"{day}.{number:06d}{OPEN_SUFFIX}"
         self.day = day
@@ -132,12 +132,12 @@ def finish(path: Path) -> Path:
 
 def open_segments(folder: Path) -> list[Path]:
     """Segments that are being written, or whose writer was killed."""
-    return sorted((folder / SPOOL).glob(f"*{OPEN_SUFFIX}"), key=number_of)
+    return sorted((folder / LOG_FOLDER).glob(f"*{OPEN_SUFFIX}"), key=number_of)
 
 
 def full_segments(folder: Path) -> list[Path]:
     """Segments that wait to be packed, in their order."""
-    return sorted((folder / SPOOL).glob(f"*{FULL_SUFFIX}"), key=number_of)
+    return sorted((folder / LOG_FOLDER).glob(f"*{FULL_SUFFIX}"), key=number_of)
 
 
 def number_of(path: Path) -> int:
@@ -168,11 +168,11 @@ class SegmentReader:
     """A written segment: its entries in their order, and any of them again by its place.
 
     Attributes:
-        torn: The last entry was not written to its end; known after ``scan``.
+        cut_off: The last entry was not written to its end; known after ``scan``.
     """
 
     def __init__(self, path: Path) -> None:
-        self.torn = False
+        self.cut_off = False
         self._size = path.stat().st_size
         with path.open("rb") as file:
             self._bytes: mmap.mmap | bytes = (
@@ -181,11 +181,11 @@ class SegmentReader:
 
     def scan(self) -> Iterator[tuple[int, Entry]]:
         """Each whole entry with its place."""
-        self.torn = self._bytes[: len(_MAGIC)] != _MAGIC
+        self.cut_off = self._bytes[: len(_MAGIC)] != _MAGIC
         place = len(_MAGIC)
-        while not self.torn and place < self._size:
+        while not self.cut_off and place < self._size:
             if place + _HEAD.size > self._size:
-                self.torn = True
+                self.cut_off = True
                 return
             length, checksum, time_ms, kind, symbol_length, connection = _HEAD.unpack_from(
                 self._bytes, place
@@ -193,7 +193,7 @@ class SegmentReader:
             begin = place + _HEAD.size
             payload = self._bytes[begin : begin + length]
             if len(payload) < length or zlib.crc32(payload) != checksum:
-                self.torn = True
+                self.cut_off = True
                 return
             symbol = payload[:symbol_length].decode()
             yield place, Entry(Kind(kind), time_ms, symbol, connection, payload[symbol_length:])

@@ -29,7 +29,8 @@ class Listener:
         plan: What the run asks for.
         publisher: Knows where the run stands.
         pressure: Tells when to drop.
-        breathe: Called in each turn with the seconds it may take; says whether the run goes on.
+        poll_control: Called in each turn with the seconds it may take; says whether the run goes
+            on.
         now_ms: Wall time.
 
     Attributes:
@@ -42,7 +43,7 @@ class Listener:
         plan: RunPlan,
         publisher: Publisher,
         pressure: Pressure,
-        breathe: Callable[[float], bool],
+        poll_control: Callable[[float], bool],
         now_ms: Callable[[], int] = host.wall_ms,
     ) -> None:
         self.source = source
@@ -50,7 +51,7 @@ class Listener:
         self._plan = plan
         self._publisher = publisher
         self._pressure = pressure
-        self._breathe = breathe
+        self._poll_control = poll_control
         self._now_ms = now_ms
         self._dropping_since = 0
         self._lost = 0, 0
@@ -67,7 +68,7 @@ class Listener:
             if lost_from:
                 self._publisher.send(self._lost_with_the_bus(lost_from))
             self.source.begin(past, self._publisher.position.clock)
-            while self._breathe(TURN_S):
+            while self._poll_control(TURN_S):
                 self._send(self.source.take())
                 if self._over():
                     self._end()

@@ -134,8 +134,8 @@ class FloodPace:
 
     def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
         """Portions of several hundred."""
-        while portion := list(islice(steps, BATCH_STEPS)):
-            yield portion
+        while batch := list(islice(steps, BATCH_STEPS)):
+            yield batch
 
     def settled(self) -> bool:
         """Always."""

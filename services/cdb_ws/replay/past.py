@@ -39,7 +39,7 @@ class Past:
         self._seen: set[str] = set()
 
     @property
-    def in_doubt(self) -> tuple[str, ...]:
+    def uncertain_symbols(self) -> tuple[str, ...]:
         """Symbols with an open gap."""
         return tuple(sorted(self.open.gaps))
 

@@ -18,7 +18,7 @@ from services.runtime.service import logging
 
 HELD_WAIT_S: Final = 0.02
 
-Breathe = Callable[[float], bool]
+PollControl = Callable[[float], bool]
 """Does what else is to be done, for some seconds; says whether the run goes on."""
 
 _log = logging.get(__name__)
@@ -28,16 +28,16 @@ class PlaceMissing(Exception):
     """The source has not the event behind which it is to go on; the argument is its id."""
 
 
-def pace_of(speed: str, bus: Bus, breathe: Breathe) -> Pace:
+def pace_of(speed: str, bus: Bus, poll_control: PollControl) -> Pace:
     """The pace that a run asks for: ``max``, ``flood``, or a factor."""
     if speed == "max":
         return LockStepPace(LockStep(bus))
     if speed == "flood":
         return FloodPace()
-    return TimedPace(float(speed), breathe)
+    return TimedPace(float(speed), poll_control)
 
 
-class Player:
+class ReplayRunner:
     """Plays one source for one run.
 
     Args:
@@ -46,7 +46,7 @@ class Player:
         publisher: Knows where the run stands.
         pace: When the next steps are due.
         pressure: Tells when to hold.
-        breathe: Called between the portions.
+        poll_control: Called between the portions.
         recovered_ms: The bus lost the position, and everything up to this clock is known already.
 
     Attributes:
@@ -61,7 +61,7 @@ class Player:
         publisher: Publisher,
         pace: Pace,
         pressure: Pressure,
-        breathe: Breathe,
+        poll_control: PollControl,
         recovered_ms: int = 0,
     ) -> None:
         self.source = source
@@ -71,7 +71,7 @@ class Player:
         self._publisher = publisher
         self._pace = pace
         self._pressure = pressure
-        self._breathe = breathe
+        self._poll_control = poll_control
         lost = publisher.position.clock < recovered_ms and not publisher.position.behind
         self._known_until = recovered_ms if lost else 0
 
@@ -84,26 +84,26 @@ class Player:
             PlaceMissing, DataError: The run's position is not in the data; nothing was published.
         """
         unpublished = self._unpublished()
-        for portion in self._pace.batches(self._readable_steps(unpublished)):
-            if not self._publish(portion):
+        for batch in self._pace.batches(self._readable_steps(unpublished)):
+            if not self._publish(batch):
                 return
         self._end()
 
-    def _publish(self, portion: list[Step]) -> bool:
+    def _publish(self, batch: list[Step]) -> bool:
         """Publish a portion and wait until the next one may come; False when the run is over."""
-        if portion:
-            self._publisher.send([event for _, event in portion], cursor=portion[-1][0])
+        if batch:
+            self._publisher.send([event for _, event in batch], cursor=batch[-1][0])
         while not self._pace.settled():
             self.held_by = "the stages have not done with the last step"
-            if not self._breathe(0):
+            if not self._poll_control(0):
                 return False
         self.held_by = None
-        if not self._breathe(0):
+        if not self._poll_control(0):
             return False
         self._pressure.look()
         while self._pressure.high:
             self.held_by = self._pressure.why()
-            if not self._breathe(HELD_WAIT_S):
+            if not self._poll_control(HELD_WAIT_S):
                 return False
             self._pressure.look()
         self.held_by = None

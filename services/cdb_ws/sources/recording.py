@@ -224,12 +224,12 @@ class _Reading:
                 f"it holds several runs that overlap in time (clock {now} after {self._clock})",
                 "replay one of its days or files, and record each run in a folder of its own",
             )
-        told = lost is not None and self._clock > 0
-        if told:
+        reported = lost is not None and self._clock > 0
+        if reported:
             for due in self._rule.between(self._clock, now):
                 yield recording.clock(due)
         yield recording.clock(now)
-        if lost is not None and told:
+        if lost is not None and reported:
             yield recording.hole(now, ConditionPhase.CLEARED, lost, now)
         self._missing = None
         self._clock = now
@@ -280,17 +280,17 @@ def _details(kind: str, body: str) -> Instruments | None:
 
 
 def _rows(selected: Selected) -> Iterator[Row]:
-    portion = max(64, ROWS_AT_ONCE // len(selected.parts))
+    batch = max(64, ROWS_AT_ONCE // len(selected.parts))
     streams = [
-        _stream(number, part, load(selected, part), portion)
+        _stream(number, part, load(selected, part), batch)
         for number, part in enumerate(selected.parts)
     ]
     return streams[0] if len(streams) == 1 else merge(*streams)
 
 
-def _stream(number: int, part: Part, table: pa.Table, portion: int) -> Iterator[Row]:
+def _stream(number: int, part: Part, table: pa.Table, batch: int) -> Iterator[Row]:
     if part.symbol != store.MARKET:
-        for row, fields in tables.TickFields(table).rows(portion):
+        for row, fields in tables.TickFields(table).rows(batch):
             yield row, number, fields
         return
     names = ("row", "type", "body")

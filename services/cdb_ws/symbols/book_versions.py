@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Final, Protocol
 
-from services.cdb_ws.alert_publisher import Notices
+from services.cdb_ws.alert_publisher import AlertPublisher
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.kernel.events import AlertLevel
-from services.venues.mexc.commands import DEPTH
+from services.venues.mexc.commands import DEPTH_CHANNEL
 
 CROSSED_IN_A_ROW: Final = 5
 """Crossed books of a symbol after which its book is subscribed again."""
@@ -29,13 +29,13 @@ class BookVersions:
 
     Args:
         refused: Counts refused books.
-        notices: Publishes ``BOOK_RESTARTED``.
+        alerts: Publishes ``BOOK_RESTARTED``.
         ask_again: Renews a subscription.
     """
 
-    def __init__(self, refused: Counter[str], notices: Notices, ask_again: AskAgain) -> None:
+    def __init__(self, refused: Counter[str], alerts: AlertPublisher, ask_again: AskAgain) -> None:
         self._refused = refused
-        self._notices = notices
+        self._alerts = alerts
         self._ask_again = ask_again
 
     def accept(self, feed: SymbolFeed, version: int) -> bool:
@@ -50,22 +50,22 @@ class BookVersions:
         feed.crossed = 0
         if feed.old_books:
             feed.old_books = 0
-            self._notices.clear(BOOK_RESTARTED, feed.symbol)
+            self._alerts.clear(BOOK_RESTARTED, feed.symbol)
         return True
 
     def crossed(self, feed: SymbolFeed) -> None:
         """A book's best bid is at or above its best ask."""
         feed.crossed += 1
         if feed.crossed % CROSSED_IN_A_ROW == 0:
-            self._ask_again(feed, DEPTH)
+            self._ask_again(feed, DEPTH_CHANNEL)
 
     def forget(self, symbol: str) -> None:
         """A symbol is no longer listened to."""
-        self._notices.clear(BOOK_RESTARTED, symbol)
+        self._alerts.clear(BOOK_RESTARTED, symbol)
 
     def _restart(self, feed: SymbolFeed) -> None:
         """The version began again without a disconnect: every further book would be refused."""
         message = f"{feed.symbol}: the versions of its order book began again; subscribed again"
-        self._notices.see(AlertLevel.WARNING, BOOK_RESTARTED, message, feed.symbol)
+        self._alerts.see(AlertLevel.WARNING, BOOK_RESTARTED, message, feed.symbol)
         feed.book_version = 0
-        self._ask_again(feed, DEPTH)
+        self._ask_again(feed, DEPTH_CHANNEL)

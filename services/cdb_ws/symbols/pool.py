@@ -8,7 +8,13 @@ from typing import Final, Protocol
 from services.cdb_ws.connections.socket import LOOK_EVERY_S, Socket
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.runtime.service import logging
-from services.venues.mexc.commands import CHANNELS, CONTRACTS, DEAL, subscription, unsubscription
+from services.venues.mexc.commands import (
+    CHANNELS,
+    CONTRACTS,
+    TRADE_CHANNEL,
+    subscription,
+    unsubscription,
+)
 from services.venues.mexc.network import Network
 
 SUBSCRIPTIONS: Final = 100
@@ -34,7 +40,7 @@ class User(Protocol):
     def never_speaks(self, feed: SymbolFeed) -> None:
         """A symbol was asked for again and again."""
 
-    def crowded(self) -> bool:
+    def backpressure(self) -> bool:
         """Whether so much waits to be published that nothing more may be received."""
 
 
@@ -68,7 +74,7 @@ class Pool:
         self._user = user
         self._running: dict[int, asyncio.Task[None]] = {}
         self._members: dict[int, list[SymbolFeed]] = {}
-        self._asked_deals: dict[int, deque[SymbolFeed]] = {}
+        self._asked_trades: dict[int, deque[SymbolFeed]] = {}
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._numbers = 0
         self._contracts_on: int | None = None
@@ -116,7 +122,7 @@ class Pool:
         socket = Socket(number, self._network, self._url, self._random, self, self._handshakes)
         self.sockets[number] = socket
         self._members[number] = []
-        self._asked_deals[number] = deque()
+        self._asked_trades[number] = deque()
         self._running[number] = self.tasks.create_task(socket.run())
         return socket
 
@@ -138,7 +144,7 @@ class Pool:
             self._running.pop(socket.number).cancel()
             del self.sockets[socket.number]
             del self._members[socket.number]
-            del self._asked_deals[socket.number]
+            del self._asked_trades[socket.number]
             if socket.number == self._contracts_on:
                 self._contracts_on = None
                 self._subscribe_contracts(next((s for s in self.sockets.values() if s.open), None))
@@ -164,25 +170,25 @@ class Pool:
 
     def acknowledged(self, socket: Socket, channel: str) -> None:
         """The venue took a subscription; it names no symbol, but answers in order."""
-        asked = self._asked_deals.get(socket.number)
-        if channel == f"rs.sub.{DEAL}" and asked:
+        asked = self._asked_trades.get(socket.number)
+        if channel == f"rs.sub.{TRADE_CHANNEL}" and asked:
             asked.popleft().acknowledged = True
 
     def refused(self, socket: Socket) -> None:
         """The venue refused something; from now on nobody knows which answer is whose."""
-        self._asked_deals[socket.number].clear()
+        self._asked_trades[socket.number].clear()
 
     def _ask(self, socket: Socket, channel: str, feed: SymbolFeed) -> None:
-        if channel == DEAL:
-            self._asked_deals[socket.number].append(feed)
+        if channel == TRADE_CHANNEL:
+            self._asked_trades[socket.number].append(feed)
         socket.send(subscription(channel, feed.symbol))
 
     # -- what the sockets tell ------------------------------------------------------------------
 
     def opened(self, socket: Socket) -> None:
-        """Subscribe channel by channel: all deals first."""
+        """Subscribe channel by channel: all trades first."""
         now = asyncio.get_running_loop().time()
-        self._asked_deals[socket.number].clear()
+        self._asked_trades[socket.number].clear()
         members = self._members[socket.number]
         if self._contracts_on in (None, socket.number):
             self._subscribe_contracts(socket)
@@ -208,9 +214,9 @@ class Pool:
             feed.spoken = False
             self._user.fell_silent(feed, reason)
 
-    def crowded(self) -> bool:
+    def backpressure(self) -> bool:
         """Whether so much waits to be published that nothing more may be received."""
-        return self._user.crowded()
+        return self._user.backpressure()
 
     # -- liveness -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""One symbol as the engine sees it: its contract, its deals, its socket, what was heard when."""
+"""One symbol as the engine sees it: its contract, its trades, its socket, what was heard when."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,12 +7,12 @@ from msgspec import Struct
 
 from services.cdb_ws.connections.socket import Socket
 from services.cdb_ws.trades.minute_volumes import MinuteSums
-from services.cdb_ws.trades.trade_sequence import Entry, Tape
+from services.cdb_ws.trades.trade_sequence import Entry, TradeSequence
 from services.kernel.instruments.contracts import Instrument
-from services.venues.mexc.commands import CHANNELS, DEPTH
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.commands import CHANNELS, DEPTH_CHANNEL
+from services.venues.mexc.messages import Trade
 
-SPEAKS_ALWAYS: Final = (DEPTH, "fair.price")
+SPEAKS_ALWAYS: Final = (DEPTH_CHANNEL, "fair.price")
 """Channels that speak also when nobody trades."""
 
 ASK_AGAIN_S: Final = 20.0
@@ -36,12 +36,12 @@ class Channel(Struct):
 
     Attributes:
         asked_at: When its command was handed to the socket, seconds of the loop's clock.
-        heard_at: When its last data came; None before the first.
+        data_at: When its last data came; None before the first.
         tries: How often it was asked for since data came last.
     """
 
     asked_at: float = 0.0
-    heard_at: float | None = None
+    data_at: float | None = None
     tries: int = 0
 
 
@@ -50,35 +50,35 @@ class SymbolFeed:
 
     Args:
         contract: Its details.
-        tape: Its deals.
+        sequence: Its trades.
 
     Attributes:
         socket: Where it is subscribed; None before it is.
         channels: By name.
         spoken: Whether anything has come of it on the present connection.
         ever: Whether anything has ever come of it.
-        traded: Whether a deal of it was ever published.
+        traded: Whether a trade of it was ever published.
         minutes: The volume of its minutes.
         book_version: Of the last book on the present connection.
         crossed: Crossed books since a good one.
         old_books: Books with an old version since a good one.
-        acknowledged: Whether the venue has said that it took the subscription of deals.
+        acknowledged: Whether the venue has said that it took the subscription of trades.
         silent: Whether it was reported as silent.
         dropped: Whether it is no longer listened to; answers that are still in flight are void.
         waiting_since: Since when it is subscribed without a word, over all connections; None while
             it speaks. Seconds of the loop's clock, as all times here.
         placed_at: When it was given its socket.
         spoke_at: When anything came last.
-        attended_at: The same on the clock of ``Attention``.
-        longest_pause_s: So long it may pause without being suspected of having lost deals.
+        uptime_at: The same on the clock of ``LoopUptime``.
+        longest_pause_s: So long it may pause without being suspected of having lost trades.
         suspected_s: The pause that is being looked into; 0 without one.
-        audit_at: When its deals are to be compared with REST's next.
+        audit_at: When its trades are to be compared with REST's next.
     """
 
-    def __init__(self, contract: Instrument, tape: Tape) -> None:
+    def __init__(self, contract: Instrument, sequence: TradeSequence) -> None:
         self.contract = contract
         self.symbol = contract.symbol
-        self.tape = tape
+        self.sequence = sequence
         self.socket: Socket | None = None
         self.channels = {name: Channel() for name in CHANNELS}
         self.spoken = False
@@ -94,29 +94,29 @@ class SymbolFeed:
         self.waiting_since: float | None = None
         self.placed_at = 0.0
         self.spoke_at = 0.0
-        self.attended_at = 0.0
+        self.uptime_at = 0.0
         self.longest_pause_s = LEAST_PAUSE_S
         self.suspected_s = 0.0
         self.audit_at = 0.0
 
-    def remember(self, past: Sequence[Deal], since_ms: int, *, doubted: bool) -> None:
+    def restore(self, past: Sequence[Trade], since_ms: int, *, uncertain: bool) -> None:
         """Begin where an earlier process ended.
 
         Args:
-            past: Deals that were published already, in the order of publishing.
-            since_ms: All published deals that are not older than this are among ``past``.
-            doubted: Whether its gap was open then.
+            past: Trades that were published already, in the order of publishing.
+            since_ms: All published trades that are not older than this are among ``past``.
+            uncertain: Whether its gap was open then.
         """
         self.ever = self.traded = True
-        self.tape.remember(past, since_ms, doubted=doubted)
+        self.sequence.restore(past, since_ms, uncertain=uncertain)
         self.minutes.whole_since(since_ms)
-        for deal in past:
-            self.minutes.add(deal.timestamp, deal.contracts)
+        for trade in past:
+            self.minutes.add(trade.timestamp, trade.contracts)
 
     def comes_back(self) -> None:
         """It was dropped and is listened to again: what it missed meanwhile is to be filled."""
         self.ever = self.traded = True
-        self.tape.lose()
+        self.sequence.lose()
 
     def connected(self, now: float) -> None:
         """Its subscriptions are about to be sent on a new connection."""
@@ -126,21 +126,21 @@ class SymbolFeed:
         if self.waiting_since is None:
             self.waiting_since = now
         for channel in self.channels.values():
-            channel.asked_at, channel.heard_at, channel.tries = now, None, 1
+            channel.asked_at, channel.data_at, channel.tries = now, None, 1
 
     def published(self, entries: Sequence[Entry]) -> None:
-        """Deals of it were published."""
+        """Trades of it were published."""
         for entry in entries:
             self.traded = True
-            self.minutes.add(entry.deal.timestamp, entry.deal.contracts)
+            self.minutes.add(entry.trade.timestamp, entry.trade.contracts)
 
-    def paused(self, attended: float) -> bool:
+    def paused(self, uptime: float) -> bool:
         """Whether data comes after a pause of all channels that is not usual for the symbol.
 
         Args:
-            attended: The time of ``Attention``.
+            uptime: The time of ``LoopUptime``.
         """
-        pause = attended - self.attended_at
+        pause = uptime - self.uptime_at
         if pause <= self.longest_pause_s:
             return False
         self.suspected_s = pause
@@ -152,19 +152,19 @@ class SymbolFeed:
         self.longest_pause_s = min(longest, SILENT_S)
         self.suspected_s = 0.0
 
-    def heard(self, name: str, now: float, attended: float) -> None:
+    def data_received(self, name: str, now: float, uptime: float) -> None:
         """Data of a channel came.
 
         Args:
             name: Of the channel.
             now: The loop's clock.
-            attended: The time of ``Attention``.
+            uptime: The time of ``LoopUptime``.
         """
         channel = self.channels.get(name)
         if channel is not None:
-            channel.heard_at, channel.tries = now, 0
+            channel.data_at, channel.tries = now, 0
         self.spoke_at = now
-        self.attended_at = attended
+        self.uptime_at = uptime
         self.waiting_since = None
 
     def due(self, now: float, idle_since: float) -> list[str]:
@@ -177,11 +177,11 @@ class SymbolFeed:
         found: list[str] = []
         for name, channel in self.channels.items():
             asked = max(channel.asked_at, min(idle_since, now))
-            if channel.heard_at is None:
+            if channel.data_at is None:
                 if now - asked >= ASK_AGAIN_S and channel.tries < MOST_TRIES:
                     found.append(name)
             elif name in SPEAKS_ALWAYS:
-                quiet = now - max(channel.heard_at, asked)
+                quiet = now - max(channel.data_at, asked)
                 if quiet >= CHANNEL_SILENT_S:
                     found.append(name)
         return found
@@ -203,7 +203,7 @@ class SymbolFeed:
     def ages(self, now: float) -> dict[str, float]:
         """Seconds since each channel's last data; missing where none came."""
         return {
-            name: now - channel.heard_at
+            name: now - channel.data_at
             for name, channel in self.channels.items()
-            if channel.heard_at is not None
+            if channel.data_at is not None
         }

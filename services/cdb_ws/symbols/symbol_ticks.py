@@ -1,4 +1,4 @@
-"""One symbol's frames and deals as market data events: contracts become base units here."""
+"""One symbol's frames and trades as market data events: contracts become base units here."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -45,26 +45,26 @@ class SymbolTicks:
         self._contract = contract
 
     def trades(self, entries: Iterable[Entry]) -> list[Event]:
-        """Deals as trades; only those that came live and in order are no backfill."""
+        """Trades as trades; only those that came live and in order are no backfill."""
         events: list[Event] = []
         in_base = self._contract.volume_in_base
         for entry in entries:
-            deal, origin = entry.deal, entry.origin
+            trade, origin = entry.trade, entry.origin
             maker = self._makers[origin]
-            trade_id = deal.trade_id
+            trade_id = trade.trade_id
             if trade_id is None:
-                key = f"{deal.timestamp}|{deal.price}|{deal.contracts}|{deal.side}"
+                key = f"{trade.timestamp}|{trade.price}|{trade.contracts}|{trade.side}"
                 event_id = maker.make_id(key, entry.copy)
             else:
                 event_id = maker.make_id("deal", trade_id)
             events.append(
                 maker.make(
                     event_id=event_id,
-                    timestamp=deal.timestamp,
+                    timestamp=trade.timestamp,
                     kind=MarketDataKind.TRADE,
-                    price=deal.price,
-                    volume=plain(in_base(deal.contracts, deal.price)),
-                    side=deal.side,
+                    price=trade.price,
+                    volume=plain(in_base(trade.contracts, trade.price)),
+                    side=trade.side,
                     trade_id=None if trade_id is None else str(trade_id),
                     backfill=origin is not Origin.LIVE,
                 )

@@ -1,6 +1,6 @@
-"""The volume of each minute, compared with the venue's own bar: the last check for lost deals.
+"""The volume of each minute, compared with the venue's own bar: the last check for lost trades.
 
-REST tells only of the newest 100 deals. What a stream left out while REST did not answer, or of a
+REST tells only of the newest 100 trades. What a stream left out while REST did not answer, or of a
 symbol that trades faster than it can be compared, shows in the minute's volume alone.
 """
 
@@ -17,7 +17,7 @@ KEPT: Final = 30
 
 NONE: Final = Decimal(0)
 SETTLED_MS: Final = 15_000
-"""So long after its end a minute is compared: deals may be late, or found by REST first."""
+"""So long after its end a minute is compared: trades may be late, or found by REST first."""
 
 
 class MinuteSums:
@@ -33,17 +33,17 @@ class MinuteSums:
         self.short = 0
         self._sums: dict[int, Decimal] = {}
         self._unsure: set[int] = set()
-        self._doubtful: dict[int, Decimal] = {}
+        self._suspect: dict[int, Decimal] = {}
         self._first: int | None = None
         self._done = -1
 
     def whole_since(self, since_ms: int) -> None:
-        """Before the first deal: all since a time will be added, so its minute may be compared."""
+        """Before the first trade: all since a time will be added, so its minute may be compared."""
         if self._first is None:
             self._first = -(-since_ms // MINUTE_MS) - 1
 
     def add(self, timestamp: int, contracts: Decimal) -> None:
-        """A deal was published."""
+        """A trade was published."""
         minute = timestamp // MINUTE_MS
         sums = self._sums
         if minute in sums:
@@ -56,26 +56,28 @@ class MinuteSums:
             del sums[min(sums)]
 
     def lost(self, span: Span) -> None:
-        """Deals of a stretch are known to be missing: its minutes cannot be compared."""
+        """Trades of a stretch are known to be missing: its minutes cannot be compared."""
         minutes = range(span.lost_from // MINUTE_MS, span.lost_to // MINUTE_MS + 1)
         self._unsure.update(minutes[-KEPT:])
         newest = max(self._unsure)
         self._unsure = {minute for minute in self._unsure if minute > newest - KEPT}
 
-    def due(self, now_ms: int, heard_ms: int) -> int | None:
+    def due(self, now_ms: int, last_trade_received_ms: int) -> int | None:
         """When the first minute that was not compared yet began, Unix milliseconds; None if none.
 
         Args:
             now_ms: Wall time.
-            heard_ms: Until when the stream has brought its deals, and REST was compared with: of
-                a minute that ends later, either may bring more.
+            last_trade_received_ms: Until when the stream has brought its trades, and REST was
+                compared with: of a minute that ends later, either may bring more.
         """
         if self._first is None:
             return None
         minute = max(self._first, self._done) + 1
-        return minute * MINUTE_MS if minute <= _settled(now_ms, heard_ms) else None
+        return minute * MINUTE_MS if minute <= _settled(now_ms, last_trade_received_ms) else None
 
-    def compare(self, bars: Sequence[tuple[int, Bar]], now_ms: int, heard_ms: int) -> list[Span]:
+    def compare(
+        self, bars: Sequence[tuple[int, Bar]], now_ms: int, last_trade_received_ms: int
+    ) -> list[Span]:
         """The minutes in which the venue counts more than was published.
 
         As long as a symbol's volume has never agreed with its bars nothing is said: the venue may
@@ -84,9 +86,9 @@ class MinuteSums:
         Args:
             bars: Opening time and bar, oldest first.
             now_ms: Wall time.
-            heard_ms: As for ``due``.
+            last_trade_received_ms: As for ``due``.
         """
-        settled = _settled(now_ms, heard_ms)
+        settled = _settled(now_ms, last_trade_received_ms)
         for opened_at, bar in bars:
             minute = opened_at // MINUTE_MS
             if self._first is None or minute <= max(self._first, self._done):
@@ -96,17 +98,17 @@ class MinuteSums:
             if self._sums.get(minute, NONE) == bar.volume:
                 self.agreed += 1
             elif self._is_short(minute, bar.volume):
-                self._doubtful[minute] = bar.volume
-                if len(self._doubtful) > KEPT:
-                    del self._doubtful[min(self._doubtful)]
-        # A minute without a deal may have no bar; one that the venue has not closed yet will.
-        told = bars[-1][0] // MINUTE_MS if bars else settled
-        self._done = max(self._done, min(settled, told))
+                self._suspect[minute] = bar.volume
+                if len(self._suspect) > KEPT:
+                    del self._suspect[min(self._suspect)]
+        # A minute without a trade may have no bar; one that the venue has not closed yet will.
+        answered = bars[-1][0] // MINUTE_MS if bars else settled
+        self._done = max(self._done, min(settled, answered))
         return self._confirmed() if self.agreed else []
 
     def _confirmed(self) -> list[Span]:
-        doubtful, self._doubtful = self._doubtful, {}
-        short = [minute for minute, volume in doubtful.items() if self._is_short(minute, volume)]
+        suspect, self._suspect = self._suspect, {}
+        short = [minute for minute, volume in suspect.items() if self._is_short(minute, volume)]
         self.short += len(short)
         return [Span(minute * MINUTE_MS, (minute + 1) * MINUTE_MS - 1) for minute in short]
 
@@ -119,6 +121,6 @@ class MinuteSums:
         )
 
 
-def _settled(now_ms: int, heard_ms: int) -> int:
+def _settled(now_ms: int, last_trade_received_ms: int) -> int:
     """The last minute that can be compared."""
-    return min(now_ms - SETTLED_MS, heard_ms) // MINUTE_MS - 1
+    return min(now_ms - SETTLED_MS, last_trade_received_ms) // MINUTE_MS - 1

@@ -1,4 +1,4 @@
-"""The newest deals of a symbol as REST tells them: what they cover, and what they add."""
+"""The newest trades of a symbol as REST tells them: what they cover, and what they add."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,46 +9,46 @@ from typing import Final
 from msgspec import Struct
 
 from services.cdb_ws.trades.dedup_window import Key, counted, key_of
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 
 WINDOW_LIMIT: Final = 100
-"""REST tells of at most so many deals."""
+"""REST tells of at most so many trades."""
 
 AGGREGATED_WITHIN_MS: Final = 1_000
-"""How far the time of an aggregated deal may be from that of its parts."""
+"""How far the time of an aggregated trade may be from that of its parts."""
 
 
 class Span(Struct, frozen=True):
-    """A stretch of a symbol's deals in which some may be missing.
+    """A stretch of a symbol's trades in which some may be missing.
 
     Attributes:
-        lost_from: Time of the last deal known before it, Unix milliseconds; inclusive, because
+        lost_from: Time of the last trade known before it, Unix milliseconds; inclusive, because
             others of the same millisecond may be among the missing.
-        lost_to: Time of the first deal known after it; inclusive too.
+        lost_to: Time of the first trade known after it; inclusive too.
     """
 
     lost_from: int
     lost_to: int
 
-    def split(self, known: Iterable[Deal]) -> list["Span"]:
-        """The same stretch in pieces, between the deals that are known within it."""
+    def split(self, known: Iterable[Trade]) -> list["Span"]:
+        """The same stretch in pieces, between the trades that are known within it."""
         inside = {d.timestamp for d in known if self.lost_from < d.timestamp < self.lost_to}
         edges = [self.lost_from, *sorted(inside), self.lost_to]
         return [Span(begin, end) for begin, end in pairwise(edges)]
 
 
 class RestWindow:
-    """An unbroken stretch of deals, up to the newest that REST knows.
+    """An unbroken stretch of trades, up to the newest that REST knows.
 
     Args:
-        rows: As ``decode_deals`` gives them, oldest first.
+        rows: As ``decode_trades`` gives them, oldest first.
         limit: How many rows REST tells at most; a window with fewer was not cut.
 
     Attributes:
-        rows: The deals, oldest first.
+        rows: The trades, oldest first.
     """
 
-    def __init__(self, rows: Sequence[Deal], limit: int = WINDOW_LIMIT) -> None:
+    def __init__(self, rows: Sequence[Trade], limit: int = WINDOW_LIMIT) -> None:
         self.rows = list(rows)
         self._counts = counted(self.rows)
         self._cut = len(rows) >= limit
@@ -64,18 +64,18 @@ class RestWindow:
         return self.rows[-1].timestamp
 
     def reaches_back_to(self, end_ms: int) -> bool:
-        """Whether no deal can be missing between one of ``end_ms`` and the window.
+        """Whether no trade can be missing between one of ``end_ms`` and the window.
 
         A window that was cut may have been cut within its oldest millisecond.
         """
         return self.oldest < end_ms or (self.oldest == end_ms and not self._cut)
 
-    def cut_at(self, deal: Deal) -> bool:
-        """Whether there may be deals before this one that the cut has taken away."""
-        return self._cut and deal.timestamp == self.oldest
+    def cut_at(self, trade: Trade) -> bool:
+        """Whether there may be trades before this one that the cut has taken away."""
+        return self._cut and trade.timestamp == self.oldest
 
-    def reaches(self, first: Deal) -> bool:
-        """Whether no deal can be missing between the window and a stream that began with this.
+    def reaches(self, first: Trade) -> bool:
+        """Whether no trade can be missing between the window and a stream that began with this.
 
         Of a window that begins no earlier than the stream, what is before that is lost anyway.
         """
@@ -85,12 +85,12 @@ class RestWindow:
             or (self._cut and self.oldest == first.timestamp)
         )
 
-    def uncovered(self, end_ms: int, first: Deal | None) -> list[Span]:
-        """What is lost between a deal of ``end_ms`` and the next known, ``first``.
+    def uncovered(self, end_ms: int, first: Trade | None) -> list[Span]:
+        """What is lost between a trade of ``end_ms`` and the next known, ``first``.
 
         Args:
-            end_ms: Time of the last deal before.
-            first: The first deal after; None when there is none yet.
+            end_ms: Time of the last trade before.
+            first: The first trade after; None when there is none yet.
         """
         if first is not None and first.timestamp < end_ms:
             return []  # the later stream began before the earlier ended
@@ -106,34 +106,36 @@ class RestWindow:
             spans.append(Span(self.newest, first.timestamp))
         return spans
 
-    def not_on_their_way(self, missing: Iterable[Deal], first: Deal, newest_ms: int) -> list[Deal]:
+    def not_on_their_way(
+        self, missing: Iterable[Trade], first: Trade, newest_ms: int
+    ) -> list[Trade]:
         """The missing rows that a stream will not bring any more.
 
         Args:
             missing: Rows of this window.
-            first: The deal that the stream began with: it brings none of those before it.
-            newest_ms: Time of the newest deal that it has brought.
+            first: The trade that the stream began with: it brings none of those before it.
+            newest_ms: Time of the newest trade that it has brought.
         """
         key = key_of(first)
         place = next((at for at, row in enumerate(self.rows) if key_of(row) == key), 0)
         before = {id(row) for row in self.rows[:place]}
         return [row for row in missing if row.timestamp < newest_ms or id(row) in before]
 
-    def missing(self, known: Iterable[Deal]) -> tuple[list[Deal], int]:
-        """The rows that are not among the known deals, oldest first.
+    def missing(self, known: Iterable[Trade]) -> tuple[list[Trade], int]:
+        """The rows that are not among the known trades, oldest first.
 
-        Where the known are aggregated and the rows are not, the rows that known deals contain are
-        not missing: a known deal that REST does not tell, although it tells of that time, is one.
+        Where the known are aggregated and the rows are not, the rows that known trades contain are
+        not missing: a known trade that REST does not tell, although it tells of that time, is one.
 
         Args:
-            known: The known deals that are not older than the window.
+            known: The known trades that are not older than the window.
 
         Returns:
-            The missing rows, and how many were found within aggregated deals.
+            The missing rows, and how many were found within aggregated trades.
         """
         known = list(known)
         left = counted(known)
-        missing: list[Deal] = []
+        missing: list[Trade] = []
         for row in self.rows:
             key = key_of(row)
             if left.get(key, 0):
@@ -145,21 +147,21 @@ class RestWindow:
             return missing, 0
         return _without_parts(missing, alien)
 
-    def _alien(self, known: list[Deal], left: Counter[Key]) -> list[Deal]:
-        """Known deals of the time between the window's ends that REST tells nothing of."""
-        found: list[Deal] = []
-        for deal in known:
-            key = key_of(deal)
-            if self.oldest < deal.timestamp < self.newest and left[key] > 0:
+    def _alien(self, known: list[Trade], left: Counter[Key]) -> list[Trade]:
+        """Known trades of the time between the window's ends that REST tells nothing of."""
+        found: list[Trade] = []
+        for trade in known:
+            key = key_of(trade)
+            if self.oldest < trade.timestamp < self.newest and left[key] > 0:
                 left[key] -= 1
-                found.append(deal)
+                found.append(trade)
         return found
 
 
-def _without_parts(missing: list[Deal], aggregates: list[Deal]) -> tuple[list[Deal], int]:
-    """The missing rows that fit into none of the aggregated deals, and how many did."""
-    room: list[Decimal] = [deal.contracts for deal in aggregates]
-    kept: list[Deal] = []
+def _without_parts(missing: list[Trade], aggregates: list[Trade]) -> tuple[list[Trade], int]:
+    """The missing rows that fit into none of the aggregated trades, and how many did."""
+    room: list[Decimal] = [trade.contracts for trade in aggregates]
+    kept: list[Trade] = []
     for row in missing:
         for index, whole in enumerate(aggregates):
             if (

@@ -1,12 +1,13 @@
-"""The deals of one symbol, each once, in order; and, after a loss, what may be missing.
+"""The trades of one symbol, each once, in order; and, after a loss, what may be missing.
 
-A tape is pure: deals in, entries out, no clock and no network. It is in one of three states.
+A trade sequence is pure: trades in, entries out, no clock and no network. It is in one of three
+states.
 
-``LIVE``: deals are published as they come. ``LOST``: the stream ended, nothing comes; windows asked
-of REST are published at once. ``HOLDING``: deals come again, and are held until a REST window has
-filled the hole before them, so that everything leaves in order.
+``LIVE``: trades are published as they come. ``LOST``: the stream ended, nothing comes; windows
+asked of REST are published at once. ``HOLDING``: trades come again, and are held until a REST
+window has filled the hole before them, so that everything leaves in order.
 
-All bounds are times of deals, never of this machine's clock, which may be wrong.
+All bounds are times of trades, never of this machine's clock, which may be wrong.
 """
 
 from collections import Counter
@@ -16,21 +17,21 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.cdb_ws.trades.dedup_window import DealMemory, Key, counted, key_of
-from services.cdb_ws.trades.pending_trades import HeldDeals, order_of
+from services.cdb_ws.trades.dedup_window import DedupWindow, Key, counted, key_of
+from services.cdb_ws.trades.pending_trades import PendingTrades, order_of
 from services.cdb_ws.trades.rest_window import WINDOW_LIMIT, RestWindow, Span
-from services.cdb_ws.trades.unconfirmed_trades import AwaitedDeals
-from services.venues.mexc.messages import Deal
+from services.cdb_ws.trades.unconfirmed_trades import UnconfirmedTrades
+from services.venues.mexc.messages import Trade
 
 OVERTAKING_MS: Final = 15_000
-"""So long after one deal has overtaken another, it may happen again."""
+"""So long after one trade has overtaken another, it may happen again."""
 
 OVERTAKEN_MS: Final = 1_500
 """A frame may be overtaken by others that are so much younger."""
 
 
 class Origin(Enum):
-    """How a deal came: by the socket in order, by the socket too late, or by REST."""
+    """How a trade came: by the socket in order, by the socket too late, or by REST."""
 
     LIVE = "live"
     LATE = "late"
@@ -38,15 +39,15 @@ class Origin(Enum):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A deal to publish.
+    """A trade to publish.
 
     Attributes:
-        deal: The deal.
+        trade: The trade.
         origin: Only ``LIVE`` ones are news; the others are backfilled.
-        copy: How many deals that agree in everything but the id were published before it.
+        copy: How many trades that agree in everything but the id were published before it.
     """
 
-    deal: Deal
+    trade: Trade
     origin: Origin
     copy: int = 0
 
@@ -56,8 +57,8 @@ class Recovery(Struct, frozen=True):
 
     Attributes:
         entries: To publish, in this order.
-        lost: Stretches in which deals may be missing for good, in order.
-        done: Nothing more is in doubt: the tape is ``LIVE``. Otherwise ask REST again.
+        lost: Stretches in which trades may be missing for good, in order.
+        done: Nothing more is in doubt: the sequence is ``LIVE``. Otherwise ask REST again.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -66,28 +67,29 @@ class Recovery(Struct, frozen=True):
 
 
 class State(Enum):
-    """Whether deals come, and whether there is a hole before them."""
+    """Whether trades come, and whether there is a hole before them."""
 
     LIVE = "live"
     LOST = "lost"
     HOLDING = "holding"
 
 
-class Tape:
-    """One symbol's deals.
+class TradeSequence:
+    """One symbol's trades.
 
     Args:
-        since_ms: Older deals are not the tape's: minute bars have told of them. None: the tape
-            begins with the first deal that comes.
+        since_ms: Older trades are not the sequence's: minute bars have told of them. None: the
+            sequence begins with the first trade that comes.
         limit: How many rows a REST window has at most.
 
     Attributes:
         counts: What was left out or came another way, by reason.
         state: See the module.
-        newest_ms: Time of the newest published deal; before the first, the beginning or -1.
-        heard_ms: Time of the newest deal that the socket brought and that was not held; -1 before.
+        newest_ms: Time of the newest published trade; before the first, the beginning or -1.
+        last_trade_received_ms: Time of the newest trade that the socket brought and that was not
+            held; -1 before.
         held: What came after the last loss and waits.
-        awaited: What REST told at the last audit and the stream may still bring.
+        unconfirmed: What REST told at the last audit and the stream may still bring.
         compared_ms: Until when REST was compared with, and everything it told was published.
         behind_ms: How far the stream was behind REST at the last audit.
     """
@@ -99,77 +101,79 @@ class Tape:
         self.compared_ms = -1
         self.behind_ms = 0
         self._newest_id = self._overtaken_at = -1
-        self._leak = (-1, -1)
-        self.awaited = AwaitedDeals()
+        self._missed = (-1, -1)
+        self.unconfirmed = UnconfirmedTrades()
         self._since = since_ms
         self._limit = limit
         self._begun = False
-        self.heard_ms = -1
+        self.last_trade_received_ms = -1
         self._too_old: Span | None = None
-        self._told: Sequence[Deal] = ()
-        self._memory = DealMemory()
-        self.held = HeldDeals()
+        self._last_rows: Sequence[Trade] = ()
+        self._dedup = DedupWindow()
+        self.held = PendingTrades()
 
-    def remember(self, past: Iterable[Deal], since_ms: int, *, doubted: bool = True) -> None:
-        """Begin where an earlier process ended; the tape is ``LOST`` then.
+    def restore(self, past: Iterable[Trade], since_ms: int, *, uncertain: bool = True) -> None:
+        """Begin where an earlier process ended; the sequence is ``LOST`` then.
 
         Args:
-            past: Deals that were published already.
-            since_ms: All published deals that are not older than this are among ``past``.
-            doubted: Whether its stream may have been leaking; otherwise REST had shown it whole.
+            past: Trades that were published already.
+            since_ms: All published trades that are not older than this are among ``past``.
+            uncertain: Whether its stream may have been leaking; otherwise REST had shown it whole.
         """
         self.state, self._begun, self._since = State.LOST, True, since_ms
         self.compared_ms = since_ms  # nobody knows how far the process before had compared
         newest = -1
-        for deal in past:
-            self._memory.add(deal)
-            if deal.timestamp < newest and deal.trade_id is not None:
+        for trade in past:
+            self._dedup.add(trade)
+            if trade.timestamp < newest and trade.trade_id is not None:
                 self._overtaken_at = newest
-            elif deal.timestamp < newest and doubted:
-                self._leak = newest, deal.timestamp
-            newest = max(newest, deal.timestamp)
+            elif trade.timestamp < newest and uncertain:
+                self._missed = newest, trade.timestamp
+            newest = max(newest, trade.timestamp)
         self.newest_ms = max(newest, since_ms)
-        self.heard_ms = self.newest_ms
+        self.last_trade_received_ms = self.newest_ms
 
-    def live(self, deals: Sequence[Deal], now_ms: int) -> list[Entry]:
-        """The deals of one frame; what of them is to be published now, in this order.
+    def live(self, trades: Sequence[Trade], now_ms: int) -> list[Entry]:
+        """The trades of one frame; what of them is to be published now, in this order.
 
         Args:
-            deals: Sorted by time and id.
+            trades: Sorted by time and id.
             now_ms: Wall time.
         """
         if self.state is not State.LIVE:
             self.resume()
-            self.counts["duplicate"] += self.held.hold(deals, now_ms, self._memory.ids)
+            self.counts["duplicate"] += self.held.hold(trades, now_ms, self._dedup.ids)
             return []
         entries: list[Entry] = []
         copies: dict[Key, int] = {}
-        for deal in deals:
-            if self._is_known(deal, copies):
+        for trade in trades:
+            if self._is_known(trade, copies):
                 self.counts["duplicate"] += 1
                 continue
-            if self._goes_on(deal.timestamp, deal.trade_id):
+            if self._goes_on(trade.timestamp, trade.trade_id):
                 origin = Origin.LIVE
-            elif self._cannot_be_placed(deal.timestamp):
+            elif self._cannot_be_placed(trade.timestamp):
                 continue
             else:
                 self.counts["late"] += 1
                 self._overtaken_at = self.newest_ms
                 origin = Origin.LATE
-            copy = 0 if deal.trade_id is not None else self._memory.anonymous[key_of(deal)]
-            entries.append(Entry(deal, origin, copy))
-            self._memory.add(deal)
+            copy = 0 if trade.trade_id is not None else self._dedup.anonymous[key_of(trade)]
+            entries.append(Entry(trade, origin, copy))
+            self._dedup.add(trade)
         if entries:
             self._begun = True
-            self.heard_ms = max(self.heard_ms, entries[-1].deal.timestamp)
+            self.last_trade_received_ms = max(
+                self.last_trade_received_ms, entries[-1].trade.timestamp
+            )
             if self._since is None:
-                self._since = entries[0].deal.timestamp
+                self._since = entries[0].trade.timestamp
         return entries
 
     def lose(self) -> None:
-        """The stream has ended: a hole may begin after the last deal."""
+        """The stream has ended: a hole may begin after the last trade."""
         self.state = State.LOST
-        self._told, self.awaited = (), AwaitedDeals()
+        self._last_rows, self.unconfirmed = (), UnconfirmedTrades()
         self.held.end()
 
     def resume(self) -> None:
@@ -179,11 +183,11 @@ class Tape:
             self.held.begin()
 
     def overdue(self, now_ms: int) -> bool:
-        """Whether held deals have waited too long, or are too many, and must be given up on."""
+        """Whether held trades have waited too long, or are too many, and must be given up on."""
         return self.held.overdue(now_ms)
 
-    def recovered(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
-        """The newest deals as REST tells them, asked for after the loss.
+    def recovered(self, rows: Sequence[Trade], now_ms: int) -> Recovery:
+        """The newest trades as REST tells them, asked for after the loss.
 
         While ``LOST``, its news are published at once; while ``HOLDING``, with what is held, if the
         window reaches up to that.
@@ -202,19 +206,21 @@ class Tape:
         self._drop_known()
         first = current.first if current is not None else None
         joined = first is None or window.reaches(first)
-        lost = [] if first is None and rows == self._told else self._lost(window, joined=joined)
-        found = self._missing(window, self._memory.since(window.oldest) + self.held.deals())
+        lost = (
+            [] if first is None and rows == self._last_rows else self._lost(window, joined=joined)
+        )
+        found = self._missing(window, self._dedup.since(window.oldest) + self.held.trades())
         if current is not None and first is not None and joined:
             found = window.not_on_their_way(found, first, current.newest_ms)
         self.counts["recovered"] += len(found)
-        self._told, self._leak = rows, (-1, -1)
+        self._last_rows, self._missed = rows, (-1, -1)
         recovery = self._release(found, lost, with_current=joined)
         if recovery.done or recovery.entries:
             self.compared_ms = max(self.compared_ms, min(self.newest_ms, window.newest))
             self.behind_ms = 0
         return recovery
 
-    def give_up(self, rows: Sequence[Deal] = ()) -> Recovery:
+    def give_up(self, rows: Sequence[Trade] = ()) -> Recovery:
         """What is held has waited too long: publish it, and say what may be missing.
 
         With nothing held the doubt remains; go on asking REST.
@@ -226,15 +232,15 @@ class Tape:
             return Recovery(done=False)
         self._drop_known()
         window, current = RestWindow(rows, self._limit), self.held.current()
-        lost, found = self._lost(window, joined=True), list[Deal]()
+        lost, found = self._lost(window, joined=True), list[Trade]()
         if rows:
-            found = self._missing(window, self._memory.since(window.oldest) + self.held.deals())
+            found = self._missing(window, self._dedup.since(window.oldest) + self.held.trades())
         if current is not None and current.first is not None:
             found = window.not_on_their_way(found, current.first, current.newest_ms)
         return self._release(found, lost, with_current=current is not None)
 
-    def audit(self, rows: Sequence[Deal], now_ms: int) -> Recovery:
-        """Compare a living stream with REST: deals that the socket should have brought, and lost.
+    def audit(self, rows: Sequence[Trade], now_ms: int) -> Recovery:
+        """Compare a living stream with REST: trades that the socket should have brought, and lost.
 
         Args:
             rows: All rows of REST's answer, oldest first.
@@ -243,15 +249,19 @@ class Tape:
         if self.state is not State.LIVE or not self._begun or not rows:
             return Recovery(done=self.state is State.LIVE)
         window = RestWindow(rows, self._limit)
-        due = max(self.heard_ms - OVERTAKEN_MS, self.awaited.due(window.newest, now_ms))
-        missing = self._missing(window, self._memory.since(window.oldest))
-        awaited = self.awaited.overdue(window.oldest, missing, self._memory)
-        found = awaited + [row for row in missing if row.timestamp <= due]
+        due = max(
+            self.last_trade_received_ms - OVERTAKEN_MS, self.unconfirmed.due(window.newest, now_ms)
+        )
+        missing = self._missing(window, self._dedup.since(window.oldest))
+        unconfirmed = self.unconfirmed.overdue(window.oldest, missing, self._dedup)
+        found = unconfirmed + [row for row in missing if row.timestamp <= due]
         on_their_way = [row for row in missing if row.timestamp > due]
         known_ms = max(self.compared_ms, -1 if self._since is None else self._since)
-        lost = self.awaited.breaks(window, known_ms, found, self.heard_ms, OVERTAKEN_MS)
+        lost = self.unconfirmed.breaks(
+            window, known_ms, found, self.last_trade_received_ms, OVERTAKEN_MS
+        )
         entries = self._publish([(row, Origin.REST) for row in found])
-        self.awaited.keep(on_their_way, self._memory, window.newest, now_ms)
+        self.unconfirmed.keep(on_their_way, self._dedup, window.newest, now_ms)
         until = min([window.newest, *(row.timestamp for row in on_their_way[:1])])
         self.behind_ms = window.newest - until
         self.compared_ms = max(self.compared_ms, min(until, self.newest_ms))
@@ -259,14 +269,14 @@ class Tape:
         return Recovery(tuple(entries), tuple(lost))
 
     def expired(self, now_ms: int) -> Recovery:
-        """Awaited deals that will not come any more, and what was lost between windows before."""
-        found = self.awaited.expired(now_ms, self._memory)
-        lost = self.awaited.broken(found, self.heard_ms, OVERTAKEN_MS)
+        """Awaited trades that will not come any more, and what was lost between windows before."""
+        found = self.unconfirmed.expired(now_ms, self._dedup)
+        lost = self.unconfirmed.broken(found, self.last_trade_received_ms, OVERTAKEN_MS)
         self.counts["recovered"] += len(found)
         return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])), tuple(lost))
 
     def take_too_old(self) -> Span | None:
-        """Of which times deals came so late that nobody knows whether they came before.
+        """Of which times trades came so late that nobody knows whether they came before.
 
         They were not published. Asking clears it.
         """
@@ -274,7 +284,7 @@ class Tape:
         return span
 
     def _goes_on(self, timestamp: int, trade_id: int | None) -> bool:
-        """Whether a deal is not older than the newest; it is the newest then."""
+        """Whether a trade is not older than the newest; it is the newest then."""
         if timestamp == self.newest_ms:
             if trade_id is not None:
                 if trade_id < self._newest_id:
@@ -288,45 +298,46 @@ class Tape:
         return True
 
     def _cannot_be_placed(self, timestamp: int) -> bool:
-        """Whether a late deal is of a time that the tape need not, or can no longer, speak of."""
+        """Whether a late trade is older than the beginning, or than the dedup window."""
         if self._since is not None and timestamp < self._since:
             self.counts["before_the_beginning"] += 1
             return True
-        if timestamp > self._memory.forgotten_until:
+        if timestamp > self._dedup.forgotten_until:
             return False
         self.counts["too_old"] += 1
         known = self._too_old or Span(timestamp, timestamp)
         self._too_old = Span(min(known.lost_from, timestamp), max(known.lost_to, timestamp))
         return True
 
-    def _is_known(self, deal: Deal, copies: dict[Key, int]) -> bool:
-        """Whether a deal was published before its frame came.
+    def _is_known(self, trade: Trade, copies: dict[Key, int]) -> bool:
+        """Whether a trade was published before its frame came.
 
         Args:
-            deal: One that just came.
-            copies: Of the frame's deals without id: how many known copies no row has stood for yet.
+            trade: One that just came.
+            copies: Of the frame's trades without id: how many known copies no row has stood for
+                yet.
         """
-        memory = self._memory
-        if deal.trade_id is not None:
-            return deal.trade_id in memory.ids or (bool(memory.anonymous) and memory.claim(deal))
-        key = key_of(deal)
-        left = copies.setdefault(key, memory.anonymous[key])
+        dedup = self._dedup
+        if trade.trade_id is not None:
+            return trade.trade_id in dedup.ids or (bool(dedup.anonymous) and dedup.claim(trade))
+        key = key_of(trade)
+        left = copies.setdefault(key, dedup.anonymous[key])
         copies[key] = max(0, left - 1)
         return left > 0
 
     def _end_ms(self) -> int | None:
-        """Until when nothing can be missing; None before the first deal.
+        """Until when nothing can be missing; None before the first trade.
 
         Where frames have overtaken one another lately, others may have been on their way; where
-        REST filled in a doubted stream before a restart, all is known only until its last deal.
+        REST filled in a doubted stream before a restart, all is known only until its last trade.
         """
         if not self._begun:
             return None
         end, lately = self.newest_ms, self.newest_ms - OVERTAKING_MS
         if self._overtakes():
-            end = max(self._memory.newest_until(end - OVERTAKEN_MS) or end, self.compared_ms)
-        leak_at, leaked_ms = self._leak
-        return min(end, leaked_ms) if leak_at >= lately else end
+            end = max(self._dedup.newest_until(end - OVERTAKEN_MS) or end, self.compared_ms)
+        missed_at, missed_ms = self._missed
+        return min(end, missed_ms) if missed_at >= lately else end
 
     def _overtakes(self) -> bool:
         """Whether frames overtake one another in these times."""
@@ -337,56 +348,56 @@ class Tape:
         return self.held.lost(self._end_ms(), window, joined=joined, slack_ms=slack_ms)
 
     def _newest_known(self) -> int:
-        """Time of the newest deal that REST must know too if it is up to date."""
-        return max(self._memory.newest_ms, self.held.newest_ms())
+        """Time of the newest trade that REST must know too if it is up to date."""
+        return max(self._dedup.newest_ms, self.held.newest_ms())
 
     def _drop_known(self) -> None:
         if self._since is None and (beginning := self.held.beginning()) is not None:
             self._since = self.newest_ms = beginning
-        self.counts["duplicate"] += self.held.drop_known(self._memory)
+        self.counts["duplicate"] += self.held.drop_known(self._dedup)
 
     def _before_the_first(self, window: RestWindow) -> Recovery:
-        """A window while the tape has no deal: without a beginning, all its rows are history."""
+        """Use a window before the first trade; without ``since_ms`` its rows are left out."""
         found = self._missing(window, ()) if self._since is not None and window.rows else []
         return self._release(found, [], with_current=True)
 
-    def _missing(self, window: RestWindow, known: Iterable[Deal]) -> list[Deal]:
+    def _missing(self, window: RestWindow, known: Iterable[Trade]) -> list[Trade]:
         missing, within = window.missing(known)
         if within:
             self.counts["within_aggregated"] += within
-        since = max(self._since or 0, self._memory.forgotten_until + 1)
+        since = max(self._since or 0, self._dedup.forgotten_until + 1)
         return [row for row in missing if row.timestamp >= since]
 
-    def _release(self, rows: list[Deal], lost: list[Span], *, with_current: bool) -> Recovery:
+    def _release(self, rows: list[Trade], lost: list[Span], *, with_current: bool) -> Recovery:
         """Publish REST's rows and what is held, the present stream's only ``with_current``."""
         earlier, present = self.held.release(with_current=with_current)
         items = [(row, Origin.REST) for row in rows]
-        items += [(deal, Origin.LATE) for deal in earlier]
-        items += [(deal, Origin.LIVE) for deal in present]
+        items += [(trade, Origin.LATE) for trade in earlier]
+        items += [(trade, Origin.LIVE) for trade in present]
         items.sort(key=lambda item: order_of(item[0]))
         if with_current and self.state is State.HOLDING:
             self.state = State.LIVE
         entries = self._publish(items)
-        known = self._memory.since(lost[0].lost_from) if lost else []
+        known = self._dedup.since(lost[0].lost_from) if lost else []
         tight = [piece for span in lost for piece in span.split(known)]
         return Recovery(tuple(entries), tuple(tight), done=self.state is State.LIVE)
 
-    def _publish(self, items: list[tuple[Deal, Origin]]) -> list[Entry]:
-        """Remember deals, oldest first, as published; a live one behind the newest is late."""
-        copies = counted(self._memory.since(items[0][0].timestamp)) if items else Counter()
+    def _publish(self, items: list[tuple[Trade, Origin]]) -> list[Entry]:
+        """Remember trades, oldest first, as published; a live one behind the newest is late."""
+        copies = counted(self._dedup.since(items[0][0].timestamp)) if items else Counter()
         entries: list[Entry] = []
-        for deal, told in items:
-            origin = told
-            if not self._goes_on(deal.timestamp, deal.trade_id) and told is not Origin.REST:
-                if self._cannot_be_placed(deal.timestamp):
+        for trade, source in items:
+            origin = source
+            if not self._goes_on(trade.timestamp, trade.trade_id) and source is not Origin.REST:
+                if self._cannot_be_placed(trade.timestamp):
                     continue
-                self.counts["late"] += told is Origin.LIVE
+                self.counts["late"] += source is Origin.LIVE
                 origin = Origin.LATE
-            if told is not Origin.REST:
-                self.heard_ms = max(self.heard_ms, deal.timestamp)
-            key = key_of(deal)
-            entries.append(Entry(deal, origin, copies[key] if deal.trade_id is None else 0))
+            if source is not Origin.REST:
+                self.last_trade_received_ms = max(self.last_trade_received_ms, trade.timestamp)
+            key = key_of(trade)
+            entries.append(Entry(trade, origin, copies[key] if trade.trade_id is None else 0))
             copies[key] += 1
-            self._memory.add(deal)
+            self._dedup.add(trade)
         self._begun = self._begun or bool(entries)
         return entries

@@ -1,38 +1,39 @@
-"""Deals that REST told of and that a living stream may still bring."""
+"""Trades that REST told of and that a living stream may still bring."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from services.cdb_ws.trades.dedup_window import DealMemory, counted, key_of
+from services.cdb_ws.trades.dedup_window import DedupWindow, counted, key_of
 from services.cdb_ws.trades.rest_window import RestWindow, Span
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 
 GRACE_MS: Final = 5_000
-"""A deal that REST knew so long ago and that the socket has not brought will not come."""
+"""A trade that REST knew so long ago and that the socket has not brought will not come."""
 
 
-class AwaitedDeals:
+class UnconfirmedTrades:
     """What was on its way at the last comparison.
 
     The next window may begin later; what has not come by then would be forgotten.
 
     Attributes:
-        told_ms: Time of the newest deal that REST told then; -1 before the first comparison.
+        rest_newest_ms: Time of the newest trade that REST told then; -1 before the first
+            comparison.
     """
 
     def __init__(self) -> None:
-        self.told_ms = -1
+        self.rest_newest_ms = -1
         self._ahead: tuple[int, int] | None = None
-        self._rows: list[tuple[Deal, int]] = []
+        self._rows: list[tuple[Trade, int]] = []
         self._since_ms = 0
         self._breaks: list[Span] = []
 
     def due(self, newest_ms: int, now_ms: int) -> int:
-        """Until when every deal must have come, because REST knew it long ago; -1 for none.
+        """Until when every trade must have come, because REST knew it long ago; -1 for none.
 
         Args:
-            newest_ms: Time of the newest deal that REST tells now.
+            newest_ms: Time of the newest trade that REST tells now.
             now_ms: Wall time.
         """
         due = -1
@@ -46,8 +47,8 @@ class AwaitedDeals:
         self,
         window: RestWindow,
         known_ms: int,
-        found: Sequence[Deal],
-        heard_ms: int,
+        found: Sequence[Trade],
+        last_trade_received_ms: int,
         overtaken_ms: int,
     ) -> list[Span]:
         """What may be missing between windows that did not meet; only where something was found.
@@ -56,64 +57,68 @@ class AwaitedDeals:
             window: The present one.
             known_ms: Until when nothing is missing, whatever the windows.
             found: What the stream should have brought by now, oldest first.
-            heard_ms: Time of the newest deal that it has brought.
-            overtaken_ms: An older deal by so much will not come any more.
+            last_trade_received_ms: Time of the newest trade that it has brought.
+            overtaken_ms: An older trade by so much will not come any more.
         """
-        start = max(known_ms, self.told_ms)
+        start = max(known_ms, self.rest_newest_ms)
         if not window.reaches_back_to(start):
             self._breaks.append(Span(start, window.oldest))
-        return self.broken(found, heard_ms, overtaken_ms)
+        return self.broken(found, last_trade_received_ms, overtaken_ms)
 
-    def broken(self, found: Sequence[Deal], heard_ms: int, overtaken_ms: int) -> list[Span]:
+    def broken(
+        self, found: Sequence[Trade], last_trade_received_ms: int, overtaken_ms: int
+    ) -> list[Span]:
         """The same of the windows so far; arguments as for ``breaks``."""
         if not found:
             return []
         breaks, self._breaks = self._breaks, []
-        if any(row.timestamp <= heard_ms - overtaken_ms for row in found):
-            return breaks  # it passes deals over
+        if any(row.timestamp <= last_trade_received_ms - overtaken_ms for row in found):
+            return breaks  # it passes trades over
         # It brought everything until it stopped.
         return [
-            Span(max(one.lost_from, heard_ms), one.lost_to)
+            Span(max(one.lost_from, last_trade_received_ms), one.lost_to)
             for one in breaks
-            if one.lost_to >= heard_ms
+            if one.lost_to >= last_trade_received_ms
         ]
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def expired(self, now_ms: int, memory: DealMemory) -> list[Deal]:
+    def expired(self, now_ms: int, dedup: DedupWindow) -> list[Trade]:
         """Those that have not come although they were awaited long enough; REST need not answer."""
         if not self._rows or now_ms - self._since_ms < GRACE_MS:
             return []
-        found = self.overdue(self._rows[-1][0].timestamp, (), memory)
+        found = self.overdue(self._rows[-1][0].timestamp, (), dedup)
         self._rows = []
         return found
 
-    def keep(self, rows: Sequence[Deal], memory: DealMemory, told_ms: int, now_ms: int = 0) -> None:
+    def keep(
+        self, rows: Sequence[Trade], dedup: DedupWindow, rest_newest_ms: int, now_ms: int = 0
+    ) -> None:
         """Await these, oldest first, instead of the earlier ones.
 
-        With each goes how often it is to be known when it has come: equal deals are counted.
+        With each goes how often it is to be known when it has come: equal trades are counted.
         """
-        self.told_ms, self._since_ms = told_ms, now_ms
-        until_ms = rows[0].timestamp if rows else told_ms + 1
+        self.rest_newest_ms, self._since_ms = rest_newest_ms, now_ms
+        until_ms = rows[0].timestamp if rows else rest_newest_ms + 1
         self._breaks = [one for one in self._breaks if one.lost_to >= until_ms]
-        known = counted(memory.since(rows[0].timestamp)) if rows else Counter()
+        known = counted(dedup.since(rows[0].timestamp)) if rows else Counter()
         self._rows = []
         for row in rows:
             known[key_of(row)] += 1
             self._rows.append((row, known[key_of(row)]))
 
-    def overdue(self, until_ms: int, missing: Sequence[Deal], memory: DealMemory) -> list[Deal]:
+    def overdue(self, until_ms: int, missing: Sequence[Trade], dedup: DedupWindow) -> list[Trade]:
         """Those that the present window tells no more, and that have not come.
 
         Args:
             until_ms: Where the window begins; it may have been cut within that millisecond.
             missing: What the window itself finds missing.
-            memory: What is known; of deals it has forgotten nothing can be said.
+            dedup: The published trades that are still known.
         """
-        forgotten = memory.forgotten_until
+        forgotten = dedup.forgotten_until
         rows = [one for one in self._rows if forgotten < one[0].timestamp <= until_ms]
         if not rows:
             return []
-        known = counted(memory.since(rows[0][0].timestamp)) + counted(missing)
+        known = counted(dedup.since(rows[0][0].timestamp)) + counted(missing)
         return [row for row, copies in rows if known[key_of(row)] < copies]

@@ -75,7 +75,7 @@ def record(
     except (FolderBusyError, DataError, OSError) as error:
         raise Failure(f"{error}") from None
     recorder.start()
-    live = LiveRecording(InternetNetwork(), _config(settings), Random(), recorder, _tell)  # noqa: S311 - jitter
+    live = LiveRecording(InternetNetwork(), _config(settings), Random(), recorder, _report)  # noqa: S311 - jitter
     try:
         with sigterm_as_interrupt(), _display(live, recorder, quiet=as_json) as show:
             asyncio.run(_record(live, duration, show))
@@ -150,5 +150,5 @@ def _figures(live: LiveRecording, recorder: Recorder) -> Table:
     return table
 
 
-def _tell(alert: Alert) -> None:
+def _report(alert: Alert) -> None:
     say(f"{alert.level} {alert.code} {alert.phase}: {alert.message}", err=True)

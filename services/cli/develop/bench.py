@@ -34,7 +34,7 @@ GOALS = {
 FEED_GOALS = {
     "frames_per_cpu_s": "at least a third of the floor's",
     "ratio_to_floor": "at least 0.333",
-    "deals_per_s": "what is offered, 5,000",
+    "trades_per_s": "what is offered, 5,000",
     "cpu_share": "below 1: one core",
     "rss_slope_kb_per_minute": "0 over 30 minutes",
 }
@@ -146,7 +146,7 @@ def _largest_costs(title: str, rows: list[dict[str, Any]]) -> Table:
     help="Contracts of the market.",
 )  # fmt: skip
 @click.option("--rate", type=click.IntRange(min=1), default=5_000, show_default=True,
-    help="Deals per second, all contracts together.",
+    help="Trades per second, all contracts together.",
 )  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
     help="Of the phase with cdb_ws; 30 shows whether memory grows.",
@@ -159,7 +159,7 @@ def feed(symbols: int, rate: int, minutes: float, as_json: bool) -> None:
     those of one core of its own. Run nothing else meanwhile.
     """
     folder = Home.from_environment(os.environ).folder / "bench-feed"
-    plan = FeedPlan(symbols=symbols, deals_per_s=rate, seconds=max(5, round(minutes * 60)))
+    plan = FeedPlan(symbols=symbols, trades_per_s=rate, seconds=max(5, round(minutes * 60)))
     with _stoppable():
         figures = feed_bench.run(folder, plan, _say)
     if as_json:

@@ -69,11 +69,11 @@ A script of faults: {"faults": [{"kind": "drop", "at_s": 30},
 )  # fmt: skip
 @click.option(
     "--rate", type=click.FloatRange(min=0.01), default=10.0, show_default=True,
-    help="Deals per second of the synthetic market, all contracts together.",
+    help="Trades per second of the synthetic market, all contracts together.",
 )  # fmt: skip
 @click.option(
     "--speed", type=click.FloatRange(min=0.001, max=10_000), default=1.0, show_default=True,
-    help="Market minutes per minute. Deals are stamped with the present time all the same.",
+    help="Market minutes per minute. Trades are stamped with the present time all the same.",
 )  # fmt: skip
 @click.option(
     "--history", type=click.IntRange(0, 1_440), default=30, show_default=True,
@@ -149,7 +149,7 @@ class SimOptions:
             )  # fmt: skip
         return SyntheticMarket(
             self.seed, _names(self.symbols) or symbol_names(self.symbols_count),
-            deals_per_second=self.rate, speed=self.speed, history_minutes=self.history,
+            trades_per_second=self.rate, speed=self.speed, history_minutes=self.history,
             opened_at_minute=_now_ms() % DAY_MS / MINUTE_MS * self.speed,
         )  # fmt: skip
 

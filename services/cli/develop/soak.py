@@ -32,7 +32,7 @@ def soak() -> None:
 def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     """The market feed against a fake exchange that fails in every way it knows.
 
-    Afterwards every deal that the exchange made was published once and in order, or lies in a
+    Afterwards every trade that the exchange made was published once and in order, or lies in a
     DATA_GAP whose bounds are right; if not, the seeds are named and the exit code is 1.
     """
     feed_soak.be_quiet()

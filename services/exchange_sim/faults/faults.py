@@ -67,11 +67,11 @@ MEANING: Final = {
     FaultKind.SILENCE: Meaning("nothing is sent, pongs neither; then it goes on, all is lost"),
     FaultKind.HALF_OPEN: Meaning("the open sockets are dead for ever; new ones work", instant=True),
     FaultKind.SLOW: Meaning("frames come late, in order", "milliseconds", default=3_000),
-    FaultKind.DUPLICATE: Meaning("deals are pushed again", "share of frames", default=0.5),
+    FaultKind.DUPLICATE: Meaning("trades are pushed again", "share of frames", default=0.5),
     FaultKind.REORDER: Meaning(
-        "frames of deals overtake each other by up to 0.8 s", "share of frames", default=0.5
+        "frames of trades overtake each other by up to 0.8 s", "share of frames", default=0.5
     ),
-    FaultKind.HOLE: Meaning("deals are never pushed, REST has them", "share", default=1.0),
+    FaultKind.HOLE: Meaning("trades are never pushed, REST has them", "share", default=1.0),
     FaultKind.STALE_BOOK: Meaning("books of an older version are mixed in", "share", default=0.5),
     FaultKind.CROSSED_BOOK: Meaning("the best bid lies above the best ask", "share", default=1.0),
     FaultKind.MALFORMED: Meaning("frames are cut short", "share of frames", default=0.5),

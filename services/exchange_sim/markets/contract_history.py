@@ -1,4 +1,4 @@
-"""What the exchange remembers of one contract: deals, bars, book, prices. Bounded."""
+"""What the exchange remembers of one contract: trades, bars, book, prices. Bounded."""
 
 from collections import deque
 from decimal import Decimal
@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from services.exchange_sim.markets.market import Fair, Funding, Print, Touch
 from services.kernel.instruments.contracts import Instrument
 
-RECENT_DEALS: Final = 100
-"""As many deals as REST gives."""
+RECENT_TRADES: Final = 100
+"""As many trades as REST gives."""
 
 KEPT_MINUTES: Final = 2_000
 MINUTE_MS: Final = 60_000
@@ -23,8 +23,8 @@ Level = tuple[Decimal, int, int]
 """Price, contracts, number of orders."""
 
 
-class MadeDeal(NamedTuple):
-    """A deal as the exchange made it.
+class MadeTrade(NamedTuple):
+    """A trade as the exchange made it.
 
     Attributes:
         symbol: ``BASE_QUOTE``.
@@ -44,7 +44,7 @@ class MadeDeal(NamedTuple):
 
 
 class MinuteBar:
-    """One minute of deals; ``opened_s`` is its beginning in Unix seconds."""
+    """One minute of trades; ``opened_s`` is its beginning in Unix seconds."""
 
     __slots__ = ("amount", "close", "high", "low", "open", "opened_s", "previous_close", "volume")
 
@@ -67,7 +67,7 @@ class Ledger:
     def __init__(self, contract: Instrument, random: Random) -> None:
         self.contract = contract
         self.symbol = contract.symbol
-        self.recent: deque[MadeDeal] = deque(maxlen=RECENT_DEALS)
+        self.recent: deque[MadeTrade] = deque(maxlen=RECENT_TRADES)
         self.bars: deque[MinuteBar] = deque(maxlen=KEPT_MINUTES)
         self.version = FIRST_VERSION
         self.last: Decimal | None = None
@@ -81,12 +81,12 @@ class Ledger:
         self._last_t = 0
         self._random = random
 
-    def trade(self, made: Print, t_ms: int, number: int) -> MadeDeal:
-        """Book a deal; its time is never before that of the deal before it."""
+    def trade(self, made: Print, t_ms: int, number: int) -> MadeTrade:
+        """Book a trade; its time is never before that of the trade before it."""
         t_ms = self._last_t = max(t_ms, self._last_t)
         price, tick = made.price, self.contract.tick_size
-        deal = MadeDeal(self.symbol, t_ms, price, made.contracts, made.buys, number)
-        self.recent.append(deal)
+        trade = MadeTrade(self.symbol, t_ms, price, made.contracts, made.buys, number)
+        self.recent.append(trade)
         if self.last is None:
             self.first_price = self.high = self.low = price
             if not self.fair:
@@ -101,7 +101,7 @@ class Ledger:
             self.bid, self.ask = max(price - tick, tick), max(price, tick * 2)
         else:
             self.bid, self.ask = price, price + tick
-        return deal
+        return trade
 
     def touch(self, quote: Touch) -> None:
         """Take over a best bid and ask."""

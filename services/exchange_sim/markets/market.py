@@ -8,7 +8,7 @@ from services.kernel.instruments.contracts import Instrument
 
 
 class Print(NamedTuple):
-    """A deal.
+    """A trade.
 
     Attributes:
         offset_ms: Milliseconds after the opening; negative before it, as history.

@@ -20,7 +20,7 @@ _RUN: Final = "exchange-sim"
 
 
 class RecordedMarket:
-    """The files' deals, quotes, mark prices and funding rates, at their own pace.
+    """The files' trades, quotes, mark prices and funding rates, at their own pace.
 
     Args:
         paths: Data files or a recording, as replay reads them.

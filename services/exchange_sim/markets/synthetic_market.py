@@ -1,4 +1,4 @@
-"""The seeded market of the fake exchange: any number of symbols, any rate of deals, made lazily."""
+"""A seeded market for the fake exchange: any number of symbols and any trade rate."""
 
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +21,17 @@ from services.kernel.instruments.contracts import Instrument
 MINUTE_MS: Final = 60_000
 FAIR_EVERY_MS: Final = 1_000
 FUNDING_EVERY_MS: Final = 60_000
-HISTORY_DEALS_PER_MINUTE: Final = 4
+HISTORY_TRADES_PER_MINUTE: Final = 4
+TRADE_STREAM: Final = "deals"
+"""Part of the seed of the trades: another word would make another market."""
+
 HALF_SPREAD: Final = 0.0001
 PRICE_NOISE: Final = 0.0002
 TRADE_NOTIONAL: Final = 5_000
-"""Typical size of a deal in quote currency."""
+"""Typical size of a trade in quote currency."""
 
 SWEEP_SHARE: Final = 0.15
-"""How many takers need more than one deal: the next comes in the same millisecond."""
+"""How many takers need more than one trade: the next comes in the same millisecond."""
 
 _BASE_RATE: Final = 0.0001
 _RATE_STEP: Final = Decimal("0.000001")
@@ -65,14 +68,14 @@ class _Symbol:
 
 
 class SyntheticMarket:
-    """Contracts with trends, jumps and funding; the same seed gives the same deals.
+    """Contracts with trends, jumps and funding; the same seed gives the same trades.
 
     Args:
         seed: What the market is made from.
         symbols: Contracts; names that are not known get a market made from the name.
-        deals_per_second: Takers of all symbols together, each of one or more deals. The first
+        trades_per_second: Takers of all symbols together, each of one or more trades. The first
             symbols trade more often than the last.
-        speed: Minutes of the price's path per minute; the rate of deals does not change with it.
+        speed: Minutes of the price's path per minute; the rate of trades does not change with it.
         history_minutes: Length of the past before the opening.
         opened_at_minute: Where on the price's path the exchange opens. An exchange that was
             restarted goes on with its prices if this goes on with the time.
@@ -83,14 +86,14 @@ class SyntheticMarket:
         seed: int,
         symbols: Sequence[str] = DEFAULT_SYMBOLS,
         *,
-        deals_per_second: float = 10.0,
+        trades_per_second: float = 10.0,
         speed: float = 1.0,
         history_minutes: int = 60,
         opened_at_minute: float = 0.0,
     ) -> None:
-        if deals_per_second <= 0 or speed <= 0:
+        if trades_per_second <= 0 or speed <= 0:
             raise ValueError(
-                f"deals_per_second {deals_per_second:g} and speed {speed:g} must be above 0"
+                f"trades_per_second {trades_per_second:g} and speed {speed:g} must be above 0"
             )
         listed = [market(name) for name in dict.fromkeys(symbols)]
         if not listed:
@@ -98,7 +101,7 @@ class SyntheticMarket:
         self.contracts: tuple[Instrument, ...] = tuple(one.contract for one in listed)
         self._listed = listed
         self._seed = seed
-        self._gap_ms = 1000.0 / deals_per_second
+        self._gap_ms = 1000.0 / trades_per_second
         self._speed = speed
         self._history_ms = history_minutes * MINUTE_MS
         self._opened_at = max(opened_at_minute, history_minutes * speed)
@@ -122,14 +125,14 @@ class SyntheticMarket:
 
     def _history(self, symbols: list[_Symbol]) -> Iterator[Happening]:
         random = Random(f"{self._seed} history")  # noqa: S311 - a market, not a secret
-        step = MINUTE_MS // HISTORY_DEALS_PER_MINUTE
+        step = MINUTE_MS // HISTORY_TRADES_PER_MINUTE
         for offset in range(-self._history_ms, 0, step):
             for number, symbol in enumerate(symbols):
                 yield self._print(random, number, symbol, offset)
 
     def _prints(self, symbols: list[_Symbol]) -> Callable[[int], Iterator[Print]]:
-        """A function that gives the deals up to a time, going on where it stopped."""
-        random = Random(f"{self._seed} deals")  # noqa: S311 - a market, not a secret
+        """A function that gives the trades up to a time, going on where it stopped."""
+        random = Random(f"{self._seed} {TRADE_STREAM}")  # noqa: S311 - a market, not a secret
         shares = list(accumulate(1 / (1 + rank) ** 0.6 for rank in range(len(symbols))))
         draw = random.random
         due = 2 * draw() * self._gap_ms
@@ -165,7 +168,7 @@ class SyntheticMarket:
 
 
 def _swept_on(random: Random, made: Print, tick: Decimal) -> Print:
-    """The next deal of the same taker: at the same price or a tick further, often as large."""
+    """The next trade of the same taker: at the same price or a tick further, often as large."""
     further = tick * (1 if made.buys else -1) if random.random() < 0.5 else 0
     alike = random.random() < 0.3
     contracts = made.contracts if alike else 1 + int(made.contracts * random.random())

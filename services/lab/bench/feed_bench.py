@@ -50,14 +50,14 @@ class FeedPlan(Struct, frozen=True):
 
     Attributes:
         symbols: Contracts of the market.
-        deals_per_s: Deals of all of them.
+        trades_per_s: Trades of all of them.
         seconds: Length of the phase with ``cdb_ws``.
         floor_seconds: Length of the floor's phase.
         seed: Of the market.
     """
 
     symbols: int = 1_200
-    deals_per_s: float = 5_000.0
+    trades_per_s: float = 5_000.0
     seconds: int = 60
     floor_seconds: int = 30
     seed: int = 1
@@ -142,7 +142,7 @@ def run(folder: Path, plan: FeedPlan, say: Say) -> dict[str, Any]:
     say(f"floor: receive and parse as JSON, {plan.floor_seconds} s")
     floor = _floor(folder, plan)
     say(f"  {floor.per_cpu_second('frames'):,.0f} frames per second of processor time")
-    say(f"cdb_ws: {plan.symbols:,} symbols, {plan.deals_per_s:,.0f} deals/s, {plan.seconds} s")
+    say(f"cdb_ws: {plan.symbols:,} symbols, {plan.trades_per_s:,.0f} trades/s, {plan.seconds} s")
     feed = _feed(folder, plan, say)
     return _figures(plan, floor, feed) | {"machine": machine}
 
@@ -156,8 +156,8 @@ def _figures(plan: FeedPlan, floor: Phase, feed: Phase) -> dict[str, Any]:
         "floor_frames_per_s": round(floor.per_second("frames")),
         "floor_frames_per_cpu_s": round(floor_frames),
         "ratio_to_floor": round(frames / floor_frames, 3) if floor_frames else None,
-        "deals_per_s": round(feed.per_second("deals")),
-        "deals_offered_per_s": round(feed.per_second("offered")),
+        "trades_per_s": round(feed.per_second("trades")),
+        "trades_offered_per_s": round(feed.per_second("offered")),
         "published_per_s": round(feed.per_second("published")),
         "cpu_share": round(feed.cpu_share, 3),
         "cpu_us_per_frame": round(1e6 / frames, 1) if frames else None,
@@ -270,9 +270,9 @@ class _Look:
         self.symbols_up = sum(socket["symbols"] for socket in sockets if socket["up"])
         return {
             "frames": float(market.get("frames") or 0),
-            "deals": float((status.get("ticks_by_kind") or {}).get("trade") or 0),
+            "trades": float((status.get("ticks_by_kind") or {}).get("trade") or 0),
             "published": float(head),
-            "offered": float(exchange.get("deals_made") or 0),
+            "offered": float(exchange.get("trades_made") or 0),
         }
 
 
@@ -331,7 +331,7 @@ def _exchange(folder: Path, plan: FeedPlan) -> Iterator[int]:
     command = [
         sys.executable, "-m", "services.cli.main", "exchange-sim", "--port", str(port),
         "--seed", str(plan.seed), "--symbols-count", str(plan.symbols),
-        "--rate", str(plan.deals_per_s), "--history", "2", "--control",
+        "--rate", str(plan.trades_per_s), "--history", "2", "--control",
     ]  # fmt: skip
     with (folder / "exchange.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own program

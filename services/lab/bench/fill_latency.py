@@ -13,7 +13,7 @@ _EVENT_ID: Final = b'"event_id":"'
 _CAUSATION_ID: Final = b'"causation_id":"'
 _ID_LENGTH: Final = 32
 _RUN_ENDED: Final = b'{"type":"run_ended"'
-REMEMBERED: Final = 50_000
+KEPT_TICKS: Final = 50_000
 """Ticks whose arrival is remembered; a result comes long before so many more."""
 
 
@@ -34,8 +34,8 @@ class FillObserver:
         self.run_ended = 0
         self._arrived: dict[bytes, float] = {}
         self._connection = address.connect("claire-bench")
-        heard = [topics.CONTROL, *([topics.MARKET_DATA, topics.ORDER_RESULTS] if ticks else [])]
-        self._connection.send(pack("SUBSCRIBE", *heard))
+        received = [topics.CONTROL, *([topics.MARKET_DATA, topics.ORDER_RESULTS] if ticks else [])]
+        self._connection.send(pack("SUBSCRIBE", *received))
 
     def observe(self, seconds: float) -> None:
         """Take what arrives within some time."""
@@ -53,7 +53,7 @@ class FillObserver:
 
     def _note(self, channel: bytes, body: bytes, now: float) -> None:
         if channel == b"market_data":
-            if len(self._arrived) > REMEMBERED:
+            if len(self._arrived) > KEPT_TICKS:
                 self._arrived.clear()
             self._arrived[_field(body, _EVENT_ID)] = now
         elif channel == b"order_results":

@@ -1,8 +1,8 @@
 """The feed's promise, checked from outside: what was made against what was published.
 
-Of every symbol, each deal that the exchange made after the first one received was received once, in
-order, or lies in a lost span that a ``DATA_GAP`` names. Deals are matched by time, price, quantity
-and side, with counts; nothing is read from the engine but the events it published.
+Of every symbol, each trade that the exchange made after the first one received was received once,
+in order, or lies in a lost span that a ``DATA_GAP`` names. Trades are matched by time, price,
+quantity and side, with counts; nothing is read from the engine but the events it published.
 """
 
 from bisect import bisect_left
@@ -13,18 +13,18 @@ from typing import Final
 
 from services.lab.soak import receipt_times
 from services.lab.soak.feed_record import Findings, Key, Loss, Record, SymbolRecord, Trade, read
-from services.lab.soak.missed_trades import check_leaks
+from services.lab.soak.missed_trades import check_missed_trades
 
 LIVE: Final = "mexc"
 STALE_MS: Final = 60_000
 """Older than this, a tick that is not marked as backfilled is refused by every stage."""
 
-DOUBT_MS: Final = 90_000
-"""So long after a deal was made it has been published, or its symbol's gap has been reported: at
+UNCERTAIN_MS: Final = 90_000
+"""So long after a trade was made it has been published, or its symbol's gap has been reported: at
 the latest the volume of its minute, 75 s after this began, shows that it did not come."""
 
-TOLD_MS: Final = 20_000
-"""The same, after REST has told of the deal: the next comparison must find it."""
+REST_REPORTED_MS: Final = 20_000
+"""The same, after REST has told of the trade: the next comparison must find it."""
 
 RETURN_MS: Final = 20_000
 """The same, after REST answers again. Of what it never told the volume of the first minutes is not
@@ -40,8 +40,8 @@ def check(record: Record) -> Findings:
     symbols = read(record, findings)
     for name, symbol in symbols.items():
         symbol.trades = receipt_times.restored(symbol.trades, symbol.made)
-        _check_deals(symbol, record, findings)
-        check_leaks(symbol, record, findings)
+        _check_trades(symbol, record, findings)
+        check_missed_trades(symbol, record, findings)
         _check_order(symbol, findings)
         _check_marks(symbol, findings)
         if symbol.open_gap is not None:
@@ -52,11 +52,11 @@ def check(record: Record) -> Findings:
     return findings
 
 
-def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
+def _check_trades(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
     if not symbol.trades:
         return
     first = symbol.trades[0].tick.timestamp
-    all_made = Counter(deal.key for deal in symbol.made)
+    all_made = Counter(made.key for made in symbol.made)
     published_at: dict[Key, list[Trade]] = defaultdict(list)
     for trade in symbol.trades:
         seen = published_at[trade.key]
@@ -68,7 +68,7 @@ def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> No
     noticed_by = _noticed_by(symbol, record)
     for key, count in all_made.items():
         if key[0] <= first and key not in published_at:
-            continue  # the promise begins with the first deal received
+            continue  # the promise begins with the first trade received
         received = min(count, len(published_at[key]))
         findings.sent += count
         findings.received += received
@@ -82,12 +82,12 @@ def _check_deals(symbol: SymbolRecord, record: Record, findings: Findings) -> No
             findings.sent -= missing
         limit = noticed_by(key[0])
         if missing or any(trade.at_ms > limit for trade in published_at[key]):
-            _check_doubt(symbol, key, limit, findings)
+            _check_uncertain(symbol, key, limit, findings)
 
 
 def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
-    """A function that says until when it must be noticed that a deal of a time has not come."""
-    told_until = list(accumulate((told.newest_ms for told in symbol.told), max))
+    """A function that says until when it must be noticed that a trade of a time has not come."""
+    reported_until = list(accumulate((answers.newest_ms for answers in symbol.answers), max))
 
     def within(at_ms: int, time_ms: int, again_ms: int) -> int:
         limit = at_ms + time_ms
@@ -97,18 +97,18 @@ def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
         return limit
 
     def noticed_by(at_ms: int) -> int:
-        limit = within(at_ms, DOUBT_MS, DOUBT_MS)
-        place = bisect_left(told_until, at_ms)
-        if place < len(symbol.told) and symbol.told[place].oldest_ms < at_ms:
-            limit = min(limit, within(symbol.told[place].at_ms, TOLD_MS, RETURN_MS))
+        limit = within(at_ms, UNCERTAIN_MS, UNCERTAIN_MS)
+        place = bisect_left(reported_until, at_ms)
+        if place < len(symbol.answers) and symbol.answers[place].oldest_ms < at_ms:
+            limit = min(limit, within(symbol.answers[place].at_ms, REST_REPORTED_MS, RETURN_MS))
         # Nobody notices anything while the engine is dead; the first word of a new one is the gap.
         return next((end for start, end in record.dead if start <= limit <= end), limit)
 
     return noticed_by
 
 
-def _check_doubt(symbol: SymbolRecord, key: Key, limit: int, findings: Findings) -> None:
-    """A deal that comes late or never: its symbol's gap is open before the limit."""
+def _check_uncertain(symbol: SymbolRecord, key: Key, limit: int, findings: Findings) -> None:
+    """A trade that comes late or never: its symbol's gap is open before the limit."""
     if not any(
         gap.opened_ms <= limit and (gap.closed_ms is None or gap.closed_ms >= key[0])
         for gap in symbol.gaps
@@ -117,7 +117,7 @@ def _check_doubt(symbol: SymbolRecord, key: Key, limit: int, findings: Findings)
 
 
 def _check_order(symbol: SymbolRecord, findings: Findings) -> None:
-    """Deals that are not marked as backfilled never go back."""
+    """Trades that are not marked as backfilled never go back."""
     newest: tuple[int, int] = (0, 0)
     for trade in symbol.trades:
         tick = trade.tick
@@ -126,12 +126,12 @@ def _check_order(symbol: SymbolRecord, findings: Findings) -> None:
             continue
         at = tick.timestamp, int(tick.trade_id or 0)
         if at[0] < newest[0] or (at < newest and at[1] and newest[1]):
-            findings.fault(f"{symbol.symbol}: live deal {at} after {newest}, not marked")
+            findings.fault(f"{symbol.symbol}: live trade {at} after {newest}, not marked")
         newest = max(newest, at)
 
 
 def _check_marks(symbol: SymbolRecord, findings: Findings) -> None:
-    """Backfilled deals are marked, and live ones are young."""
+    """Backfilled trades are marked, and live ones are young."""
     for trade in symbol.trades:
         tick = trade.tick
         if tick.backfill == (tick.source == LIVE) and not trade.retimed:
@@ -140,7 +140,7 @@ def _check_marks(symbol: SymbolRecord, findings: Findings) -> None:
             continue
         age = trade.at_ms - tick.timestamp
         if age > STALE_MS:
-            findings.fault(f"{symbol.symbol}: a live deal {age} ms old, not marked")
+            findings.fault(f"{symbol.symbol}: a live trade {age} ms old, not marked")
 
 
 def _check_loss(symbol: SymbolRecord | None, loss: Loss, findings: Findings) -> None:
@@ -155,4 +155,4 @@ def _check_loss(symbol: SymbolRecord | None, loss: Loss, findings: Findings) -> 
 
 
 def _text(key: Key) -> str:
-    return f"deal of {key[0]}: {key[3]} {key[2]} at {key[1]}"
+    return f"trade of {key[0]}: {key[3]} {key[2]} at {key[1]}"

@@ -19,19 +19,19 @@ from services.kernel.events import (
 )
 
 MADE_UP: Final = ":synthetic"
-"""End of the source of ticks that are made from bars: no deals."""
+"""End of the source of ticks that are made from bars: no trades."""
 
 MOST_FAULTS: Final = 20
-"""Of one run; one defect breaks thousands of deals."""
+"""Of one run; one defect breaks thousands of trades."""
 
 NEVER: Final = 1 << 62
 
 Key = tuple[int, Decimal, Decimal, Side]
-"""Time, price, base quantity and side: all that a deal without id is known by."""
+"""Time, price, base quantity and side: all that a trade without id is known by."""
 
 
 class Made(Struct, frozen=True):
-    """A deal that the exchange made, in the order of making.
+    """A trade that the exchange made, in the order of making.
 
     Attributes:
         quantity: In units of the base currency.
@@ -61,19 +61,19 @@ class Published(Struct, frozen=True):
 
 
 class Loss(Struct, frozen=True):
-    """The client was told that a connection ended on which a symbol's deals came."""
+    """The client was told that a connection ended on which a symbol's trades came."""
 
     at_ms: int
     symbol: str
 
 
-class Told(Struct, frozen=True):
-    """REST told the client a symbol's newest deals.
+class RestAnswer(Struct, frozen=True):
+    """REST told the client a symbol's newest trades.
 
     Attributes:
         asked_ms: When the client asked.
         at_ms: When it had the answer.
-        oldest_ms: Time of the oldest deal in it.
+        oldest_ms: Time of the oldest trade in it.
         newest_ms: Time of the newest.
     """
 
@@ -88,14 +88,14 @@ class Record(Struct):
     """One run.
 
     Attributes:
-        made: Every deal that the exchange made, in its order.
+        made: Every trade that the exchange made, in its order.
         published: Every event of the engine, in its order, until all was quiet again.
         losses: Every end of a connection that the client was told of.
         dead: From when to when the engine was killed; a new one repeats what is still in doubt.
         rest_away: From when to when REST did not answer: what a living stream leaves out cannot be
             noticed then.
-        left_out: Deals that a running stream did not bring, by the exchange's own account.
-        told: What REST told, in the order in which it came.
+        left_out: Trades that a running stream did not bring, by the exchange's own account.
+        answers: What REST told, in the order in which it came.
     """
 
     made: Sequence[Made] = ()
@@ -104,7 +104,7 @@ class Record(Struct):
     dead: Sequence[tuple[int, int]] = ()
     rest_away: Sequence[tuple[int, int]] = ()
     left_out: Sequence[Made] = ()
-    told: Sequence[Told] = ()
+    answers: Sequence[RestAnswer] = ()
 
     @property
     def restarts(self) -> list[int]:
@@ -116,11 +116,11 @@ class Findings(Struct):
     """What a run gave.
 
     Attributes:
-        sent: Deals that the promise covers.
+        sent: Trades that the promise covers.
         received: Of these, those that were published.
         in_gaps: Of these, those that were not, and lie in a lost span.
-        doubled: Deals published more often than they were made, and deals never made.
-        backfilled: Deals published with the mark.
+        doubled: Trades published more often than they were made, and trades never made.
+        backfilled: Trades published with the mark.
         gaps: Gaps that were reported.
         faults: How the promise was broken, in words; empty when it was held.
     """
@@ -152,7 +152,7 @@ class Gap(Struct):
 
 
 class Trade(Struct, frozen=True):
-    """A published deal.
+    """A published trade.
 
     Attributes:
         place: Its place among all events.
@@ -180,7 +180,7 @@ class LostSpan(Struct, frozen=True):
     """A stretch that a gap named as lost, inclusive; ``place`` as of a trade.
 
     Attributes:
-        loose: Whether deals inside it had been published.
+        loose: Whether trades inside it had been published.
     """
 
     lost_from: int
@@ -194,16 +194,16 @@ class SymbolRecord:
     """What was made and published of one symbol, in order.
 
     Attributes:
-        made: Its deals, oldest first.
+        made: Its trades, oldest first.
         left_out: Which of them a running stream did not bring, by place in ``made``.
-        told: What REST told of it.
+        answers: What REST told of it.
     """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.made: list[Made] = []
         self.left_out: set[int] = set()
-        self.told: list[Told] = []
+        self.answers: list[RestAnswer] = []
         self.trades: list[Trade] = []
         self.gaps: list[Gap] = []
         self.spans: list[LostSpan] = []
@@ -215,25 +215,25 @@ class SymbolRecord:
 
 
 class Accounts:
-    """Of each deal made, when and how it was accounted for.
+    """Of each trade made, when and how it was accounted for.
 
     Attributes:
-        times: The deals' times, which never go back.
+        times: The trades' times, which never go back.
         published: The trade that published each; None for one that never was.
         places: From which event on each was published or named as lost; ``NEVER`` without.
         at_ms: The same as time.
-        number_of: Of each trade's place, which deal it published.
+        number_of: Of each trade's place, which trade it published.
     """
 
     def __init__(self, symbol: SymbolRecord) -> None:
-        self.times = [deal.timestamp for deal in symbol.made]
+        self.times = [made.timestamp for made in symbol.made]
         self.published: list[Trade | None] = [None] * len(symbol.made)
         self.places = [NEVER] * len(symbol.made)
         self.at_ms = [NEVER] * len(symbol.made)
         self.number_of: dict[int, int] = {}
         left: dict[Key, deque[int]] = defaultdict(deque)
-        for number, deal in enumerate(symbol.made):
-            left[deal.key].append(number)
+        for number, made in enumerate(symbol.made):
+            left[made.key].append(number)
         for trade in symbol.trades:
             if left[trade.key]:
                 number = left[trade.key].popleft()
@@ -246,11 +246,11 @@ class Accounts:
                 self.at_ms[number] = min(self.at_ms[number], span.at_ms)
 
     def between(self, start_ms: int, end_ms: int) -> range:
-        """The deals of a stretch, inclusive."""
+        """The trades of a stretch, inclusive."""
         return range(bisect_left(self.times, start_ms), bisect_right(self.times, end_ms))
 
     def was_published(self, number: int, by_ms: int) -> bool:
-        """Whether a deal was published until a time, inclusive."""
+        """Whether a trade was published until a time, inclusive."""
         trade = self.published[number]
         return trade is not None and trade.at_ms <= by_ms
 
@@ -258,15 +258,15 @@ class Accounts:
 def read(record: Record, findings: Findings) -> dict[str, SymbolRecord]:
     """Sort a run by symbols; what no order of events allows is a fault."""
     symbols: dict[str, SymbolRecord] = {}
-    for deal in record.made:
-        symbols.setdefault(deal.symbol, SymbolRecord(deal.symbol)).made.append(deal)
-    left_out = {(deal.symbol, deal.key) for deal in record.left_out}
+    for made in record.made:
+        symbols.setdefault(made.symbol, SymbolRecord(made.symbol)).made.append(made)
+    left_out = {(made.symbol, made.key) for made in record.left_out}
     for symbol in symbols.values():
         symbol.left_out = {
-            number for number, deal in enumerate(symbol.made) if (deal.symbol, deal.key) in left_out
+            number for number, made in enumerate(symbol.made) if (made.symbol, made.key) in left_out
         }
-    for told in record.told:
-        symbols[told.symbol].told.append(told)
+    for answers in record.answers:
+        symbols[answers.symbol].answers.append(answers)
     offsets: set[str | None] = set()
     for place, item in enumerate(record.published):
         event = item.event

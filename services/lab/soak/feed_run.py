@@ -21,7 +21,7 @@ from services.cdb_ws.live.engine import Engine
 from services.cdb_ws.live.engine_config import EngineConfig
 from services.exchange_sim.exchange import Admission, Exchange
 from services.exchange_sim.faults.faults import Fault, FaultKind, Script, script_from_seed
-from services.exchange_sim.markets.contract_history import MadeDeal
+from services.exchange_sim.markets.contract_history import MadeTrade
 from services.exchange_sim.markets.market import Happening, SimMarket
 from services.exchange_sim.markets.synthetic_market import SyntheticMarket, symbol_names
 from services.exchange_sim.pusher import Pace
@@ -36,7 +36,7 @@ from services.kernel.events import (
 )
 from services.lab.soak import virtual_time
 from services.lab.soak.feed_promise import check
-from services.lab.soak.feed_record import Findings, Loss, Made, Published, Record, Told
+from services.lab.soak.feed_record import Findings, Loss, Made, Published, Record, RestAnswer
 from services.lab.soak.simulated_network import GET_TIMEOUT_S, ClientEnd, joined
 from services.venues.mexc.network import Answer, Connection, ConnectionLost
 
@@ -44,7 +44,7 @@ FAULTY_S: Final = 300.0
 """Length of the part whose script of faults comes from the seed; its last third is quiet."""
 
 TRADING_S: Final = 345.0
-"""The market makes deals so long, that every symbol is heard again after the last fault."""
+"""The market makes trades so long, that every symbol is heard again after the last fault."""
 
 TOTAL_S: Final = 380.0
 WALL_AT_START_MS: Final = 1_767_225_600_000
@@ -55,7 +55,7 @@ JOURNAL_MS: Final = 60_000
 """So much of its own past ``cdb_ws`` finds in its journal after a restart."""
 
 PACE: Final = Pace(book=1_000, quiet_book=6_000, price=3_000, ticker=6_000)
-"""Books and prices come less often than on the venue: the promise is about deals."""
+"""Books and prices come less often than on the venue: the promise is about trades."""
 
 REST_FAULTS: Final = frozenset(
     {FaultKind.HTTP_429, FaultKind.HTTP_5XX, FaultKind.HTTP_SLOW, FaultKind.MOVED}
@@ -63,8 +63,8 @@ REST_FAULTS: Final = frozenset(
 ASKS_AGAIN_MS: Final = 60_000
 """The longest pause of the engine after a complaint."""
 
-DEALS: Final = "/api/v1/contract/deals/"
-DEAL_TIME: Final = re.compile(rb'"t":(\d+)')
+TRADES: Final = "/api/v1/contract/deals/"
+TRADE_TIME: Final = re.compile(rb'"t":(\d+)')
 MOST_NOTES: Final = 5_000
 LIMIT_S: Final = 60.0
 """Real seconds after which a run is given up: something turns in circles."""
@@ -129,10 +129,10 @@ class _Stage:
         self.exchange: Exchange | None = None
         self.published: list[Published] = []
         self.losses: list[Loss] = []
-        self.told: list[Told] = []
+        self.answers: list[RestAnswer] = []
         self.dead: list[tuple[int, int]] = []
         self.notes: list[Note] = []
-        self.in_doubt: set[str] = set()
+        self.uncertain_symbols: set[str] = set()
 
     # -- the network, as the engine sees it -----------------------------------------------------
 
@@ -171,10 +171,10 @@ class _Stage:
             await asyncio.sleep(self._random.uniform(0.005, 0.3))
         if answer.status != 200:
             self.note(f"REST {answer.status}: {parts.path}")
-        elif parts.path.startswith(DEALS) and (times := DEAL_TIME.findall(answer.body)):
-            symbol = parts.path.removeprefix(DEALS)
+        elif parts.path.startswith(TRADES) and (times := TRADE_TIME.findall(answer.body)):
+            symbol = parts.path.removeprefix(TRADES)
             newest, oldest = int(times[0]), int(times[-1])
-            self.told.append(Told(symbol, asked_ms, self.now_ms(), oldest, newest))
+            self.answers.append(RestAnswer(symbol, asked_ms, self.now_ms(), oldest, newest))
         return Answer(answer.status, answer.body)
 
     def now_ms(self) -> int:
@@ -210,9 +210,9 @@ class _Stage:
         self.note(f"{event.name} {event.symbol or ''} {event.phase}{span}: {event.detail}")
         if event.name is ConditionName.DATA_GAP and event.symbol:
             if event.phase is ConditionPhase.BEGAN:
-                self.in_doubt.add(event.symbol)
+                self.uncertain_symbols.add(event.symbol)
             else:
-                self.in_doubt.discard(event.symbol)
+                self.uncertain_symbols.discard(event.symbol)
 
     def _sent(self, client: ClientEnd, text: str) -> None:
         command = json.loads(text)
@@ -251,13 +251,13 @@ async def _play(seed: int, cache: Path) -> Run:
     random = Random(f"{seed} soak")  # noqa: S311 - chance on purpose
     symbols = symbol_names(random.randint(2, 6))
     market = SyntheticMarket(
-        seed, symbols, deals_per_second=random.uniform(2, 40), history_minutes=20
+        seed, symbols, trades_per_second=random.uniform(2, 40), history_minutes=20
     )
     script = script_from_seed(seed, FAULTY_S, symbols)
     stage = _Stage(random)
     chance = Random(f"{seed} exchange")  # noqa: S311 - as above
     exchange = Exchange(
-        _Until(market, TRADING_S), script, stage.now_ms, chance, pace=PACE, keep_deals=True
+        _Until(market, TRADING_S), script, stage.now_ms, chance, pace=PACE, keep_trades=True
     )
     stage.exchange = exchange
     running = asyncio.create_task(exchange.run())
@@ -268,13 +268,13 @@ async def _play(seed: int, cache: Path) -> Run:
     restarts = await _listen(stage, kills, symbols, cache, crashes)
     running.cancel()
     record = Record(
-        made=_made(exchange.deals_made, market),
+        made=_made(exchange.trades_made, market),
         published=stage.published,
         losses=stage.losses,
         dead=stage.dead,
         rest_away=_rest_away(script),
         left_out=_made(exchange.left_out, market),
-        told=stage.told,
+        answers=stage.answers,
     )
     findings = check(record)
     findings.faults[:0] = crashes
@@ -329,22 +329,22 @@ def _config(stage: _Stage, symbols: tuple[str, ...], cache: Path, *, first: bool
         lookback_minutes=5,
         past=past,
         last_clock_ms=0 if first else stage.published[-1].at_ms if stage.published else 0,
-        in_doubt=tuple(sorted(stage.in_doubt)),
+        uncertain_symbols=tuple(sorted(stage.uncertain_symbols)),
         cache=cache,
     )
 
 
-def _made(deals: Sequence[MadeDeal], market: SimMarket) -> list[Made]:
+def _made(trades: Sequence[MadeTrade], market: SimMarket) -> list[Made]:
     sizes = {contract.symbol: contract.contract_size for contract in market.contracts}
     return [
         Made(
-            deal.symbol,
-            deal.t,
-            deal.p,
-            deal.v * sizes[deal.symbol],
-            Side.BUY if deal.buys else Side.SELL,
+            made.symbol,
+            made.t,
+            made.p,
+            made.v * sizes[made.symbol],
+            Side.BUY if made.buys else Side.SELL,
         )
-        for deal in deals
+        for made in trades
     ]
 
 

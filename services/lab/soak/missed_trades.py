@@ -1,4 +1,4 @@
-"""The part of the feed's promise that is about streams which leave deals out and go on.
+"""The part of the feed's promise that is about streams which leave trades out and go on.
 
 Such a leak is seen only by comparing the stream with REST. So everything here is measured by what
 REST had told the feed until then, and by the exchange's own account of what it left out.
@@ -15,18 +15,18 @@ from services.lab.soak.feed_record import (
     Gap,
     LostSpan,
     Record,
+    RestAnswer,
     SymbolRecord,
-    Told,
     Trade,
 )
 
 MINUTE_MS: Final = 60_000
 LATE: Final = "mexc:late"
 ON_ITS_WAY_MS: Final = 3_000
-"""A deal that is younger may still come by the stream: frames overtake one another and wait."""
+"""A trade that is younger may still come by the stream: frames overtake one another and wait."""
 
 OWED_MS: Final = 5_000
-"""A stream that is further behind REST is taken for one that leaves deals out."""
+"""A stream that is further behind REST is taken for one that leaves trades out."""
 
 PROOF_MS: Final = 10_000
 """So long after REST told of a leak the stream has to run without another before it is trusted."""
@@ -35,37 +35,37 @@ FRAMES_APART_MS: Final = 1_500
 """Frames that overtake one another are no further apart; what is older was left out."""
 
 
-def check_leaks(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
+def check_missed_trades(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
     """Lost spans are as tight, and gaps as long, as what REST had told allows."""
     accounts = Accounts(symbol)
-    leaks = _Leaks(symbol, accounts, record.restarts)
+    missed_trades = _MissedTrades(symbol, accounts, record.restarts)
     for span in symbol.spans:
-        if span.loose and (why := leaks.too_wide(span)):
+        if span.loose and (why := missed_trades.too_wide(span)):
             text = f"lost span {span.lost_from} to {span.lost_to} is too wide"
             findings.fault(f"{symbol.symbol}: {text}: {why}")
-    for trade in leaks.too_early():
+    for trade in missed_trades.too_early():
         findings.fault(
-            f"{symbol.symbol}: a live deal of {trade.tick.timestamp} at {trade.at_ms}, before what"
+            f"{symbol.symbol}: a live trade of {trade.tick.timestamp} at {trade.at_ms}, before what"
             " the open gap is about was published or named"
         )
     for gap in symbol.gaps:
-        if gap.closed_ms is not None and (why := leaks.cleared_early(gap)):
+        if gap.closed_ms is not None and (why := missed_trades.cleared_early(gap)):
             findings.fault(f"{symbol.symbol}: the gap cleared at {gap.closed_ms}: {why}")
 
 
-class _Leaks:
+class _MissedTrades:
     def __init__(self, symbol: SymbolRecord, accounts: Accounts, restarts: Sequence[int]) -> None:
         self._restarts = restarts
         self._symbol = symbol
         self._accounts = accounts
-        self._told_at = [told.at_ms for told in symbol.told]
+        self._answered_at = [answers.at_ms for answers in symbol.answers]
         self._trades_at = [trade.at_ms for trade in symbol.trades]
         times = (trade.tick.timestamp for trade in symbol.trades)
         self._newest = list(accumulate(times, max))
         """After each trade, the time of the newest that was published."""
 
     def too_wide(self, span: LostSpan) -> str | None:
-        """Why a span with received deals inside could have been tighter."""
+        """Why a span with received trades inside could have been tighter."""
         accounts, times = self._accounts, self._accounts.times
         inside = accounts.between(span.lost_from, span.lost_to)
         if span.lost_from % MINUTE_MS == 0 and span.lost_to == span.lost_from + MINUTE_MS - 1:
@@ -84,37 +84,43 @@ class _Leaks:
             return "its stream owed nothing"
         # A new process does not know how far the one before had compared.
         started = max((at for at in self._restarts if at <= span.at_ms), default=-1)
-        known_from = bisect_left(self._told_at, started)
-        before = self._symbol.told[known_from : bisect_left(self._told_at, span.at_ms)]
+        known_from = bisect_left(self._answered_at, started)
+        before = self._symbol.answers[known_from : bisect_left(self._answered_at, span.at_ms)]
         begin = max(
-            (whole for told in before if (whole := self._whole(told, span)) < first), default=-1
+            (whole for answers in before if (whole := self._whole(answers, span)) < first),
+            default=-1,
         )
         if begin > span.lost_from:
             return f"until {begin} REST had shown that nothing was missing"
-        for told in self._symbol.told[known_from : bisect_right(self._told_at, span.at_ms)]:
-            if span.lost_from < told.oldest_ms < span.lost_to <= told.newest_ms:
-                return f"from {told.oldest_ms} on REST had told all"
+        for answers in self._symbol.answers[
+            known_from : bisect_right(self._answered_at, span.at_ms)
+        ]:
+            if span.lost_from < answers.oldest_ms < span.lost_to <= answers.newest_ms:
+                return f"from {answers.oldest_ms} on REST had told all"
         return None
 
-    def _whole(self, told: Told, span: LostSpan) -> int:
+    def _whole(self, answers: RestAnswer, span: LostSpan) -> int:
         """Until when all of an answer had been published when it came.
 
         -1 where it proves nothing of the time before it: it told of nothing published, or does not
-        reach back to the span's beginning and showed itself that the stream had left deals out.
+        reach back to the span's beginning and showed itself that the stream had left trades out.
         """
         accounts = self._accounts
-        heard = bisect_right(self._trades_at, told.at_ms)
-        whole = min(told.newest_ms, self._newest[heard - 1] if heard else -1)
-        for number in accounts.between(told.oldest_ms, whole):
-            if not accounts.was_published(number, told.at_ms):
+        received = bisect_right(self._trades_at, answers.at_ms)
+        whole = min(answers.newest_ms, self._newest[received - 1] if received else -1)
+        for number in accounts.between(answers.oldest_ms, whole):
+            if not accounts.was_published(number, answers.at_ms):
                 whole = accounts.times[number] - 1
-                if told.oldest_ms > span.lost_from and whole < told.newest_ms - FRAMES_APART_MS:
+                if (
+                    answers.oldest_ms > span.lost_from
+                    and whole < answers.newest_ms - FRAMES_APART_MS
+                ):
                     return -1
                 break
-        return whole if whole >= told.oldest_ms else -1
+        return whole if whole >= answers.oldest_ms else -1
 
     def too_early(self) -> list[Trade]:
-        """Live deals published in an open gap before what came earlier was accounted for.
+        """Live trades published in an open gap before what came earlier was accounted for.
 
         What the stream left out without a sign, or brings late, cannot be waited for.
         """
@@ -146,24 +152,26 @@ class _Leaks:
         """Why a gap that cleared should have stayed open."""
         symbol, accounts = self._symbol, self._accounts
         assert gap.closed_ms is not None
-        last = bisect_right(self._told_at, gap.closed_ms)
+        last = bisect_right(self._answered_at, gap.closed_ms)
         if last:
-            told = symbol.told[last - 1]
-            for number in accounts.between(told.oldest_ms + 1, told.newest_ms - ON_ITS_WAY_MS):
-                leaked = number in symbol.left_out and accounts.places[number] > gap.closed_place
-                if leaked and not self._comes_late(number):
+            answers = symbol.answers[last - 1]
+            for number in accounts.between(
+                answers.oldest_ms + 1, answers.newest_ms - ON_ITS_WAY_MS
+            ):
+                missed = number in symbol.left_out and accounts.places[number] > gap.closed_place
+                if missed and not self._comes_late(number):
                     at = accounts.times[number]
-                    return f"REST had told of a deal of {at} that its stream left out"
+                    return f"REST had told of a trade of {at} that its stream left out"
         found = self._found_ms(gap)
         if found is None or any(found <= at <= gap.closed_ms for at in self._restarts):
             return None
-        asked = (told.asked_ms for told in symbol.told[:last])
+        asked = (answers.asked_ms for answers in symbol.answers[:last])
         if not any(at >= found + PROOF_MS for at in asked):
             return f"REST told of a leak at {found}, and was not asked after {PROOF_MS} ms again"
         return None
 
     def _found_ms(self, gap: Gap) -> int | None:
-        """When REST told last, during a gap, of a deal that its stream had passed over unseen."""
+        """When REST told last, during a gap, of a trade that its stream had passed over unseen."""
         found: int | None = None
         newest = -1
         for trade in self._symbol.trades:

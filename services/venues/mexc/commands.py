@@ -9,15 +9,15 @@ CONTRACTS: Final = '{"method":"sub.contract","gzip":false}'
 """Changes of all contracts' details."""
 
 _PARAMETERS: Final[dict[str, dict[str, int | bool]]] = {
-    "deal": {"compress": False},  # each deal by itself, as REST tells them
+    "deal": {"compress": False},  # each trade by itself, as REST tells them
     "fair.price": {},
     "depth.full": {"limit": DEPTH_LEVELS},
     "index.price": {},
     "ticker": {},
     "funding.rate": {},
 }
-DEAL: Final = "deal"
-DEPTH: Final = "depth.full"
+TRADE_CHANNEL: Final = "deal"
+DEPTH_CHANNEL: Final = "depth.full"
 CHANNELS: Final = tuple(_PARAMETERS)
 """What is subscribed for each symbol, the most important first."""
 

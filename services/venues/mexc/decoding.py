@@ -10,7 +10,6 @@ from msgspec import Struct
 from services.kernel.bounded_json import Decoder
 from services.venues.mexc.messages import (
     Contract,
-    Deals,
     FairPrice,
     Frame,
     FrameError,
@@ -21,11 +20,12 @@ from services.venues.mexc.messages import (
     Refused,
     Subscribed,
     Tickers,
+    Trades,
 )
 from services.venues.mexc.wire_models import (
     CrossedBookError,
     PushedBook,
-    PushedDeal,
+    PushedTrade,
     TickerRow,
     price_of,
     rate_of,
@@ -41,19 +41,19 @@ _GZIP_OR_ZLIB: Final = 47
 """zlib's window bits for: the larger window, and either header."""
 
 
-class _Deals(Struct, gc=False, tag_field="channel", tag="push.deal"):
+class _Trades(Struct, gc=False, tag_field="channel", tag="push.deal"):
     symbol: str
-    data: list[PushedDeal] | PushedDeal
+    data: list[PushedTrade] | PushedTrade
 
     def read(self) -> Frame:
         if isinstance(self.data, list):
             if not self.data:
-                raise ValueError("no deal in it")
-            deals = [deal.read() for deal in self.data]
-            if len(deals) > 1:
-                deals.sort(key=lambda deal: (deal.timestamp, deal.trade_id or 0))
-            return Deals(self.symbol, tuple(deals))
-        return Deals(self.symbol, (self.data.read(),))
+                raise ValueError("no trade in it")
+            trades = [trade.read() for trade in self.data]
+            if len(trades) > 1:
+                trades.sort(key=lambda trade: (trade.timestamp, trade.trade_id or 0))
+            return Trades(self.symbol, tuple(trades))
+        return Trades(self.symbol, (self.data.read(),))
 
 
 class _Book(Struct, gc=False, tag_field="channel", tag="push.depth.full"):
@@ -141,7 +141,7 @@ class _Refused(Struct, tag_field="channel", tag="rs.error"):
 
 
 _Pushed = (
-    _Deals
+    _Trades
     | _Book
     | _Ticker
     | _Tickers
@@ -155,7 +155,7 @@ _Pushed = (
 READ_CHANNELS: Final = frozenset(
     str(kind.__struct_config__.tag)
     for kind in (
-        _Deals,
+        _Trades,
         _Book,
         _Ticker,
         _Tickers,

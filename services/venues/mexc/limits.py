@@ -19,7 +19,7 @@ class Endpoint(StrEnum):
     DETAIL = "detail"
     TICKER = "ticker"
     KLINE = "kline"
-    DEALS = "deals"
+    TRADES = "deals"
     FUNDING_RATE = "funding_rate"
     FUNDING_HISTORY = "funding_rate/history"
 
@@ -28,7 +28,7 @@ DOCUMENTED: Final = {
     Endpoint.DETAIL: 10,
     Endpoint.TICKER: 10,
     Endpoint.KLINE: 20,
-    Endpoint.DEALS: 20,
+    Endpoint.TRADES: 20,
     Endpoint.FUNDING_RATE: 20,
     Endpoint.FUNDING_HISTORY: 20,
 }

@@ -41,7 +41,7 @@ class FrameError(Exception):
         self.symbol = symbol
 
 
-class Deal(Struct, frozen=True, gc=False):
+class Trade(Struct, frozen=True, gc=False):
     """One trade; ``contracts`` is its volume, ``trade_id`` is missing in old frames."""
 
     price: Decimal
@@ -51,11 +51,11 @@ class Deal(Struct, frozen=True, gc=False):
     trade_id: int | None
 
 
-class Deals(Struct, frozen=True):
+class Trades(Struct, frozen=True):
     """Trades of one symbol, oldest first."""
 
     symbol: str
-    deals: tuple[Deal, ...]
+    trades: tuple[Trade, ...]
 
 
 Level = tuple[Decimal, int | Decimal, int]
@@ -148,7 +148,7 @@ class Ignored(Struct, frozen=True, gc=False):
 
 
 Frame = (
-    Deals
+    Trades
     | Book
     | Ticker
     | Tickers

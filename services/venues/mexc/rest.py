@@ -10,14 +10,14 @@ from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar
 from services.venues.mexc import rest_messages
 from services.venues.mexc.limits import Endpoint, Limits
-from services.venues.mexc.messages import Deal, Ticker
+from services.venues.mexc.messages import Ticker, Trade
 from services.venues.mexc.network import Network
 from services.venues.mexc.rest_messages import FundingSettlement, RestError
 
 HOSTS: Final = ("https://api.mexc.com", "https://contract.mexc.com")
 ANSWER_TIMEOUT_S: Final = 10.0
-MOST_DEALS: Final = 100
-"""Deals that one answer holds at most."""
+MOST_TRADES: Final = 100
+"""Trades that one answer holds at most."""
 
 MOST_BARS: Final = 2000
 """Bars that one answer holds at most."""
@@ -99,14 +99,14 @@ class MexcRest:
         """
         return await self._ask(Endpoint.TICKER, "ticker", rest_messages.decode_movers)
 
-    async def deals(self, symbol: str) -> tuple[Deal, ...]:
-        """The newest deals (at most 100) of a symbol, oldest first, without ids.
+    async def trades(self, symbol: str) -> tuple[Trade, ...]:
+        """The newest trades (at most 100) of a symbol, oldest first, without ids.
 
         Raises:
             VenueAwayError, RestError: There is no answer, or a refusal.
         """
-        path = f"deals/{symbol}?limit={MOST_DEALS}"
-        return await self._ask(Endpoint.DEALS, path, rest_messages.decode_deals)
+        path = f"deals/{symbol}?limit={MOST_TRADES}"
+        return await self._ask(Endpoint.TRADES, path, rest_messages.decode_trades)
 
     async def funding_hours(self, symbol: str) -> int:
         """Hours between two settlements of a contract.

@@ -1,6 +1,6 @@
 """MEXC's REST bodies: what an answer says. Pure functions.
 
-Contract details, bars, deals, summaries, prices and funding. Each raises ``RestError`` where the
+Contract details, bars, trades, summaries, prices and funding. Each raises ``RestError`` where the
 venue refuses, and ``ValueError`` (``msgspec.DecodeError`` is one) where this is no such answer.
 """
 
@@ -21,11 +21,11 @@ from services.kernel.instruments.contracts import (
 )
 from services.kernel.market.bar_ticks import Bar
 from services.venues.mexc.exact import plain
-from services.venues.mexc.messages import Book, Deal, FairPrice, IndexPrice, Ticker
+from services.venues.mexc.messages import Book, FairPrice, IndexPrice, Ticker, Trade
 from services.venues.mexc.wire_models import (
     TOO_MUCH,
     PushedBook,
-    PushedDeal,
+    PushedTrade,
     TickerRow,
     price_of,
     rate_of,
@@ -107,7 +107,7 @@ class _Depth(PushedBook, kw_only=True):
 _envelope = Decoder(_Envelope)
 _anything: Decoder[Any] = Decoder(float_hook=Decimal)
 _bars = Decoder(_Bars)
-_deals = Decoder(list[PushedDeal])
+_trades = Decoder(list[PushedTrade])
 _ticker = Decoder(TickerRow)
 _settlements = Decoder(_Settlements)
 _fair_price = Decoder(_FairPrice)
@@ -257,15 +257,15 @@ def decode_bars(body: bytes) -> tuple[tuple[int, Bar], ...]:
     return tuple(sorted(zip(opened, map(Bar._make, rows), strict=True)))
 
 
-def decode_deals(body: bytes) -> tuple[Deal, ...]:
-    """The deals of ``/api/v1/contract/deals``, oldest first, without ids; volume in contracts.
+def decode_trades(body: bytes) -> tuple[Trade, ...]:
+    """The trades of ``/api/v1/contract/deals``, oldest first, without ids; volume in contracts.
 
     Within a millisecond they keep the venue's order, turned round.
     """
-    deals = [deal.read() for deal in _deals.decode(payload(body))]
-    deals.reverse()
-    deals.sort(key=lambda deal: deal.timestamp)
-    return tuple(deals)
+    trades = [trade.read() for trade in _trades.decode(payload(body))]
+    trades.reverse()
+    trades.sort(key=lambda trade: trade.timestamp)
+    return tuple(trades)
 
 
 def decode_tickers(body: bytes) -> tuple[Ticker, ...]:

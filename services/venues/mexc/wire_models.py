@@ -1,4 +1,4 @@
-"""What socket and REST tell in the same words: a deal, a book, a summary."""
+"""What socket and REST tell in the same words: a trade, a book, a summary."""
 
 from decimal import Decimal
 from operator import itemgetter
@@ -10,7 +10,7 @@ from msgspec import Struct
 from services.kernel.bounded_json import Decoder
 from services.kernel.events import Side
 from services.venues.mexc.exact import plain
-from services.venues.mexc.messages import Book, Deal, Level, Ticker
+from services.venues.mexc.messages import Book, Level, Ticker, Trade
 
 _ZERO: Final = Decimal(0)
 _PRICE_OF: Final = itemgetter(0)
@@ -65,8 +65,8 @@ class CrossedBookError(ValueError):
     """The best bid is not below the best ask."""
 
 
-class PushedDeal(Struct, gc=False):
-    """A deal in the venue's words."""
+class PushedTrade(Struct, gc=False):
+    """A trade in the venue's words."""
 
     p: Decimal
     v: Decimal
@@ -74,14 +74,14 @@ class PushedDeal(Struct, gc=False):
     t: int | str
     i: int | str | None = None
 
-    def read(self) -> Deal:
-        """The deal.
+    def read(self) -> Trade:
+        """The trade.
 
         Raises:
-            ValueError: A price, volume, side or time that no deal can have.
+            ValueError: A price, volume, side or time that no trade can have.
         """
         if not (_ZERO < self.p < TOO_MUCH and _ZERO < self.v < TOO_MUCH):
-            raise ValueError(f"price {self.p} or volume {self.v} is none that a deal can have")
+            raise ValueError(f"price {self.p} or volume {self.v} is none that a trade can have")
         timestamp = time_of(self.t)
         side = _TAKERS.get(self.T)
         if side is None:
@@ -89,7 +89,7 @@ class PushedDeal(Struct, gc=False):
         trade_id = None if self.i is None else int(self.i)
         if trade_id is not None and not 0 <= trade_id < HIGHEST_ID:
             raise ValueError("the trade id is none that a database can hold")
-        return Deal(plain(self.p), plain(self.v), side, timestamp, trade_id)
+        return Trade(plain(self.p), plain(self.v), side, timestamp, trade_id)
 
 
 class PushedBook(Struct, gc=False):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.cdb_ws.control_subscriber import Ear
+from services.cdb_ws.control_subscriber import ControlSubscriber
 from services.kernel.events import ConditionName, Event, Side, topics
 from services.kernel.market.run_watch import RunWatch
 from services.kernel.risk.stage import RiskStage
@@ -161,13 +161,13 @@ def test_a_source_whose_snapshot_is_lost_knows_its_run_again(
     with redis_server.admin() as admin:
         admin.hset(f"cdb:snapshot:{topics.WS}", mapping={"state": b"{}", "cursor": 3})
     bus, watch = Bus(redis_server.address(topics.WS), topics.WS), RunWatch()
-    ear = Ear(watch, bus, lambda *_: None)
-    retry(ear.start, threading.Event())
+    control = ControlSubscriber(watch, bus, lambda *_: None)
+    retry(control.start, threading.Event())
     assert watch.open_run is not None
     assert watch.open_run.run_id == run_started().run_id
     assert watch.open.gaps == {"BTC_USDT"}
-    assert ear.context.clock_ms == clock(1000).timestamp
-    ear.close()
+    assert control.context.clock_ms == clock(1000).timestamp
+    control.close()
     bus.close()
 
 

@@ -62,8 +62,8 @@ class Exchange:
         """End all faults."""
         self.get("/sim/faults/clear")
 
-    def deals(self, symbol: str) -> Counter[tuple[int, Decimal, Side]]:
-        """The newest deals as REST tells them."""
+    def trades(self, symbol: str) -> Counter[tuple[int, Decimal, Side]]:
+        """The newest trades as REST tells them."""
         deadline = time.monotonic() + DEADLINE_S
         while not (found := self.get(f"/api/v1/contract/deals/{symbol}?limit=100"))["success"]:
             assert time.monotonic() < deadline, found
@@ -96,8 +96,8 @@ def trades(events: list[AnyEvent], symbol: str | None = None) -> list[MarketData
     ]
 
 
-def dealt(events: list[AnyEvent], symbol: str) -> Counter[tuple[int, Decimal, Side]]:
-    """The published deals, without those made of minute bars."""
+def traded(events: list[AnyEvent], symbol: str) -> Counter[tuple[int, Decimal, Side]]:
+    """The published trades, without those made of minute bars."""
     return Counter(
         (trade.timestamp, trade.price, trade.side)
         for trade in trades(events, symbol)
@@ -130,14 +130,14 @@ def begin(ws: WsOnBus, exchange: Exchange, symbols: str = "BTC_USDT,ETH_USDT") -
 
 
 def assert_whole(events: list[AnyEvent], exchange: Exchange, symbol: str) -> None:
-    """Every deal since the first published that REST still knows was published once."""
-    published, known = dealt(events, symbol), exchange.deals(symbol)
+    """Every trade since the first published that REST still knows was published once."""
+    published, known = traded(events, symbol), exchange.trades(symbol)
     oldest, newest = max(min(published)[0], min(known)[0]), max(published)[0]
 
     def between(
-        deals: Counter[tuple[int, Decimal, Side]],
+        trades: Counter[tuple[int, Decimal, Side]],
     ) -> Counter[tuple[int, Decimal, Side]]:
-        return Counter({deal: n for deal, n in deals.items() if oldest < deal[0] < newest})
+        return Counter({trade: n for trade, n in trades.items() if oldest < trade[0] < newest})
 
     assert between(published) == between(known)
     assert len(between(known)) > 10
@@ -157,7 +157,7 @@ def test_details_and_history_then_the_live_market_in_base_units(
     assert all(trade.backfill for trade in history)
     first_live = next(trade for trade in trades(events) if not trade.backfill)
     assert events.index(details) < events.index(history[-1]) < events.index(first_live)
-    # And a deal's volume is its contracts times the contract's size
+    # And a trade's volume is its contracts times the contract's size
     assert first_live.volume is not None
     lots = first_live.volume / details.instruments[0].contract_size
     assert lots == lots.to_integral_value() > 0
@@ -174,7 +174,7 @@ def test_broken_connections_are_holes_that_are_filled(ws: WsOnBus, exchange: Exc
     ws.wait_for(lambda events: live_since(events, 0) > 5 and gaps(events, "BTC_USDT") == [])
     # When all connections break
     exchange.begin("drop")
-    # Then both symbols are in doubt until every deal is there
+    # Then both symbols are in doubt until every trade is there
     recovered = [("BEGAN", None), ("CLEARED", None)]
     events = ws.wait_for(
         lambda events: gaps(events, "BTC_USDT") == gaps(events, "ETH_USDT") == recovered
@@ -190,13 +190,13 @@ def test_a_killed_service_goes_on_behind_its_journal(ws: WsOnBus, exchange: Exch
     process = start(ws, exchange)
     ws.begin_run("mexc", SYMBOL_WHITELIST="BTC_USDT,ETH_USDT", LOOKBACK_MINUTES="0")
     ws.wait_for(lambda events: live_since(events, 0) > 20)
-    # When it is killed, deals are made, and another takes its place
+    # When it is killed, trades are made, and another takes its place
     process.kill()
     process.wait(10)
     seen = len(ws.published())
-    before = exchange.deals("BTC_USDT")
+    before = exchange.trades("BTC_USDT")
     deadline = time.monotonic() + DEADLINE_S
-    while exchange.deals("BTC_USDT") == before:
+    while exchange.trades("BTC_USDT") == before:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     start(ws, exchange)
@@ -209,14 +209,14 @@ def test_a_killed_service_goes_on_behind_its_journal(ws: WsOnBus, exchange: Exch
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("written", [False, True], ids=["nobody wrote it down", "half written"])
-def test_deals_that_redis_lost_are_asked_for_again(
+def test_trades_that_redis_lost_are_asked_for_again(
     ws: WsOnBus, exchange: Exchange, written: bool
 ) -> None:
-    # Given a live market, of whose last deals Redis has lost all and PostgreSQL has some or none
+    # Given a live market, of whose last trades Redis has lost all and PostgreSQL has some or none
     start(ws, exchange)
     ws.begin_run("mexc", SYMBOL_WHITELIST="BTC_USDT,ETH_USDT", LOOKBACK_MINUTES="0")
     ws.wait_for(lambda events: live_since(events, 0) > 20)
-    remembered, known = ws.memory(), ws.known()
+    restart_state, known = ws.memory(), ws.known()
     count = len(ws.published())
     ws.wait_for(lambda events: live_since(events, count) > 5)
     if written:
@@ -224,7 +224,7 @@ def test_deals_that_redis_lost_are_asked_for_again(
         count = len(ws.published())
         ws.wait_for(lambda events: live_since(events, count) > 5)
     # When Redis comes back with what it had kept
-    ws.go_back_to(remembered, known)
+    ws.go_back_to(restart_state, known)
     seen, symbols = len(ws.published()), ("BTC_USDT", "ETH_USDT")
     events = ws.wait_for(
         lambda events: all(
@@ -295,7 +295,7 @@ def test_ticks_by_hand_that_redis_lost_are_a_gap_with_its_bounds(ws: WsOnBus, di
     ws.begin_run("external")
     ws.wait_for(lambda events: any(isinstance(event, Clock) for event in events))
     price_by_hand(ws, "5")
-    remembered, known = ws.memory(), ws.known()
+    restart_state, known = ws.memory(), ws.known()
     price_by_hand(ws, "6")
     if dies:
         known = ws.known()  # the writer was faster than the disk of Redis
@@ -305,7 +305,7 @@ def test_ticks_by_hand_that_redis_lost_are_a_gap_with_its_bounds(ws: WsOnBus, di
     if dies:
         process.kill()
         process.wait(10)
-    ws.go_back_to(remembered, known)
+    ws.go_back_to(restart_state, known)
     if dies:
         ws.start(CDB_SOURCE="external")
     # Then the hole is on the record once: from the last clock that is left to beyond the lost price

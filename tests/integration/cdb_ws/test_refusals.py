@@ -18,21 +18,21 @@ T = 1_700_000_000_000
 
 def refusal(process: "subprocess.Popen[str]") -> str:
     """The one line on stderr of a service that ends with exit code 1."""
-    _, told = process.communicate(timeout=20)
+    _, reported = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert told.count("\n") == 1
-    return told
+    assert reported.count("\n") == 1
+    return reported
 
 
 def test_a_replay_without_files_names_the_variable(ws: WsOnBus) -> None:
     assert "CDB_DATA is not set" in refusal(ws.start(CDB_SOURCE="replay"))
 
 
-def test_wrong_columns_are_told_with_file_and_line(ws: WsOnBus, tmp_path: Path) -> None:
+def test_wrong_columns_are_reported_with_file_and_line(ws: WsOnBus, tmp_path: Path) -> None:
     path = tmp_path / "x-spot_BTCUSDT_trades.csv"
     path.write_text(f"time,price,qty\n{T},1,1\n")
-    told = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(path)))
-    assert f"{path} line 1: column(s) ts_ms, side missing" in told
+    reported = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(path)))
+    assert f"{path} line 1: column(s) ts_ms, side missing" in reported
 
 
 def test_a_fault_in_the_middle_ends_the_market_on_the_record(ws: WsOnBus, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_row_older_than_the_stale_timeout_is_a_dead_letter_and_the_market_goes
 
 
 @pytest.mark.chaos
-def test_data_without_the_last_recorded_event_is_told_with_file_event_and_remedy(
+def test_data_without_the_last_recorded_event_is_reported_with_file_event_and_remedy(
     ws: WsOnBus, trades_file: Path
 ) -> None:
     # Given a recovered bus that says behind which event the market goes on, and another file
@@ -83,11 +83,11 @@ def test_data_without_the_last_recorded_event_is_told_with_file_event_and_remedy
         place = recovery.place_behind(run.run_id, "event-of-another-file")
         admin.hset(f"cdb:cursor:{topics.WS}", "position", place)
     # When the service is started
-    told = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(trades_file)))
+    reported = refusal(ws.start(CDB_SOURCE="replay", CDB_DATA=str(trades_file)))
     # Then it says what is missing where and what to do, and the run's market has not ended
-    assert f"{trades_file} (CDB_DATA) has no event event-of-another-file" in told
-    assert run.run_id in told
-    assert "claire run-paper --fresh" in told
+    assert f"{trades_file} (CDB_DATA) has no event event-of-another-file" in reported
+    assert run.run_id in reported
+    assert "claire run-paper --fresh" in reported
     assert ws.published() == []
 
 

@@ -82,7 +82,7 @@ def conversation(program: Any) -> None:
     asyncio.run(asyncio.wait_for(program, DEADLINE_S))
 
 
-async def heard(client: ClientConnection, channel: str) -> dict[str, Any]:
+async def received(client: ClientConnection, channel: str) -> dict[str, Any]:
     """The next frame of a channel."""
     async for text in client:
         frame: dict[str, Any] = json.loads(text)
@@ -97,11 +97,11 @@ def subscription(channel: str, symbol: str) -> str:
     )
 
 
-def test_a_client_subscribes_and_hears_every_symbol(sim: Sim) -> None:
+def test_a_client_subscribes_and_receives_every_symbol(sim: Sim) -> None:
     async def talk() -> None:
         async with sim.connect() as client:
             await client.send('{"method":"ping"}')
-            await heard(client, "pong")
+            await received(client, "pong")
             for symbol in sim.symbols:
                 await client.send(subscription("deal", symbol))
                 await client.send(subscription("depth.full", symbol))
@@ -144,10 +144,10 @@ def test_a_drop_is_an_end_without_a_close_frame(sim: Sim) -> None:
     async def talk() -> None:
         async with sim.connect() as client:
             await client.send(subscription("deal", "BTC_USDT"))
-            await heard(client, "push.deal")
+            await received(client, "push.deal")
             await asyncio.to_thread(sim.begin, "drop")
             with pytest.raises(ConnectionClosedError) as ended:
-                await heard(client, "nothing")
+                await received(client, "nothing")
             assert ended.value.rcvd is None
 
     conversation(talk())
@@ -157,9 +157,9 @@ def test_a_giant_frame_arrives_whole_where_it_is_allowed(sim: Sim) -> None:
     async def talk() -> None:
         async with sim.connect(max_size=8 << 20) as client:
             await client.send('{"method":"ping"}')
-            await heard(client, "pong")
+            await received(client, "pong")
             await asyncio.to_thread(sim.begin, "huge", amount=5_000_000)
-            frame = await heard(client, "push.notice")
+            frame = await received(client, "push.notice")
             assert len(frame["data"]) == 5_000_000
 
     conversation(talk())
@@ -173,7 +173,7 @@ def test_a_reader_that_does_not_read_does_not_stop_the_others(sim: Sim) -> None:
             await asyncio.to_thread(sim.begin, "huge", socket=0, amount=900_000)
             await eager.send(subscription("deal", "BTC_USDT"))
             for _ in range(50):
-                await heard(eager, "push.deal")
+                await received(eager, "push.deal")
 
     conversation(talk())
 
@@ -213,8 +213,8 @@ def test_a_script_and_a_record_are_taken_from_files(tmp_path: Path) -> None:
         assert sim.symbols == ["BTC_USDT"]
         assert sim.get("/api/v1/contract/deals/BTC_USDT")[0] == 503
         sim.get("/sim/faults/clear")
-        deals = sim.get("/api/v1/contract/deals/BTC_USDT?limit=1")[1]["data"]
-        assert 61_000 < deals[0]["p"] < 62_000
+        newest = sim.get("/api/v1/contract/deals/BTC_USDT?limit=1")[1]["data"]
+        assert 61_000 < newest[0]["p"] < 62_000
 
 
 def test_a_fault_in_the_middle_of_a_record_ends_it_with_file_and_line(tmp_path: Path) -> None:

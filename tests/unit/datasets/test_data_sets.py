@@ -182,8 +182,8 @@ def test_a_changed_file_of_a_data_set_is_refused(tmp_path: Path) -> None:
 )
 def test_real_data_imported_is_the_same_market(tmp_path: Path, pattern: str) -> None:
     (source,) = data(pattern)
-    told = describe(source)
-    name = source.name.split(".")[0].replace(told.symbol.replace("_", ""), told.symbol)
+    reported = describe(source)
+    name = source.name.split(".")[0].replace(reported.symbol.replace("_", ""), reported.symbol)
     target = describe(tmp_path / "data" / name)
     import_file(source, target, Dialect())
 
@@ -301,7 +301,7 @@ def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
         fetch(tmp_path, Venue(), T + DAY_MS, symbol="NOPE_USDT")
 
 
-def test_a_refusal_is_told(tmp_path: Path) -> None:
+def test_a_refusal_is_reported(tmp_path: Path) -> None:
     class Refusing(Venue):
         async def details(self) -> bytes:
             raise RestError(1001, "contract does not exist")

@@ -75,9 +75,11 @@ class Client:
             and (symbol is None or frame.get("symbol") == symbol)
         ]
 
-    def deals(self, symbol: str = "BTC_USDT") -> list[dict[str, Any]]:
-        """All deals pushed for a contract, in the order of their coming."""
-        return [deal for frame in self.of("push.deal", symbol) for deal in reversed(frame["data"])]
+    def trades(self, symbol: str = "BTC_USDT") -> list[dict[str, Any]]:
+        """All trades pushed for a contract, in the order of their coming."""
+        return [
+            trade for frame in self.of("push.deal", symbol) for trade in reversed(frame["data"])
+        ]
 
     def clear(self) -> None:
         self.frames.clear()
@@ -116,15 +118,15 @@ class Floor:
     def made(self, symbol: str = "BTC_USDT") -> list[tuple[int, str, int, int]]:
         """Time, price, contracts and side of what was traded since the opening."""
         return [
-            (deal.t, str(deal.p), deal.v, 1 if deal.buys else 2)
-            for deal in self.exchange.deals_made
-            if deal.symbol == symbol and deal.t >= OPENED_MS
+            (trade.t, str(trade.p), trade.v, 1 if trade.buys else 2)
+            for trade in self.exchange.trades_made
+            if trade.symbol == symbol and trade.t >= OPENED_MS
         ]
 
 
-def told(deals: list[dict[str, Any]]) -> list[tuple[int, str, int, int]]:
-    """Deals of frames or REST as ``Floor.made`` gives them, by exact text of the price."""
-    return [(deal["t"], str(deal["p"]), deal["v"], deal["T"]) for deal in deals]
+def reported(trades: list[dict[str, Any]]) -> list[tuple[int, str, int, int]]:
+    """Trades of frames or REST as ``Floor.made`` gives them, by exact text of the price."""
+    return [(trade["t"], str(trade["p"]), trade["v"], trade["T"]) for trade in trades]
 
 
 def on_the_floor(
@@ -139,13 +141,13 @@ def on_the_floor(
     async def program() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        market = SyntheticMarket(7, SYMBOLS, deals_per_second=rate, history_minutes=20)
+        market = SyntheticMarket(7, SYMBOLS, trades_per_second=rate, history_minutes=20)
         exchange = Exchange(
             market,
             script,
             lambda: OPENED_MS + round((loop.time() - began) * 1000),
             Random(7),  # noqa: S311 - chance on purpose
-            keep_deals=True,
+            keep_trades=True,
             compressed=compressed,
         )
         running = asyncio.create_task(exchange.run())

@@ -8,7 +8,7 @@ import pytest
 
 from services.venues.mexc.decoding import decode
 from services.venues.mexc.messages import CHANNELS, Ignored
-from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, told
+from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, reported
 
 pytestmark = pytest.mark.unit
 
@@ -74,36 +74,36 @@ def test_what_is_no_command_gets_no_answer(command: str) -> None:
     on_the_floor(talk)
 
 
-def test_every_deal_is_pushed_once_in_order_to_who_asked_for_all() -> None:
+def test_every_trade_is_pushed_once_in_order_to_who_asked_for_all() -> None:
     async def talk(floor: Floor) -> None:
         client = floor.connect()
         client.subscribe("deal", compress=False)
         client.ping()
         await asyncio.sleep(30)
-        pushed = told(client.deals())
+        pushed = reported(client.trades())
         assert len(pushed) > 100
         assert pushed == floor.made()[-len(pushed) :]
-        ids = [int(deal["i"]) for deal in client.deals()]
+        ids = [int(trade["i"]) for trade in client.trades()]
         assert ids == sorted(set(ids))
         frames = client.of("push.deal")
         assert any(len(frame["data"]) > 1 for frame in frames)
         assert all(
-            [deal["t"] for deal in frame["data"]]
-            == sorted((deal["t"] for deal in frame["data"]), reverse=True)
+            [trade["t"] for trade in frame["data"]]
+            == sorted((trade["t"] for trade in frame["data"]), reverse=True)
             for frame in frames
-        ), "a frame's deals come newest first"
+        ), "a frame's trades come newest first"
 
     on_the_floor(talk)
 
 
-def test_deals_of_one_price_and_side_are_merged_unless_told_otherwise() -> None:
+def test_trades_of_one_price_and_side_are_merged_unless_reported_otherwise() -> None:
     async def talk(floor: Floor) -> None:
         every, merged = floor.connect(), floor.connect()
         every.subscribe("deal", compress=False)
         merged.subscribe("deal")
         await asyncio.sleep(40)
-        assert len(merged.deals()) < len(every.deals())
-        assert sum(d["v"] for d in merged.deals()) == sum(d["v"] for d in every.deals())
+        assert len(merged.trades()) < len(every.trades())
+        assert sum(d["v"] for d in merged.trades()) == sum(d["v"] for d in every.trades())
 
     on_the_floor(talk, rate=60)
 
@@ -192,7 +192,7 @@ def test_a_second_subscription_is_acknowledged_and_does_not_double_the_data() ->
         client.subscribe("deal", compress=False)
         await asyncio.sleep(5)
         assert len(client.of("rs.sub.deal")) == 2
-        assert len(told(client.deals())) == len(set(map(str, client.deals())))
+        assert len(reported(client.trades())) == len(set(map(str, client.trades())))
 
     on_the_floor(talk)
 
@@ -225,7 +225,7 @@ def test_frames_may_be_compressed() -> None:
     on_the_floor(talk, compressed=True)
 
 
-def test_it_tells_what_it_did() -> None:
+def test_it_reports_what_it_did() -> None:
     async def talk(floor: Floor) -> None:
         client = floor.connect()
         for symbol in SYMBOLS:
@@ -234,7 +234,7 @@ def test_it_tells_what_it_did() -> None:
         figures = floor.exchange.figures()
         assert figures["most_subscriptions_on_a_socket"] == len(SYMBOLS)
         assert figures["most_commands_per_s"] == len(SYMBOLS)
-        assert figures["deals_made"] == len(floor.exchange.deals_made)
+        assert figures["trades_made"] == len(floor.exchange.trades_made)
         assert figures["frames_sent"] == len(client.raw)
 
     on_the_floor(talk)

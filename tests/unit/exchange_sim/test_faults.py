@@ -8,7 +8,7 @@ import pytest
 
 from services.exchange_sim.exchange import Admission
 from services.exchange_sim.faults.faults import MEANING, Fault, FaultKind, Script
-from tests.unit.exchange_sim.exchange_floor import OPENED_MS, Client, Floor, on_the_floor, told
+from tests.unit.exchange_sim.exchange_floor import OPENED_MS, Client, Floor, on_the_floor, reported
 
 pytestmark = pytest.mark.unit
 
@@ -78,8 +78,8 @@ def test_silence_loses_everything_pongs_too_and_then_ends() -> None:
         await asyncio.sleep(0.5)
         assert late.frames == [], "new connections are silent too"
         await asyncio.sleep(5)
-        assert client.deals()
-        assert client.deals()[0]["t"] > OPENED_MS + 20_000
+        assert client.trades()
+        assert client.trades()[0]["t"] > OPENED_MS + 20_000
 
     on_the_floor(talk)
 
@@ -108,7 +108,7 @@ def test_a_half_open_socket_never_speaks_again_and_new_ones_work() -> None:
         await asyncio.sleep(100)
         assert dead.frames == []
         assert not dead.gone
-        assert fresh.deals()
+        assert fresh.trades()
 
     on_the_floor(talk)
 
@@ -120,31 +120,31 @@ def test_slow_frames_come_late_and_in_order() -> None:
         await asyncio.sleep(3.9)
         assert client.frames == []
         await asyncio.sleep(16)
-        pushed = told(client.deals())
+        pushed = reported(client.trades())
         assert pushed == floor.made()[-len(pushed) :]
 
     on_the_floor(talk)
 
 
-def test_duplicated_deals_come_again() -> None:
+def test_duplicated_trades_come_again() -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)
         floor.begin(FaultKind.DUPLICATE, amount=1, for_s=10)
         await asyncio.sleep(15)
-        ids = [deal["i"] for deal in client.deals()]
+        ids = [trade["i"] for trade in client.trades()]
         assert len(ids) > 1.3 * len(set(ids))
         made = floor.made()
-        assert set(told(client.deals())) <= set(made)
+        assert set(reported(client.trades())) <= set(made)
 
     on_the_floor(talk)
 
 
-def test_reordered_deals_all_come_but_not_in_order() -> None:
+def test_reordered_trades_all_come_but_not_in_order() -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)
         floor.begin(FaultKind.REORDER, amount=0.5, for_s=20)
         await asyncio.sleep(22)
-        pushed = told(client.deals())
+        pushed = reported(client.trades())
         assert pushed != sorted(pushed)
         assert sorted(pushed) == sorted(floor.made()[-len(pushed) :])
 
@@ -157,9 +157,9 @@ def test_a_hole_is_in_rest_and_not_on_the_socket() -> None:
         began = floor.exchange.server_ms()
         floor.begin(FaultKind.HOLE, symbol="BTC_USDT", for_s=5)
         await asyncio.sleep(4.9)
-        assert client.deals() == []
-        rest = told(await floor.data("deals/BTC_USDT"))
-        assert [deal for deal in rest if deal[0] > began + 500]
+        assert client.trades() == []
+        rest = reported(await floor.data("deals/BTC_USDT"))
+        assert [trade for trade in rest if trade[0] > began + 500]
 
     on_the_floor(talk)
 
@@ -221,10 +221,10 @@ def test_malformed_frames_are_cut_short() -> None:
         FaultKind.SILENCE,
     ],
 )  # fmt: skip
-def test_the_exchange_keeps_account_of_the_deals_that_it_left_out(kind: FaultKind) -> None:
+def test_the_exchange_keeps_account_of_the_trades_that_it_left_out(kind: FaultKind) -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)
-        last = floor.exchange.deals_made[-1].i
+        last = floor.exchange.trades_made[-1].i
         amount = 0.5 if MEANING[kind].amount else None
         floor.begin(kind, amount=amount, for_s=20)
         await asyncio.sleep(25)
@@ -232,25 +232,25 @@ def test_the_exchange_keeps_account_of_the_deals_that_it_left_out(kind: FaultKin
         rows = [row for frame in frames for row in frame["data"] if isinstance(row, dict)]
         pushed = {int(row["i"]) for row in rows if isinstance(row.get("i"), str)}
         missing = [
-            deal.i
-            for deal in floor.exchange.deals_made
-            if deal.symbol == "BTC_USDT" and deal.i > last and deal.i not in pushed
+            trade.i
+            for trade in floor.exchange.trades_made
+            if trade.symbol == "BTC_USDT" and trade.i > last and trade.i not in pushed
         ]
         assert len(missing) > 20
-        left_out = [deal.i for deal in floor.exchange.left_out if deal.symbol == "BTC_USDT"]
+        left_out = [trade.i for trade in floor.exchange.left_out if trade.symbol == "BTC_USDT"]
         assert sorted(left_out) == missing
 
     on_the_floor(talk)
 
 
-def test_frames_of_wrong_types_are_json_with_no_deal_of_the_market() -> None:
+def test_frames_of_wrong_types_are_json_with_no_trade_of_the_market() -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)
         floor.begin(FaultKind.WRONG_TYPES, amount=1)
         await asyncio.sleep(20)
         assert len({json.dumps(frame)[:60] for frame in client.frames}) > 5
         text = json.dumps(client.frames)
-        assert not any(f'"{deal.i}"' in text for deal in floor.exchange.deals_made)
+        assert not any(f'"{trade.i}"' in text for trade in floor.exchange.trades_made)
 
     on_the_floor(talk)
 
@@ -262,7 +262,7 @@ def test_unknown_channels_and_fields_come_besides_the_known_ones() -> None:
         await asyncio.sleep(5)
         assert client.of("push.brand.new")
         assert all("newField" in frame for frame in client.of("push.deal"))
-        pushed = told(client.deals())
+        pushed = reported(client.trades())
         assert pushed == floor.made()[-len(pushed) :]
 
     on_the_floor(talk)
@@ -278,7 +278,7 @@ def test_a_huge_frame_has_its_size() -> None:
     on_the_floor(talk)
 
 
-def test_a_clock_jump_shows_in_pongs_and_push_times_but_not_in_deals() -> None:
+def test_a_clock_jump_shows_in_pongs_and_push_times_but_not_in_trades() -> None:
     async def talk(floor: Floor) -> None:
         client = await listening(floor)
         floor.begin(FaultKind.CLOCK_JUMP, amount=-120_000, for_s=10)
@@ -286,7 +286,7 @@ def test_a_clock_jump_shows_in_pongs_and_push_times_but_not_in_deals() -> None:
         await asyncio.sleep(5)
         assert client.of("pong")[0]["data"] < OPENED_MS - 100_000
         assert client.of("push.deal")[-1]["ts"] < OPENED_MS - 100_000
-        assert min(deal["t"] for deal in client.deals()) >= OPENED_MS
+        assert min(trade["t"] for trade in client.trades()) >= OPENED_MS
         await asyncio.sleep(6)
         assert floor.exchange.server_ms() > OPENED_MS
 

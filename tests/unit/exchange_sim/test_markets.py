@@ -42,8 +42,8 @@ def test_it_happens_in_the_order_of_time_from_history_on() -> None:
 
 
 @pytest.mark.parametrize("rate", [5.0, 200.0])
-def test_takers_come_at_the_rate_and_some_need_several_deals(rate: float) -> None:
-    market = SyntheticMarket(1, deals_per_second=rate, history_minutes=0)
+def test_takers_come_at_the_rate_and_some_need_several_trades(rate: float) -> None:
+    market = SyntheticMarket(1, trades_per_second=rate, history_minutes=0)
 
     made = [one for one in until(market, 60_000) if isinstance(one, Print)]
 
@@ -51,12 +51,12 @@ def test_takers_come_at_the_rate_and_some_need_several_deals(rate: float) -> Non
     assert takers == pytest.approx(60 * rate, rel=0.2)
     assert len(made) > 1.1 * takers
     same = [one for one, other in pairwise(made) if one == other]
-    assert same or rate < 100, "in a busy market some deals are identical in all they tell"
+    assert same or rate < 100, "in a busy market some trades are identical in all they tell"
 
 
 def test_prices_are_whole_ticks_and_move_with_the_speed() -> None:
     def spread(speed: float) -> float:
-        market = SyntheticMarket(1, deals_per_second=20, speed=speed, history_minutes=0)
+        market = SyntheticMarket(1, trades_per_second=20, speed=speed, history_minutes=0)
         made = prints(until(market, 10 * MINUTE_MS))
         assert all(one.price % market.contracts[0].tick_size == 0 for one in made)
         assert all(one.contracts >= 1 for one in made)
@@ -87,11 +87,11 @@ def test_there_are_names_for_any_number_of_symbols(count: int) -> None:
 @pytest.mark.parametrize(("rate", "speed"), [(0, 1), (1, 0), (-1, 1)])
 def test_a_market_without_pace_is_refused(rate: float, speed: float) -> None:
     with pytest.raises(ValueError, match="must be above 0"):
-        SyntheticMarket(1, deals_per_second=rate, speed=speed)
+        SyntheticMarket(1, trades_per_second=rate, speed=speed)
 
 
 def recorded(folder: Path, rows: int = 10, **options: object) -> RecordedMarket:
-    """A deal every 20 s, of 0.05 BTC at 60,000 and rising."""
+    """A trade every 20 s, of 0.05 BTC at 60,000 and rising."""
     lines = [
         f"{T + 20_000 * n},{60_000 + n},0.05,{'buy' if n % 2 else 'sell'}" for n in range(rows)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.venues.mexc import rest_messages
-from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, told
+from tests.unit.exchange_sim.exchange_floor import OPENED_MS, SYMBOLS, Floor, on_the_floor, reported
 
 pytestmark = pytest.mark.unit
 
@@ -45,7 +45,7 @@ def test_an_answer_has_the_fields_of_the_venues(name: str, path: str) -> None:
     on_the_floor(talk)
 
 
-def test_a_deal_has_the_fields_of_the_venues_and_no_id() -> None:
+def test_a_trade_has_the_fields_of_the_venues_and_no_id() -> None:
     expected = sample("deals")[0].keys()
 
     async def talk(floor: Floor) -> None:
@@ -67,26 +67,26 @@ def test_the_details_are_read_by_cdb_ws() -> None:
     on_the_floor(talk)
 
 
-def test_deals_are_the_newest_hundred_newest_first() -> None:
+def test_trades_are_the_newest_hundred_newest_first() -> None:
     async def talk(floor: Floor) -> None:
         await asyncio.sleep(60)
-        deals = await floor.data("deals/BTC_USDT?limit=500")
-        assert len(deals) == 100
-        assert told(deals[::-1]) == floor.made()[-100:]
-        assert await floor.data("deals/BTC_USDT?limit=3") == deals[:3]
+        trades = await floor.data("deals/BTC_USDT?limit=500")
+        assert len(trades) == 100
+        assert reported(trades[::-1]) == floor.made()[-100:]
+        assert await floor.data("deals/BTC_USDT?limit=3") == trades[:3]
 
     on_the_floor(talk)
 
 
-def test_bars_are_those_of_the_deals() -> None:
+def test_bars_are_those_of_the_trades() -> None:
     async def talk(floor: Floor) -> None:
         await asyncio.sleep(150)
         start = OPENED_MS // 60_000 * 60 + 60
         bars = await floor.data(f"kline/BTC_USDT?interval=Min1&start={start}&end={start}")
-        inside = [deal for deal in floor.made() if start <= deal[0] // 1000 < start + 60]
-        prices = [float(deal[1]) for deal in inside]
+        inside = [trade for trade in floor.made() if start <= trade[0] // 1000 < start + 60]
+        prices = [float(trade[1]) for trade in inside]
         assert bars["time"] == [start]
-        assert bars["vol"] == [sum(deal[2] for deal in inside)]
+        assert bars["vol"] == [sum(trade[2] for trade in inside)]
         assert bars["realOpen"] + bars["realClose"] == [prices[0], prices[-1]]
         assert bars["realHigh"] + bars["realLow"] == [max(prices), min(prices)]
 

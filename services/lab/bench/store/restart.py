@@ -126,13 +126,13 @@ class _Hand:
         self.bought = bought
         self._session = session
         self._sender = session.operator.connect("claire-bench")
-        self._ear = session.operator.connect("claire-bench")
-        self._ear.send(pack("SUBSCRIBE", topics.ORDER_RESULTS))
+        self._control = session.operator.connect("claire-bench")
+        self._control.send(pack("SUBSCRIBE", topics.ORDER_RESULTS))
 
     def close(self) -> None:
         """Disconnect."""
         self._sender.close()
-        self._ear.close()
+        self._control.close()
 
     def begin(self) -> None:
         """Wait until prices are taken."""
@@ -188,7 +188,7 @@ class _Hand:
         return json.dumps(tick)
 
     def _filled(self, symbol: str) -> bool:
-        for reply in self._ear.receive(0.0):
+        for reply in self._control.receive(0.0):
             if reply[0] != b"message":
                 continue
             event = codec.decode(reply[2])

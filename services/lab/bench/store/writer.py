@@ -118,7 +118,7 @@ class _Flood:
 
     def begin(self) -> int:
         """Publish the run's start; returns its seq."""
-        return self._runner.publish([_anew(self._run, 0)]).last_seq
+        return self._runner.publish([_again(self._run, 0)]).last_seq
 
     def round(self) -> int:
         """Publish one round; returns the last seq."""
@@ -137,10 +137,10 @@ def _endless(templates: Sequence[Event]) -> Iterator[Event]:
     while True:
         for template in templates:
             number += 1
-            yield _anew(template, number)
+            yield _again(template, number)
 
 
-def _anew(event: Event, number: int) -> Event:
+def _again(event: Event, number: int) -> Event:
     ids: dict[str, Any] = {"event_id": f"{event.event_id[:16]}{number:016x}", "seq": 0}
     if type(event) is RiskDecision:
         ids["decision_id"] = make_id("bench decision", number)

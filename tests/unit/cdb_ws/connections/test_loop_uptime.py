@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.cdb_ws.connections.loop_uptime import BEAT_S, MOST_BETWEEN_BEATS_S, Attention
+from services.cdb_ws.connections.loop_uptime import BEAT_S, MOST_BETWEEN_BEATS_S, LoopUptime
 from services.lab.soak.virtual_time import VirtualLoop
 from tests.unit.cdb_ws.live.fake_venue import (
     FakeVenue,
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.unit
 
 
 def test_its_time_runs_while_it_beats_and_stands_still_between_beats_that_are_overdue() -> None:
-    attention = Attention(100.0)
+    uptime = LoopUptime(100.0)
     for beat in range(1, 9):
-        attention.beat(100.0 + beat * BEAT_S)
-    assert attention.time(102.1) == pytest.approx(102.1)
-    assert attention.time(160.0) == pytest.approx(102.0 + MOST_BETWEEN_BEATS_S)
-    attention.beat(160.0)
-    assert attention.time(160.1) == pytest.approx(102.0 + MOST_BETWEEN_BEATS_S + 0.1)
+        uptime.beat(100.0 + beat * BEAT_S)
+    assert uptime.time(102.1) == pytest.approx(102.1)
+    assert uptime.time(160.0) == pytest.approx(102.0 + MOST_BETWEEN_BEATS_S)
+    uptime.beat(160.0)
+    assert uptime.time(160.1) == pytest.approx(102.0 + MOST_BETWEEN_BEATS_S + 0.1)
 
 
 @pytest.mark.parametrize("stalled", [False, True])

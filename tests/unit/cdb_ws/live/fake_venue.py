@@ -96,13 +96,13 @@ class FakeVenue:
         self.connections: list[FakeConnection] = []
         self.attempts: list[float] = []
         self.refuses = False
-        self.rest_away = self.deals_away = self.tickers_away = False
+        self.rest_away = self.trades_away = self.tickers_away = False
         self.answers_pings = True
         self.ahead_ms = 0
         self.asked: list[tuple[float, str]] = []
         self.details = {symbol: detail(symbol) for symbol in symbols}
         self.movers = list(symbols)
-        self.deals: dict[str, list[dict[str, Any]]] = {}
+        self.trades: dict[str, list[dict[str, Any]]] = {}
         self._began = 0.0
         self._ids = 0
 
@@ -126,7 +126,7 @@ class FakeVenue:
         path = url.removeprefix("http://venue/api/v1/contract/")
         self.asked.append((self.time(), path))
         await asyncio.sleep(0.01)
-        if self.rest_away or (self.deals_away and path.startswith("deals/")):
+        if self.rest_away or (self.trades_away and path.startswith("deals/")):
             raise OSError("no route")
         name, _, symbol = path.partition("?")[0].partition("/")
         if name == "ticker" and self.tickers_away:
@@ -139,39 +139,39 @@ class FakeVenue:
                 for place, one in enumerate(self.movers)
             ],
             "kline": self._bars(symbol),
-            "deals": list(reversed(self.deals.get(symbol, [])[-100:])),
+            "deals": list(reversed(self.trades.get(symbol, [])[-100:])),
             "funding_rate": {"symbol": symbol, "collectCycle": 4},
         }[name]  # fmt: skip
         return Answer(200, json.dumps({"success": True, "code": 0, "data": data}).encode())
 
     def _bars(self, symbol: str) -> dict[str, list[int]]:
-        """The minutes of the deals: only their volume is true."""
+        """The minutes of the trades: only their volume is true."""
         volumes: Counter[int] = Counter()
-        for one in self.deals.get(symbol, []):
+        for one in self.trades.get(symbol, []):
             volumes[one["t"] // 60_000 * 60] += one["v"]
         prices = {name: [10] * len(volumes) for name in ("open", "high", "low", "close")}
         return {"time": sorted(volumes), "vol": [volumes[at] for at in sorted(volumes)], **prices}
 
     def goes_on(self, before: "FakeVenue", later_ms: int) -> None:
-        """Take the deals of a venue that was heard earlier, so much before this one."""
+        """Take the trades of a venue that was heard earlier, so much before this one."""
         self._ids = before._ids
-        self.deals = {
-            symbol: [deal | {"t": deal["t"] - later_ms} for deal in deals]
-            for symbol, deals in before.deals.items()
+        self.trades = {
+            symbol: [trade | {"t": trade["t"] - later_ms} for trade in trades]
+            for symbol, trades in before.trades.items()
         }
 
     def connection_of(self, symbol: str) -> FakeConnection:
-        """The open connection that a symbol's deals were subscribed on last."""
+        """The open connection that a symbol's trades were subscribed on last."""
         alive = [one for one in self.connections if not one.closed and symbol in one.asked("deal")]
         return max(alive, key=lambda one: one.asked_at("deal", symbol))
 
     def trade(self, symbol: str, *, pushed: bool = True) -> int:
-        """Make a deal; returns its id."""
+        """Make a trade; returns its id."""
         self._ids += 1
-        deal = {"p": 10 + self._ids, "v": 1, "T": 1, "O": 1, "M": 1, "t": self.now_ms()}
-        self.deals.setdefault(symbol, []).append(deal)
+        trade = {"p": 10 + self._ids, "v": 1, "T": 1, "O": 1, "M": 1, "t": self.now_ms()}
+        self.trades.setdefault(symbol, []).append(trade)
         if pushed:
-            self.connection_of(symbol).push("deal", symbol, [deal | {"i": str(self._ids)}])
+            self.connection_of(symbol).push("deal", symbol, [trade | {"i": str(self._ids)}])
         return self._ids
 
     def mark(self, symbol: str) -> None:
@@ -189,7 +189,7 @@ def detail(symbol: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Heard:
+class Received:
     """What the engine emitted."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class Heard:
         ]
 
     def prices(self, symbol: str = "BTC_USDT") -> list[tuple[int, str]]:
-        """Price and source of each trade; the price is ten more than the deal's id."""
+        """Price and source of each trade; the price is ten more than the trade's id."""
         trades = self.ticks(MarketDataKind.TRADE, symbol)
         return [(int(trade.price or 0) - 10, trade.source) for trade in trades]
 
@@ -236,10 +236,10 @@ class Heard:
 class Scene:
     """What a test's program has to do with."""
 
-    def __init__(self, venue: FakeVenue, engine: Engine, heard: Heard) -> None:
+    def __init__(self, venue: FakeVenue, engine: Engine, received: Received) -> None:
         self.venue = venue
         self.engine = engine
-        self.heard = heard
+        self.received = received
 
 
 Play = Callable[[Scene], Coroutine[Any, Any, None]]
@@ -253,9 +253,9 @@ def play(
     held: Callable[[], Collection[str]] = frozenset,
     limit_s: float = 20,
     **config: Any,
-) -> Heard:
+) -> Received:
     """Run a test's program beside the engine in virtual time."""
-    heard = Heard()
+    received = Received()
 
     async def stage() -> None:
         given: dict[str, Any] = {"symbols": tuple(venue.details), "lookback_minutes": 0} | config
@@ -265,12 +265,12 @@ def play(
                 run_id="run", ws_url="ws://venue/edge", rest_urls=("http://venue",), **given
             ),
             Random(1),  # noqa: S311 - jitter
-            heard.events.extend,
+            received.events.extend,
             backlog=backlog,
             held=held,
         )
         running = asyncio.create_task(engine.run())
-        playing = asyncio.create_task(program(Scene(venue, engine, heard)))
+        playing = asyncio.create_task(program(Scene(venue, engine, received)))
         await asyncio.wait({running, playing}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
@@ -279,7 +279,7 @@ def play(
         await playing
 
     virtual_time.run(stage(), limit_s=limit_s)
-    return heard
+    return received
 
 
 async def until_subscribed(venue: FakeVenue, *symbols: str) -> None:

@@ -10,7 +10,7 @@ from services.kernel.events import Condition, ConditionPhase, Instruments, Marke
 from services.kernel.events import MarketDataKind as Kind
 from tests.unit.cdb_ws.live.fake_venue import (
     FakeVenue,
-    Heard,
+    Received,
     Scene,
     detail,
     keep_speaking,
@@ -39,19 +39,19 @@ async def until_dropped(scene: Scene, symbol: str) -> None:
             await asyncio.sleep(0.1)
 
 
-def announced(heard: Heard, symbol: str) -> list[Decimal]:
+def announced(received: Received, symbol: str) -> list[Decimal]:
     return [
         one.contract_size
-        for event in heard.events
+        for event in received.events
         if isinstance(event, Instruments)
         for one in event.instruments
         if one.symbol == symbol
     ]
 
 
-def open_gaps(heard: Heard) -> set[str | None]:
+def open_gaps(received: Received) -> set[str | None]:
     found: set[str | None] = set()
-    for event in heard.events:
+    for event in received.events:
         if isinstance(event, Condition):
             (found.add if event.phase is ConditionPhase.BEGAN else found.discard)(event.symbol)
     return found
@@ -66,10 +66,10 @@ def test_a_pushed_contract_is_filtered_by_the_rules_of_the_rest_details() -> Non
         await until_dropped(scene, BTC)
         await until_dropped(scene, ETH)
 
-    heard = play(program, FakeVenue([BTC, ETH, "SOL_USDT"]))
+    received = play(program, FakeVenue([BTC, ETH, "SOL_USDT"]))
 
     # Then neither may be entered from that moment on
-    assert heard.universes()[-1] == ("SOL_USDT",)
+    assert received.universes()[-1] == ("SOL_USDT",)
 
 
 def test_a_held_contract_that_closes_is_reported() -> None:
@@ -79,9 +79,9 @@ def test_a_held_contract_that_closes_is_reported() -> None:
         await asyncio.sleep(3)
         assert BTC in scene.engine.feeds  # its stream may go on for a while
 
-    heard = play(program, FakeVenue([BTC, ETH]), held=lambda: {BTC})
+    received = play(program, FakeVenue([BTC, ETH]), held=lambda: {BTC})
 
-    assert heard.alerts("POSITION_UNLISTED") == ["BEGAN"]
+    assert received.alerts("POSITION_UNLISTED") == ["BEGAN"]
 
 
 @pytest.mark.parametrize("announcement", ["pushed", "asked"])
@@ -102,10 +102,10 @@ def test_trades_are_converted_by_the_announced_contract_size_from_then_on(
         scene.venue.trade(BTC)
         await asyncio.sleep(1)
 
-    heard = play(program, FakeVenue([BTC]))
+    received = play(program, FakeVenue([BTC]))
 
-    assert announced(heard, BTC) == [Decimal("0.1"), Decimal("0.5")]
-    assert [trade.volume for trade in heard.ticks(Kind.TRADE, BTC)] == [
+    assert announced(received, BTC) == [Decimal("0.1"), Decimal("0.5")]
+    assert [trade.volume for trade in received.ticks(Kind.TRADE, BTC)] == [
         Decimal("0.1"),
         Decimal("0.5"),
     ]
@@ -121,9 +121,9 @@ def test_a_mover_that_is_delisted_while_the_summaries_are_away_leaves() -> None:
             await asyncio.sleep(1)
         assert set(scene.engine.feeds) == {BTC}
 
-    heard = play(program, FakeVenue([BTC, ETH]), symbols=(), top_n=2)
+    received = play(program, FakeVenue([BTC, ETH]), symbols=(), top_n=2)
 
-    assert heard.universes()[-1] == (BTC,)
+    assert received.universes()[-1] == (BTC,)
 
 
 def test_a_symbol_that_is_dropped_while_rest_is_asked_leaves_no_gap_open() -> None:
@@ -135,15 +135,15 @@ def test_a_symbol_that_is_dropped_while_rest_is_asked_leaves_no_gap_open() -> No
         await asyncio.sleep(1)
         scene.venue.trade(ETH, pushed=False)  # its stream leaves a trade out
         feed = scene.engine.feeds[ETH]
-        rows = await scene.engine.rest.deals(ETH)
+        rows = await scene.engine.rest.trades(ETH)
         scene.engine.drop(ETH)
         # When the answer of a comparison that was under way arrives
         scene.engine.recoveries._answered(feed, rows, 0.0, lambda _: None)
         await asyncio.sleep(30)
 
-    heard = play(program, FakeVenue([BTC, ETH]))
+    received = play(program, FakeVenue([BTC, ETH]))
 
-    assert ETH not in open_gaps(heard)
+    assert ETH not in open_gaps(received)
 
 
 def test_a_symbol_that_comes_back_repeats_no_event_and_no_trade() -> None:
@@ -172,13 +172,13 @@ def test_a_symbol_that_comes_back_repeats_no_event_and_no_trade() -> None:
         venue.trade(ETH)
         await asyncio.sleep(5)
 
-    heard = play(program, FakeVenue([BTC, ETH]), lookback_minutes=15)
+    received = play(program, FakeVenue([BTC, ETH]), lookback_minutes=15)
 
-    ids = Counter(event.event_id for event in heard.events)
+    ids = Counter(event.event_id for event in received.events)
     assert [event_id for event_id, count in ids.items() if count > 1] == []
     trades = [
         tick.price
-        for tick in heard.events
+        for tick in received.events
         if isinstance(tick, MarketData) and tick.kind is Kind.TRADE and tick.source != "mexc:kline"
         if tick.symbol == ETH
     ]
@@ -192,10 +192,10 @@ def test_funding_intervals_that_come_late_are_used_when_they_come() -> None:
 
     # Given more symbols than can be asked about while they wait
     symbols = [BTC, *(f"S{number}_USDT" for number in range(70))]
-    heard = play(program, FakeVenue(symbols))
+    received = play(program, FakeVenue(symbols))
 
     hours: dict[str, int] = {}
-    for event in heard.events:
+    for event in received.events:
         if isinstance(event, Instruments):
             hours |= {one.symbol: one.funding_interval_hours for one in event.instruments}
     assert hours == dict.fromkeys(symbols, 4)

@@ -12,7 +12,7 @@ from services.venues.mexc.commands import CHANNELS
 from tests.unit.cdb_ws.live.fake_venue import (
     NOW,
     FakeVenue,
-    Heard,
+    Received,
     Scene,
     keep_speaking,
     play,
@@ -71,9 +71,9 @@ def test_silence_ends_a_connection_although_it_answers_pings() -> None:
         await asyncio.sleep(35)
 
     venue = FakeVenue()
-    heard = play(program, venue)
+    received = play(program, venue)
     assert len(venue.connections) == 2
-    assert heard.gaps("BTC_USDT")[0].phase.value == "BEGAN"
+    assert received.gaps("BTC_USDT")[0].phase.value == "BEGAN"
 
 
 def test_the_first_retry_is_at_once_and_only_data_resets_the_waits() -> None:
@@ -113,11 +113,11 @@ def test_a_flapping_connection_is_tried_twenty_times_and_then_once_a_minute() ->
                         one.cut()
 
     venue = FakeVenue()
-    heard = play(program, venue)
+    received = play(program, venue)
     waits = [after - before for before, after in pairwise(venue.attempts)]
     assert max(waits[:19]) < 2
     assert all(59 < wait < 62 for wait in waits[20:])
-    assert heard.alerts("RECONNECTS_SPENT")[0] == "BEGAN"
+    assert received.alerts("RECONNECTS_SPENT")[0] == "BEGAN"
 
 
 def test_one_sockets_loss_is_a_hole_of_its_symbols_only_filled_in_order() -> None:
@@ -127,7 +127,7 @@ def test_one_sockets_loss_is_a_hole_of_its_symbols_only_filled_in_order() -> Non
             scene.venue.mark(symbol)
             scene.venue.trade(symbol)
         await asyncio.sleep(2)
-        # When the connection of one of them breaks, and deals are made meanwhile
+        # When the connection of one of them breaks, and trades are made meanwhile
         scene.venue.connection_of("BTC_USDT").cut()
         await asyncio.sleep(0.005)
         scene.venue.trade("BTC_USDT", pushed=False)
@@ -137,17 +137,17 @@ def test_one_sockets_loss_is_a_hole_of_its_symbols_only_filled_in_order() -> Non
         await asyncio.sleep(5)
         assert scene.engine.troubles() == []
 
-    heard = play(program, FakeVenue(SYMBOLS[:3]))
-    # Then its deals are there once, in order, those that REST told marked
-    assert heard.prices() == [(1, "mexc"), (4, "mexc:rest"), (5, "mexc:rest"), (6, "mexc")]
-    backfilled = [trade.backfill for trade in heard.ticks(MarketDataKind.TRADE)]
+    received = play(program, FakeVenue(SYMBOLS[:3]))
+    # Then its trades are there once, in order, those that REST told marked
+    assert received.prices() == [(1, "mexc"), (4, "mexc:rest"), (5, "mexc:rest"), (6, "mexc")]
+    backfilled = [trade.backfill for trade in received.ticks(MarketDataKind.TRADE)]
     assert backfilled == [False, True, True, False]
-    gaps = heard.gaps()
+    gaps = received.gaps()
     assert [(gap.symbol, gap.phase.value) for gap in gaps] == [
         ("BTC_USDT", "BEGAN"), ("BTC_USDT", "CLEARED"),
     ]  # fmt: skip
     assert (gaps[1].lost_from, gaps[1].lost_to) == (None, None)
-    assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
+    assert received.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
 
 
 def test_a_hole_longer_than_a_window_has_its_bounds_on_the_record() -> None:
@@ -166,17 +166,17 @@ def test_a_hole_longer_than_a_window_has_its_bounds_on_the_record() -> None:
         await asyncio.sleep(5)
 
     venue = FakeVenue()
-    heard = play(program, venue)
-    lost = [(gap.lost_from, gap.lost_to) for gap in heard.gaps("BTC_USDT") if gap.lost_from]
-    trades = heard.ticks(MarketDataKind.TRADE)
-    # Then the one span reaches from the last deal before to the oldest that REST still told
+    received = play(program, venue)
+    lost = [(gap.lost_from, gap.lost_to) for gap in received.gaps("BTC_USDT") if gap.lost_from]
+    trades = received.ticks(MarketDataKind.TRADE)
+    # Then the one span reaches from the last trade before to the oldest that REST still told
     assert lost == [(trades[0].timestamp, trades[1].timestamp)]
-    numbers = [number for number, _ in heard.prices()]
+    numbers = [number for number, _ in received.prices()]
     assert numbers == [1, *range(numbers[1], 153)]
     assert 52 <= numbers[1] <= 53
 
 
-def test_without_rest_held_deals_wait_ten_seconds_and_the_hole_is_named() -> None:
+def test_without_rest_held_trades_wait_ten_seconds_and_the_hole_is_named() -> None:
     async def program(scene: Scene) -> None:
         await until_subscribed(scene.venue)
         scene.venue.trade("BTC_USDT")
@@ -188,18 +188,18 @@ def test_without_rest_held_deals_wait_ten_seconds_and_the_hole_is_named() -> Non
         await until_subscribed(scene.venue)
         scene.venue.trade("BTC_USDT")
         await keep_speaking(scene.venue, "BTC_USDT", seconds=9)
-        assert [number for number, _ in scene.heard.prices()] == [1]
+        assert [number for number, _ in scene.received.prices()] == [1]
         await keep_speaking(scene.venue, "BTC_USDT", seconds=3)
 
     venue = FakeVenue()
-    heard = play(program, venue)
-    assert heard.prices() == [(1, "mexc"), (3, "mexc")]
-    cleared = heard.gaps("BTC_USDT")[-1]
-    deals = venue.deals["BTC_USDT"]
-    assert (cleared.lost_from, cleared.lost_to) == (deals[0]["t"], deals[2]["t"])
+    received = play(program, venue)
+    assert received.prices() == [(1, "mexc"), (3, "mexc")]
+    cleared = received.gaps("BTC_USDT")[-1]
+    trades = venue.trades["BTC_USDT"]
+    assert (cleared.lost_from, cleared.lost_to) == (trades[0]["t"], trades[2]["t"])
 
 
-def test_while_a_socket_is_down_marks_and_deals_are_asked_of_rest() -> None:
+def test_while_a_socket_is_down_marks_and_trades_are_asked_of_rest() -> None:
     async def program(scene: Scene) -> None:
         await until_subscribed(scene.venue)
         scene.venue.trade("BTC_USDT")
@@ -212,15 +212,15 @@ def test_while_a_socket_is_down_marks_and_deals_are_asked_of_rest() -> None:
         assert scene.engine.troubles()
 
     venue = FakeVenue()
-    heard = play(program, venue)
-    marks = [mark for mark in heard.ticks(MarketDataKind.MARK) if mark.source == "mexc:rest"]
+    received = play(program, venue)
+    marks = [mark for mark in received.ticks(MarketDataKind.MARK) if mark.source == "mexc:rest"]
     assert 4 <= len(marks) <= 6
     assert {(str(mark.mark_price), mark.backfill) for mark in marks} == {("11", False)}
-    assert heard.prices() == [(1, "mexc"), (2, "mexc:rest")]
-    # And REST is asked for deals at no more than half of its limit
+    assert received.prices() == [(1, "mexc"), (2, "mexc:rest")]
+    # And REST is asked for trades at no more than half of its limit
     asked = [at for at, path in venue.asked if path.startswith("deals/")]
     assert all(later - first >= 1.99 for first, later in zip(asked, asked[10:], strict=False))
-    assert heard.alerts("VENUE_AWAY") == ["BEGAN"]
+    assert received.alerts("VENUE_AWAY") == ["BEGAN"]
 
 
 def test_a_subscription_without_data_is_asked_for_again_then_reported_and_moved() -> None:
@@ -236,10 +236,10 @@ def test_a_subscription_without_data_is_asked_for_again_then_reported_and_moved(
 
     # Given a symbol that shares its socket with one that speaks
     venue = FakeVenue(SYMBOLS)
-    heard = play(program, venue)
+    received = play(program, venue)
     asked = [one for one in venue.connections if "BTC_USDT" in one.asked("deal")]
     assert asked[0].asked("depth.full").count("BTC_USDT") == 3
-    assert heard.alerts("SYMBOL_SILENT") == ["BEGAN", "CLEARED"]
+    assert received.alerts("SYMBOL_SILENT") == ["BEGAN", "CLEARED"]
     assert len(asked) == 2, "it was not given another socket"
 
 
@@ -265,8 +265,8 @@ def test_old_and_crossed_books_are_left_out_and_a_crossed_one_subscribed_again()
         book(scene.venue, 1)
         await asyncio.sleep(0.1)
 
-    heard = play(program, FakeVenue())
-    books = heard.ticks(MarketDataKind.DEPTH)
+    received = play(program, FakeVenue())
+    books = received.ticks(MarketDataKind.DEPTH)
     assert [(str(one.bid), str(one.bid_size)) for one in books] == [("9", "0.5"), ("9", "0.5")]
 
 
@@ -279,42 +279,42 @@ def test_a_venue_that_is_away_at_the_start_is_said_and_found_later() -> None:
 
     venue = FakeVenue(["X_USDT"])
     venue.rest_away = True
-    heard = play(program, venue)
+    received = play(program, venue)
     # X_USDT is not among the shipped contracts, so nothing was traded before the venue answered
-    assert heard.instruments() == [["X_USDT"]]
-    assert heard.alerts("VENUE_AWAY") == ["BEGAN"]
-    assert heard.alerts("CONTRACTS_STALE") == ["BEGAN", "CLEARED"]
+    assert received.instruments() == [["X_USDT"]]
+    assert received.alerts("VENUE_AWAY") == ["BEGAN"]
+    assert received.alerts("CONTRACTS_STALE") == ["BEGAN", "CLEARED"]
 
 
 def test_a_restarted_feed_goes_on_behind_its_journal() -> None:
-    past: list[tuple[FakeVenue, Heard]] = []
+    past: list[tuple[FakeVenue, Received]] = []
 
     async def first(scene: Scene) -> None:
         await until_subscribed(scene.venue)
         scene.venue.trade("BTC_USDT")
         scene.venue.trade("BTC_USDT")
         await asyncio.sleep(1)
-        past.append((scene.venue, scene.heard))
+        past.append((scene.venue, scene.received))
 
     async def second(scene: Scene) -> None:
         assert (
-            scene.heard.gaps("BTC_USDT") == []
-            or scene.heard.gaps("BTC_USDT")[0].phase.value == "BEGAN"
+            scene.received.gaps("BTC_USDT") == []
+            or scene.received.gaps("BTC_USDT")[0].phase.value == "BEGAN"
         )
-        scene.venue.deals = past[0][0].deals
+        scene.venue.trades = past[0][0].trades
         await until_subscribed(scene.venue)
         scene.venue.mark("BTC_USDT")
         await asyncio.sleep(3)
 
     play(first, FakeVenue())
     venue, earlier = past[0]
-    missed = dict(venue.deals["BTC_USDT"][-1], p=13, t=venue.deals["BTC_USDT"][-1]["t"] + 500)
-    venue.deals["BTC_USDT"].append(missed)
+    missed = dict(venue.trades["BTC_USDT"][-1], p=13, t=venue.trades["BTC_USDT"][-1]["t"] + 500)
+    venue.trades["BTC_USDT"].append(missed)
     trades = [replace(trade) for trade in earlier.ticks(MarketDataKind.TRADE)]
-    heard = play(second, FakeVenue(), past=trades, last_clock_ms=NOW)
+    received = play(second, FakeVenue(), past=trades, last_clock_ms=NOW)
     # Then only what was missed is published, and the symbol was in doubt until then
-    assert heard.prices() == [(3, "mexc:rest")]
-    assert [gap.phase.value for gap in heard.gaps("BTC_USDT")] == ["BEGAN", "CLEARED"]
+    assert received.prices() == [(3, "mexc:rest")]
+    assert [gap.phase.value for gap in received.gaps("BTC_USDT")] == ["BEGAN", "CLEARED"]
 
 
 def test_when_too_much_waits_to_be_published_the_sockets_are_left_until_it_is_taken() -> None:
@@ -332,11 +332,11 @@ def test_when_too_much_waits_to_be_published_the_sockets_are_left_until_it_is_ta
         waiting[0] = 0
         await until_subscribed(scene.venue)
 
-    heard = play(program, FakeVenue(), backlog=lambda: waiting[0])
-    assert "more waits to be published" in heard.gaps("BTC_USDT")[0].detail
+    received = play(program, FakeVenue(), backlog=lambda: waiting[0])
+    assert "more waits to be published" in received.gaps("BTC_USDT")[0].detail
 
 
-def test_a_clock_that_is_off_is_measured_and_told() -> None:
+def test_a_clock_that_is_off_is_measured_and_reported() -> None:
     async def program(scene: Scene) -> None:
         scene.venue.ahead_ms = -7_000
         await until_subscribed(scene.venue)
@@ -346,8 +346,8 @@ def test_a_clock_that_is_off_is_measured_and_told() -> None:
         assert abs(scene.engine.clock.offset_ms + 7_000) < 50
         assert "clock" in scene.engine.troubles()[0]
 
-    heard = play(program, FakeVenue())
-    assert heard.alerts("CLOCK_OFFSET") == ["BEGAN"]
+    received = play(program, FakeVenue())
+    assert received.alerts("CLOCK_OFFSET") == ["BEGAN"]
 
 
 def test_movers_are_chosen_again_and_one_stays_until_it_was_out_twice(
@@ -366,9 +366,9 @@ def test_movers_are_chosen_again_and_one_stays_until_it_was_out_twice(
         assert set(scene.engine.feeds) == {"A_USDT", "C_USDT"}
 
     venue = FakeVenue(["A_USDT", "B_USDT", "C_USDT"])
-    heard = play(program, venue, symbols=(), top_n=2)
-    assert heard.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
-    assert heard.universes()[-1] == ("A_USDT", "C_USDT")
+    received = play(program, venue, symbols=(), top_n=2)
+    assert received.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
+    assert received.universes()[-1] == ("A_USDT", "C_USDT")
     unsubscribed = [
         command["param"]["symbol"]
         for connection in venue.connections

@@ -8,7 +8,7 @@ from services.kernel.events import ConditionName, ConditionPhase, MarketDataKind
 from tests.unit.cdb_ws.live.fake_venue import (
     NOW,
     FakeVenue,
-    Heard,
+    Received,
     Scene,
     keep_speaking,
     play,
@@ -20,10 +20,10 @@ BTC = "BTC_USDT"
 TRADE, MARK = MarketDataKind.TRADE, MarketDataKind.MARK
 
 
-def offsets(heard: Heard, symbol: str | None = BTC) -> list[str]:
+def offsets(received: Received, symbol: str | None = BTC) -> list[str]:
     return [
         gap.phase.value
-        for gap in heard.gaps(symbol)
+        for gap in received.gaps(symbol)
         if gap.name is ConditionName.CLOCK_OFFSET and gap.symbol == symbol
     ]
 
@@ -32,9 +32,9 @@ def push(scene: Scene, shift_ms: int = 0) -> int:
     """A trade whose time is wrong by so much."""
     venue = scene.venue
     venue._ids += 1
-    deal = {"p": 10 + venue._ids, "v": 1, "T": 1, "O": 1, "M": 1, "t": venue.now_ms() + shift_ms}
-    venue.deals.setdefault(BTC, []).append(deal)
-    venue.connection_of(BTC).push("deal", BTC, [deal | {"i": str(venue._ids)}])
+    trade = {"p": 10 + venue._ids, "v": 1, "T": 1, "O": 1, "M": 1, "t": venue.now_ms() + shift_ms}
+    venue.trades.setdefault(BTC, []).append(trade)
+    venue.connection_of(BTC).push("deal", BTC, [trade | {"i": str(venue._ids)}])
     return venue._ids
 
 
@@ -62,11 +62,11 @@ def test_one_trade_50_s_ahead_is_refused_and_all_that_follow_are_live() -> None:
             await asyncio.sleep(0.1)
         assert scene.engine.refused["wrong_time"] == 1
 
-    heard = play(program, FakeVenue())
-    trades = heard.ticks(TRADE)[1:]
+    received = play(program, FakeVenue())
+    trades = received.ticks(TRADE)[1:]
     assert [int(one.price or 0) - 10 for one in trades] == list(range(3, 43))
     assert not any(one.backfill for one in trades)
-    assert offsets(heard) == []
+    assert offsets(received) == []
 
 
 def test_a_trade_older_than_the_stale_timeout_is_backfill() -> None:
@@ -85,7 +85,7 @@ def test_a_trade_older_than_the_stale_timeout_is_backfill() -> None:
 def test_rest_trades_that_are_ahead_are_refused_too() -> None:
     async def program(scene: Scene) -> None:
         await spoken(scene)
-        scene.venue.deals[BTC].append(
+        scene.venue.trades[BTC].append(
             {"p": 99, "v": 1, "T": 1, "O": 1, "M": 1, "t": scene.venue.now_ms() + 60_000}
         )
         for _ in range(30):
@@ -111,12 +111,12 @@ def test_trades_whose_times_are_all_wrong_take_their_time_of_receipt(shift_ms: i
             await asyncio.sleep(0.1)
         assert scene.engine.troubles() == []
 
-    heard = play(program, FakeVenue())
+    received = play(program, FakeVenue())
     # Then entries waited in between
-    assert offsets(heard) == ["BEGAN", "CLEARED"]
-    assert heard.alerts("CLOCK_OFFSET") == ["BEGAN", "CLEARED"]
+    assert offsets(received) == ["BEGAN", "CLEARED"]
+    assert received.alerts("CLOCK_OFFSET") == ["BEGAN", "CLEARED"]
     # And after the first few nothing was backfill, so stops went on working
-    trades = heard.ticks(TRADE)
+    trades = received.ticks(TRADE)
     assert not any(one.backfill for one in trades[4:])
     assert all(abs(one.timestamp - NOW - 10_000) < 10_000 for one in trades if not one.backfill)
 
@@ -132,10 +132,10 @@ def test_prices_beside_the_trades_are_judged_by_the_same_rule(
     async def program(scene: Scene) -> None:
         await spoken(scene)
         await keep_speaking(scene.venue, BTC, seconds=3)
-        before = len(scene.heard.ticks(MARK))
+        before = len(scene.received.ticks(MARK))
         fair_price(scene, shift_ms)
         await asyncio.sleep(0.1)
-        assert [one.backfill for one in scene.heard.ticks(MARK)[before:]] == expected
+        assert [one.backfill for one in scene.received.ticks(MARK)[before:]] == expected
 
     play(program, FakeVenue())
 
@@ -165,7 +165,7 @@ def test_where_this_machines_clock_is_wrong_entries_wait_and_ticks_take_their_re
         for _ in range(20):
             push(scene, -error_ms)
             await asyncio.sleep(0.1)
-        wrong = scene.heard.ticks(TRADE)
+        wrong = scene.received.ticks(TRADE)
         assert all(0 <= one.timestamp - error_ms - NOW < 60_000 for one in wrong)
         venue.set_clock()
         await keep_speaking(venue, BTC, seconds=20)
@@ -173,9 +173,9 @@ def test_where_this_machines_clock_is_wrong_entries_wait_and_ticks_take_their_re
             push(scene)
             await asyncio.sleep(0.1)
 
-    heard = play(program, venue)
-    assert offsets(heard, None) == ["BEGAN", "CLEARED"]
-    trades = heard.ticks(TRADE)
+    received = play(program, venue)
+    assert offsets(received, None) == ["BEGAN", "CLEARED"]
+    trades = received.ticks(TRADE)
     assert len(trades) == 41
     assert not any(one.backfill for one in trades)
     assert all(0 <= one.timestamp - NOW < 60_000 for one in trades[21:])
@@ -198,8 +198,8 @@ def test_what_an_earlier_process_reported_is_cleared_at_the_start() -> None:
     async def program(scene: Scene) -> None:
         await spoken(scene)
 
-    heard = play(program, FakeVenue(), clock_offsets=(None, BTC))
-    cleared = [gap for gap in heard.gaps() if gap.name is ConditionName.CLOCK_OFFSET]
+    received = play(program, FakeVenue(), clock_offsets=(None, BTC))
+    cleared = [gap for gap in received.gaps() if gap.name is ConditionName.CLOCK_OFFSET]
     assert [(gap.symbol, gap.phase) for gap in cleared] == [
         (None, ConditionPhase.CLEARED),
         (BTC, ConditionPhase.CLEARED),

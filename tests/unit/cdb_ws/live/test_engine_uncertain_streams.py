@@ -8,16 +8,23 @@ from msgspec.structs import replace
 from services.cdb_ws.integrity.uncertain_streams import QUIET_S
 from services.cdb_ws.trades.minute_volumes import MINUTE_MS, SETTLED_MS
 from services.kernel.events import MarketData, MarketDataKind
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 from services.venues.mexc.rest import VenueAwayError
-from tests.unit.cdb_ws.live.fake_venue import NOW, FakeVenue, Heard, Scene, play, until_subscribed
+from tests.unit.cdb_ws.live.fake_venue import (
+    NOW,
+    FakeVenue,
+    Received,
+    Scene,
+    play,
+    until_subscribed,
+)
 
 pytestmark = pytest.mark.unit
 BTC = "BTC_USDT"
 
 
 async def subscribed(venue: FakeVenue) -> None:
-    """Wait until the deals are subscribed, and speak."""
+    """Wait until the trades are subscribed, and speak."""
     async with asyncio.timeout(30):
         while not any(BTC in one.asked("depth.full") for one in venue.connections):
             await asyncio.sleep(0.05)
@@ -26,11 +33,13 @@ async def subscribed(venue: FakeVenue) -> None:
     await asyncio.sleep(2)
 
 
-async def trade(venue: FakeVenue, seconds: float, *, left_out: int = 0, torn: int = 0) -> None:
-    """Make a deal every half second; every so many is left out, or cut short on the way."""
+async def trade(
+    venue: FakeVenue, seconds: float, *, left_out: int = 0, frame_lost: int = 0
+) -> None:
+    """Make a trade every half second; every so many is left out, or cut short on the way."""
     for number in range(int(seconds * 2)):
         pushed = not (left_out and number % left_out == 0)
-        if torn and number % torn == 0:
+        if frame_lost and number % frame_lost == 0:
             venue.trade(BTC, pushed=False)
             venue.connection_of(BTC).push_text('{"symbol":"BTC_')
         else:
@@ -39,37 +48,37 @@ async def trade(venue: FakeVenue, seconds: float, *, left_out: int = 0, torn: in
         await asyncio.sleep(0.5)
 
 
-def phases(heard: Heard) -> list[str]:
-    return [gap.phase.value for gap in heard.gaps(BTC) if gap.lost_from is None]
+def phases(received: Received) -> list[str]:
+    return [gap.phase.value for gap in received.gaps(BTC) if gap.lost_from is None]
 
 
-def test_a_stream_that_leaves_deals_out_is_in_doubt_until_rest_shows_it_whole() -> None:
+def test_a_stream_that_leaves_trades_out_is_uncertain_until_rest_shows_it_whole() -> None:
     states: list[list[str]] = []
 
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         await trade(scene.venue, 40, left_out=4)
-        states.append(phases(scene.heard))
+        states.append(phases(scene.received))
         # When it is whole again, that must be seen for a while
         await trade(scene.venue, QUIET_S - 1)
-        states.append(phases(scene.heard))
+        states.append(phases(scene.received))
         await trade(scene.venue, 15)
 
     venue = FakeVenue()
-    heard = play(program, venue)
+    received = play(program, venue)
     assert states == [["BEGAN"], ["BEGAN"]]
-    assert phases(heard) == ["BEGAN", "CLEARED"]
-    assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
-    # Then it was subscribed again, its deals went on as news, and REST told the others
+    assert phases(received) == ["BEGAN", "CLEARED"]
+    assert received.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
+    # Then it was subscribed again, its trades went on as news, and REST told the others
     assert venue.connections[0].asked("deal").count(BTC) > 1
-    numbers = [number for number, _ in heard.prices()]
-    assert sorted(numbers) == list(range(1, len(venue.deals[BTC]) + 1))
-    sources = dict(heard.prices())
+    numbers = [number for number, _ in received.prices()]
+    assert sorted(numbers) == list(range(1, len(venue.trades[BTC]) + 1))
+    sources = dict(received.prices())
     assert {sources[2], sources[6]} == {"mexc:rest"}
     assert {sources[3], sources[4], sources[5]} == {"mexc"}
 
 
-def test_a_symbol_that_nobody_trades_is_not_in_doubt_for_ever() -> None:
+def test_a_symbol_that_nobody_trades_is_not_uncertain_for_ever() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         await trade(scene.venue, 3, left_out=3)
@@ -81,43 +90,43 @@ def test_a_symbol_that_nobody_trades_is_not_in_doubt_for_ever() -> None:
 
 
 @pytest.mark.parametrize("rest_away", [False, True])
-def test_many_unreadable_frames_are_one_doubt(rest_away: bool) -> None:
+def test_many_unreadable_frames_are_one_gap(rest_away: bool) -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         scene.venue.rest_away = rest_away
-        await trade(scene.venue, 40, torn=3)
-        assert phases(scene.heard) == ["BEGAN"]
+        await trade(scene.venue, 40, frame_lost=3)
+        assert phases(scene.received) == ["BEGAN"]
         scene.venue.rest_away = False
         await trade(scene.venue, QUIET_S + 5)
 
     venue = FakeVenue()
-    heard = play(program, venue)
-    assert phases(heard) == ["BEGAN", "CLEARED"]
-    assert heard.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
-    # Then each deal was published once, or lies between bounds that were told
-    numbers = {number for number, _ in heard.prices()}
-    assert len(numbers) == len(heard.prices())
-    spans = [(gap.lost_from, gap.lost_to) for gap in heard.gaps(BTC) if gap.lost_from]
-    for number, deal in enumerate(venue.deals[BTC], 1):
-        assert number in numbers or any(a <= deal["t"] <= (b or 0) for a, b in spans if a), number
+    received = play(program, venue)
+    assert phases(received) == ["BEGAN", "CLEARED"]
+    assert received.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
+    # Then each trade was published once, or lies between bounds that were told
+    numbers = {number for number, _ in received.prices()}
+    assert len(numbers) == len(received.prices())
+    spans = [(gap.lost_from, gap.lost_to) for gap in received.gaps(BTC) if gap.lost_from]
+    for number, row in enumerate(venue.trades[BTC], 1):
+        assert number in numbers or any(a <= row["t"] <= (b or 0) for a, b in spans if a), number
     assert bool(spans) == rest_away
 
 
-def test_while_no_frame_can_be_read_rest_tells_the_deals() -> None:
+def test_while_no_frame_can_be_read_rest_reports_the_trades() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         for _ in range(300):
             scene.venue.trade(BTC, pushed=False)
             scene.venue.connection_of(BTC).push_text('{"symbol":"BTC_')
             await asyncio.sleep(0.02)
-        assert len(scene.heard.prices()) > 200
+        assert len(scene.received.prices()) > 200
         assert scene.engine.recoveries.counts["given_up"] == 0
 
-    heard = play(program, FakeVenue())
-    assert {source for _, source in heard.prices()[1:]} == {"mexc:rest"}
+    received = play(program, FakeVenue())
+    assert {source for _, source in received.prices()[1:]} == {"mexc:rest"}
 
 
-def test_among_many_symbols_a_doubted_one_does_not_wait_for_its_turn() -> None:
+def test_among_many_symbols_an_uncertain_one_does_not_wait_for_its_turn() -> None:
     async def program(scene: Scene) -> None:
         venue = scene.venue
         await subscribed(venue)
@@ -131,22 +140,22 @@ def test_among_many_symbols_a_doubted_one_does_not_wait_for_its_turn() -> None:
                 venue.mark(symbol)
             venue.trade(BTC)
             await asyncio.sleep(1)
-        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+        assert phases(scene.received) == ["BEGAN", "CLEARED"]
 
     play(program, FakeVenue([BTC, *(f"S{number}_USDT" for number in range(60))]))
 
 
-def test_what_was_given_up_without_rest_stays_in_doubt_until_rest_agrees() -> None:
+def test_what_was_given_up_without_rest_stays_uncertain_until_rest_agrees() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         scene.venue.rest_away = True
-        await trade(scene.venue, 1, torn=2)
+        await trade(scene.venue, 1, frame_lost=2)
         await trade(scene.venue, 30)
-        assert phases(scene.heard) == ["BEGAN"]
+        assert phases(scene.received) == ["BEGAN"]
         assert scene.engine.recoveries.counts["given_up"] == 1
         scene.venue.rest_away = False
         await trade(scene.venue, 8)
-        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+        assert phases(scene.received) == ["BEGAN", "CLEARED"]
 
     play(program, FakeVenue())
 
@@ -156,18 +165,18 @@ def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
 ) -> None:
     async def program(scene: Scene) -> None:
         venue, rest = scene.venue, scene.engine.rest
-        told, answers, asked = rest.deals, asyncio.Event(), list[str]()
+        original, answers, asked = rest.trades, asyncio.Event(), list[str]()
 
-        async def deals(symbol: str) -> tuple[Deal, ...]:
+        async def trades(symbol: str) -> tuple[Trade, ...]:
             asked.append(symbol)
             if len(asked) > 1:
                 raise VenueAwayError("only the first question is answered")
             await answers.wait()
-            return await told(symbol)
+            return await original(symbol)
 
         await subscribed(venue)
         venue.connection_of(BTC).cut()
-        monkeypatch.setattr(rest, "deals", deals)
+        monkeypatch.setattr(rest, "trades", trades)
         await asyncio.sleep(0.5)
         assert asked == [BTC]
         await until_subscribed(venue)
@@ -179,9 +188,9 @@ def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
         await asyncio.sleep(0.5)
 
     venue = FakeVenue()
-    heard = play(program, venue)
-    assert len(heard.prices()) == len(venue.deals[BTC])
-    assert {source for _, source in heard.prices()} == {"mexc", "mexc:rest"}
+    received = play(program, venue)
+    assert len(received.prices()) == len(venue.trades[BTC])
+    assert {source for _, source in received.prices()} == {"mexc", "mexc:rest"}
 
 
 def test_an_answer_that_younger_ones_have_overtaken_is_not_compared_with_the_stream(
@@ -189,18 +198,18 @@ def test_an_answer_that_younger_ones_have_overtaken_is_not_compared_with_the_str
 ) -> None:
     async def program(scene: Scene) -> None:
         venue, rest, counts = scene.venue, scene.engine.rest, scene.engine.recoveries.counts
-        told, late, asked = rest.deals, asyncio.Event(), list[str]()
+        original, late, asked = rest.trades, asyncio.Event(), list[str]()
 
-        async def deals(symbol: str) -> tuple[Deal, ...]:
+        async def trades(symbol: str) -> tuple[Trade, ...]:
             asked.append(symbol)
-            first, rows = len(asked) == 1, await told(symbol)
+            first, rows = len(asked) == 1, await original(symbol)
             if first:
                 await late.wait()
             return rows
 
         await subscribed(venue)
         venue.connection_of(BTC).cut()
-        monkeypatch.setattr(rest, "deals", deals)
+        monkeypatch.setattr(rest, "trades", trades)
         await asyncio.sleep(0.5)
         assert asked == [BTC]
         await until_subscribed(venue)
@@ -214,15 +223,15 @@ def test_an_answer_that_younger_ones_have_overtaken_is_not_compared_with_the_str
     play(program, FakeVenue())
 
 
-def test_without_rest_a_stream_that_was_torn_is_trusted_after_a_minute() -> None:
+def test_without_rest_a_stream_that_lost_a_frame_is_trusted_after_a_minute() -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         scene.venue.rest_away = True
-        await trade(scene.venue, 1, torn=2)
+        await trade(scene.venue, 1, frame_lost=2)
         await trade(scene.venue, 65)
-        assert phases(scene.heard) == ["BEGAN"]
+        assert phases(scene.received) == ["BEGAN"]
         await trade(scene.venue, 10)
-        assert phases(scene.heard) == ["BEGAN", "CLEARED"]
+        assert phases(scene.received) == ["BEGAN", "CLEARED"]
 
     play(program, FakeVenue())
 
@@ -245,7 +254,7 @@ MINUTE = NOW // MINUTE_MS * MINUTE_MS
 """That of the restart, which happens 20 s after it began."""
 
 
-def test_what_leaks_after_a_restart_without_rest_shows_in_that_minutes_volume() -> None:
+def test_what_missed_trades_after_a_restart_without_rest_shows_in_that_minutes_volume() -> None:
     async def program(scene: Scene) -> None:
         venue = scene.venue
         venue.refuses = True
@@ -261,58 +270,62 @@ def test_what_leaks_after_a_restart_without_rest_shows_in_that_minutes_volume() 
 
     venue, past = journal(25, until_ms=8_000)
     assert past[0].timestamp < MINUTE < past[-1].timestamp
-    heard = play(program, venue, past=past, last_clock_ms=NOW)
+    received = play(program, venue, past=past, last_clock_ms=NOW)
     # Then the hole is named, and the minute too
-    spans = [(gap.lost_from, gap.lost_to) for gap in heard.gaps(BTC) if gap.lost_from]
+    spans = [(gap.lost_from, gap.lost_to) for gap in received.gaps(BTC) if gap.lost_from]
     assert len(spans) == 2
     assert spans[1] == (MINUTE, MINUTE + MINUTE_MS - 1)
 
 
-@pytest.mark.parametrize("told_whole", [True, False])
-def test_a_restart_alone_makes_no_minute_short(told_whole: bool) -> None:
+@pytest.mark.parametrize("reported_whole", [True, False])
+def test_a_restart_alone_makes_no_minute_short(reported_whole: bool) -> None:
     async def program(scene: Scene) -> None:
         await subscribed(scene.venue)
         await trade(scene.venue, 120)
         minutes = scene.engine.feeds[BTC].minutes
-        assert (minutes.agreed, minutes.short) == (2 if told_whole else 1, 0)
+        assert (minutes.agreed, minutes.short) == (2 if reported_whole else 1, 0)
 
     venue, past = journal(25, until_ms=8_000)
-    if not told_whole:  # the oldest live one that is left of its minute's is not the first
+    if not reported_whole:  # the oldest live one that is left of its minute's is not the first
         rest = replace(past[0], backfill=True, source="mexc:rest")
         past = [rest, *(tick for tick in past[1:] if tick.timestamp > MINUTE + 5_000)]
     assert phases(play(program, venue, past=past, last_clock_ms=NOW)) == ["BEGAN", "CLEARED"]
 
 
-@pytest.mark.parametrize("in_doubt", [(BTC,), ()])
-def test_a_leak_before_a_restart_is_over_if_its_gap_had_cleared(in_doubt: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("uncertain_symbols", [(BTC,), ()])
+def test_missed_trades_before_a_restart_is_over_if_its_gap_had_cleared(
+    uncertain_symbols: tuple[str, ...],
+) -> None:
     async def program(scene: Scene) -> None:
         for _ in range(100):  # more than REST tells
             scene.venue.trade(BTC, pushed=False)
         await subscribed(scene.venue)
 
     venue, past = journal(25, until_ms=8_000)
-    leaked = replace(past[-4], backfill=True, source="mexc:rest", trade_id=None)
-    past = [*past[:-4], *past[-3:-1], leaked, past[-1]]
-    heard = play(program, venue, past=past, last_clock_ms=NOW, in_doubt=in_doubt)
-    begins = next(gap.lost_from for gap in heard.gaps(BTC) if gap.lost_from)
-    assert begins == (leaked if in_doubt else past[-1]).timestamp
+    missed = replace(past[-4], backfill=True, source="mexc:rest", trade_id=None)
+    past = [*past[:-4], *past[-3:-1], missed, past[-1]]
+    received = play(
+        program, venue, past=past, last_clock_ms=NOW, uncertain_symbols=uncertain_symbols
+    )
+    begins = next(gap.lost_from for gap in received.gaps(BTC) if gap.lost_from)
+    assert begins == (missed if uncertain_symbols else past[-1]).timestamp
 
 
-def test_while_rest_does_not_tell_deals_a_minute_is_not_named_that_it_fills_later() -> None:
+def test_while_rest_does_not_report_trades_a_minute_is_not_named_that_it_fills_later() -> None:
     async def program(scene: Scene) -> None:
         venue = scene.venue
         await subscribed(venue)
         await trade(venue, (MINUTE + 2.8 * MINUTE_MS - venue.now_ms()) / 1000)
         minutes = scene.engine.feeds[BTC].minutes
         assert minutes.agreed == 1
-        # The end of minute 2 leaks, and its bar is told before its deals are
-        venue.deals_away = True
+        # The end of minute 2 leaks, and its bar is told before its trades are
+        venue.trades_away = True
         await trade(venue, 10, left_out=3)
         await trade(venue, (MINUTE + 3 * MINUTE_MS + SETTLED_MS - venue.now_ms()) / 1000 + 3)
         assert minutes.agreed == 1
-        venue.deals_away = False
+        venue.trades_away = False
         await trade(venue, 15)
         assert (minutes.agreed, minutes.short) == (2, 0)
 
-    heard = play(program, FakeVenue())
-    assert not any(gap.lost_from for gap in heard.gaps(BTC))
+    received = play(program, FakeVenue())
+    assert not any(gap.lost_from for gap in received.gaps(BTC))

@@ -37,10 +37,10 @@ def test_one_silent_symbol_is_requested_alone() -> None:
         await keep_speaking(scene.venue, BTC, seconds=60)
 
     venue = FakeVenue([BTC, "MUTE_USDT"])
-    heard = play(program, venue)
+    received = play(program, venue)
 
     assert asked_for_all(venue) == []
-    assert heard.ticks(Kind.MARK, "MUTE_USDT") != []
+    assert received.ticks(Kind.MARK, "MUTE_USDT") != []
 
 
 def test_requests_for_all_symbols_have_a_budget() -> None:
@@ -67,11 +67,11 @@ def test_a_book_version_that_begins_again_is_subscribed_again_and_reported() -> 
             await asyncio.sleep(0.1)
 
     venue = FakeVenue([BTC])
-    heard = play(program, venue)
+    received = play(program, venue)
 
-    assert len(heard.ticks(Kind.DEPTH, BTC)) == 1 + 20 - 5
+    assert len(received.ticks(Kind.DEPTH, BTC)) == 1 + 20 - 5
     assert sum(one.asked("depth.full").count(BTC) for one in venue.connections) == 2
-    assert heard.alerts("BOOK_RESTARTED") == ["BEGAN", "CLEARED"]
+    assert received.alerts("BOOK_RESTARTED") == ["BEGAN", "CLEARED"]
 
 
 def test_contract_details_move_to_another_socket_when_theirs_closes() -> None:
@@ -108,9 +108,9 @@ def test_a_summary_that_is_older_than_the_mark_price_does_not_replace_it() -> No
         stream.push("ticker", BTC, summary | {"timestamp": venue.now_ms() - 5_000})
         await asyncio.sleep(1)
 
-    heard = play(program, FakeVenue([BTC]))
+    received = play(program, FakeVenue([BTC]))
 
-    assert [tick.mark_price for tick in heard.ticks(Kind.MARK, BTC)] == [Decimal(7), Decimal(10)]
+    assert [tick.mark_price for tick in received.ticks(Kind.MARK, BTC)] == [Decimal(7), Decimal(10)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_minutes_that_never_agree_are_kept_for_a_bounded_time() -> None:
         now = (minute + 2) * MINUTE_MS
         minutes.compare([(minute * MINUTE_MS, bar)], now, now)
 
-    assert len(minutes._doubtful) == KEPT
+    assert len(minutes._suspect) == KEPT
 
 
 def test_a_bus_that_is_away_changes_no_figure_of_the_backpressure() -> None:

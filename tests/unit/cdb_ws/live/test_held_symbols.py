@@ -98,7 +98,7 @@ def test_after_a_restart_without_movers_what_is_held_is_not_taken_for_one() -> N
     virtual_time.run(program(), limit_s=10)
 
 
-def test_what_may_be_entered_is_told_with_the_contracts_and_whenever_it_changes() -> None:
+def test_what_may_be_entered_is_reported_with_the_contracts_and_whenever_it_changes() -> None:
     held: set[str] = {"B_USDT"}
 
     async def program(scene: Scene) -> None:
@@ -110,11 +110,11 @@ def test_what_may_be_entered_is_told_with_the_contracts_and_whenever_it_changes(
         await keep_speaking(scene, HOUR_S + 5)
 
     venue = FakeVenue(["A_USDT", "B_USDT", "C_USDT"])
-    heard = play(program, venue, held=lambda: held, symbols=(), top_n=1)
+    received = play(program, venue, held=lambda: held, symbols=(), top_n=1)
 
     # Held, it is listened to; a mover that is one no more leaves an hour later than it came.
-    assert heard.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
-    assert heard.universes() == [("A_USDT",), ("A_USDT", "C_USDT"), ("C_USDT",)]
+    assert received.instruments() == [["A_USDT", "B_USDT"], ["C_USDT"], []]
+    assert received.universes() == [("A_USDT",), ("A_USDT", "C_USDT"), ("C_USDT",)]
 
 
 def test_a_mover_that_is_held_stays_until_it_is_closed() -> None:
@@ -126,15 +126,15 @@ def test_a_mover_that_is_held_stays_until_it_is_closed() -> None:
         await keep_speaking(scene, 4 * HOUR_S)
         assert set(scene.engine.feeds) == {"A_USDT", "B_USDT", "C_USDT"}
         # Then its prices still come
-        assert scene.heard.ticks(MarketDataKind.MARK, "B_USDT")[-1].timestamp > NOW + 395_000
+        assert scene.received.ticks(MarketDataKind.MARK, "B_USDT")[-1].timestamp > NOW + 395_000
         # When it is closed, it goes with the next evaluations
         held.clear()
         await keep_speaking(scene, 2 * HOUR_S + 5)
         assert set(scene.engine.feeds) == {"A_USDT", "C_USDT"}
 
     venue = FakeVenue(["A_USDT", "B_USDT", "C_USDT"])
-    heard = play(program, venue, held=lambda: held, symbols=(), top_n=2)
-    assert heard.gaps("B_USDT") == []
+    received = play(program, venue, held=lambda: held, symbols=(), top_n=2)
+    assert received.gaps("B_USDT") == []
 
 
 def test_a_position_carried_over_is_listened_to_beside_the_whitelist() -> None:
@@ -146,12 +146,12 @@ def test_a_position_carried_over_is_listened_to_beside_the_whitelist() -> None:
         assert scene.engine.troubles() == []
 
     venue = FakeVenue(["A_USDT", "OLD_USDT"])
-    heard = play(program, venue, held=lambda: {"OLD_USDT"}, symbols=("A_USDT",))
-    assert heard.instruments() == [["A_USDT", "OLD_USDT"]]
-    assert len(heard.ticks(MarketDataKind.MARK, "OLD_USDT")) == 1
+    received = play(program, venue, held=lambda: {"OLD_USDT"}, symbols=("A_USDT",))
+    assert received.instruments() == [["A_USDT", "OLD_USDT"]]
+    assert len(received.ticks(MarketDataKind.MARK, "OLD_USDT")) == 1
 
 
-def test_a_position_that_appears_is_listened_to_at_once_without_choosing_anew() -> None:
+def test_a_position_that_appears_is_listened_to_at_once_without_choosing_again() -> None:
     held: set[str] = set()
 
     async def program(scene: Scene) -> None:
@@ -165,7 +165,7 @@ def test_a_position_that_appears_is_listened_to_at_once_without_choosing_anew() 
     assert len([path for _, path in venue.asked if path.startswith("detail")]) == 1
 
 
-def test_a_position_whose_contract_is_gone_is_told_and_its_stream_is_kept() -> None:
+def test_a_position_whose_contract_is_gone_is_reported_and_its_stream_is_kept() -> None:
     held = {"B_USDT"}
 
     async def program(scene: Scene) -> None:
@@ -176,16 +176,16 @@ def test_a_position_whose_contract_is_gone_is_told_and_its_stream_is_kept() -> N
         assert set(scene.engine.feeds) == {"A_USDT", "B_USDT"}
         [trouble] = scene.engine.troubles()
         assert "a position is open in B_USDT, which MEXC lists no longer" in trouble
-        assert scene.heard.alerts("POSITION_UNLISTED")[0] == "BEGAN"
-        assert scene.heard.ticks(MarketDataKind.MARK, "B_USDT")[-1].timestamp > NOW + 100_000
+        assert scene.received.alerts("POSITION_UNLISTED")[0] == "BEGAN"
+        assert scene.received.ticks(MarketDataKind.MARK, "B_USDT")[-1].timestamp > NOW + 100_000
         # When it is listed again, that is over
         scene.venue.details["B_USDT"] = listed
         await keep_speaking(scene, HOUR_S)
         assert scene.engine.troubles() == []
-        assert scene.heard.alerts("POSITION_UNLISTED")[-1] == "CLEARED"
+        assert scene.received.alerts("POSITION_UNLISTED")[-1] == "CLEARED"
 
-    heard = play(program, FakeVenue(["A_USDT", "B_USDT"]), held=lambda: held)
-    assert heard.gaps("B_USDT") == []
+    received = play(program, FakeVenue(["A_USDT", "B_USDT"]), held=lambda: held)
+    assert received.gaps("B_USDT") == []
 
 
 def test_a_position_without_any_contract_is_named_until_it_is_closed() -> None:
@@ -200,5 +200,5 @@ def test_a_position_without_any_contract_is_named_until_it_is_closed() -> None:
         await keep_speaking(scene, 2)
         assert scene.engine.troubles() == []
 
-    heard = play(program, FakeVenue(["A_USDT"]), held=lambda: held)
-    assert heard.alerts("POSITION_UNLISTED") == ["BEGAN", "CLEARED"]
+    received = play(program, FakeVenue(["A_USDT"]), held=lambda: held)
+    assert received.alerts("POSITION_UNLISTED") == ["BEGAN", "CLEARED"]

@@ -23,14 +23,14 @@ def test_the_engine_outlives_every_frame(seed: int, count: int) -> None:
             if number % 50 == 0:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(1)
-        before = len(scene.heard.ticks(MarketDataKind.MARK))
+        before = len(scene.received.ticks(MarketDataKind.MARK))
         await until_subscribed(venue)
         venue.mark("BTC_USDT")
         await asyncio.sleep(0.5)
-        assert len(scene.heard.ticks(MarketDataKind.MARK)) > before
+        assert len(scene.received.ticks(MarketDataKind.MARK)) > before
 
-    heard = play(program, FakeVenue(), limit_s=600)
-    for event in heard.events:
+    received = play(program, FakeVenue(), limit_s=600)
+    for event in received.events:
         assert codec.decode(codec.encode(event)) == event
         if isinstance(event, MarketData):
             assert abs(event.timestamp - NOW) < 3 * 86_400_000

@@ -20,16 +20,16 @@ class FakeRecorder:
     """Has given alerts to tell; keeps what it is told."""
 
     def __init__(self, *alerts: Event) -> None:
-        self.told: list[Event] = []
+        self.reported: list[Event] = []
         self._alerts = list(alerts)
 
     def alerts(self, run_id: str, _timestamp: int) -> list[Event]:
         assert run_id == "run"
-        told, self._alerts = self._alerts, []
-        return told
+        reported, self._alerts = self._alerts, []
+        return reported
 
     def events(self, events: Sequence[Event]) -> None:
-        self.told += events
+        self.reported += events
 
 
 def publisher(bus: FakeBus, recorder: FakeRecorder, *, stopping: bool = False) -> Publisher:
@@ -46,7 +46,7 @@ def test_what_is_published_is_recorded_in_the_same_order() -> None:
 
     publisher(bus, recorder).send(events)
 
-    assert bus.events == recorder.told == events
+    assert bus.events == recorder.reported == events
 
 
 def test_what_is_not_published_is_not_recorded() -> None:
@@ -55,7 +55,7 @@ def test_what_is_not_published_is_not_recorded() -> None:
     with pytest.raises(Unavailable):
         publisher(bus, recorder, stopping=True).send([builders.clock()])
 
-    assert recorder.told == []
+    assert recorder.reported == []
 
 
 def test_the_recorders_alerts_are_published_once() -> None:

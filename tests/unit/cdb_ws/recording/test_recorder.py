@@ -61,8 +61,8 @@ def test_raw_frames_are_kept_as_they_were_received(folder: Path) -> None:
     packing.pack(folder)
 
     day = folder / store.day_of(NOON)
-    deals = pq.read_table(day / "BTC_USDT" / "frames-000001.parquet").to_pylist()
-    assert [(f["row"], f["received_ms"], f["connection"], f["body"]) for f in deals] == [
+    trades = pq.read_table(day / "BTC_USDT" / "frames-000001.parquet").to_pylist()
+    assert [(f["row"], f["received_ms"], f["connection"], f["body"]) for f in trades] == [
         (1, NOON + 1, 2, b"\x1f\x8b\xff"), (2, NOON + 2, 2, b'{"p":1.0}'),
     ]  # fmt: skip
     others = pq.read_table(day / "_market" / "frames-000001.parquet").to_pylist()
@@ -89,12 +89,12 @@ def test_two_full_disks_at_one_event_time_are_two_alerts(folder: Path) -> None:
         free[0] = 1 << 40
         wait_for(lambda: writer.trouble is None)
     writer.close()
-    told = writer.alerts(RUN, NOON)
-    assert len(told) == 4
-    assert len({event.event_id for event in told}) == 4
+    reported = writer.alerts(RUN, NOON)
+    assert len(reported) == 4
+    assert len({event.event_id for event in reported}) == 4
 
 
-def test_a_full_disk_is_told_once_and_afterwards_recording_goes_on(folder: Path) -> None:
+def test_a_full_disk_is_reported_once_and_afterwards_recording_goes_on(folder: Path) -> None:
     free = [1 << 40]
     writer = Recorder(folder, recordings.no_packer, lambda _: free[0])
     writer.start()
@@ -122,9 +122,9 @@ def test_a_full_disk_is_told_once_and_afterwards_recording_goes_on(folder: Path)
     assert said([e for e in again if isinstance(e, MarketData)]) == said(
         [second(0)[1], second(60)[1]]
     )
-    told = [(c.phase, c.detail.split(":")[0], c.lost_from, c.lost_to) for c in again
+    reported = [(c.phase, c.detail.split(":")[0], c.lost_from, c.lost_to) for c in again
             if isinstance(c, Condition)]  # fmt: skip
-    assert told == [
+    assert reported == [
         (ConditionPhase.BEGAN, "away", None, None),
         (ConditionPhase.BEGAN, "not recorded", None, None),
         (ConditionPhase.CLEARED, "away", None, None),
@@ -161,7 +161,7 @@ def test_an_entry_that_could_not_be_written_leaves_the_segment_whole(
     packing.pack(folder)
 
     days = store.read_manifest(store.days(folder)[0])
-    assert [segment.torn for segment in days] == [False, False]
+    assert [segment.cut_off for segment in days] == [False, False]
     ticks = [event for event in recordings.replayed(folder) if isinstance(event, MarketData)]
     assert said(ticks) == said([second(0)[1], second(2)[1]])
     assert "No space left" in str(writer.alerts(RUN, NOON)[0])
@@ -219,7 +219,7 @@ def test_what_a_killed_recorder_wrote_is_packed_by_the_next(folder: Path) -> Non
 
     events = [details(), *second(0), *second(1), *second(2)]
     assert said(recordings.replayed(folder)) == said(events)
-    assert [s.torn for s in store.read_manifest(store.days(folder)[0])] == [True, False]
+    assert [s.cut_off for s in store.read_manifest(store.days(folder)[0])] == [True, False]
 
 
 def test_a_segment_is_packed_once_however_often_packing_is_killed(

@@ -75,7 +75,7 @@ def test_it_goes_on_only_when_the_stages_have_done_with_the_command(
     assert not holds.holds(1000)
 
 
-def test_two_commands_at_one_time_are_both_awaited(watch: RunWatch, stages: Stages) -> None:
+def test_two_commands_at_one_time_are_both_unconfirmed(watch: RunWatch, stages: Stages) -> None:
     holds = holds_at((1000, 1000), watch, stages)
 
     command(watch)

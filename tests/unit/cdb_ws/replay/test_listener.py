@@ -62,7 +62,7 @@ class Turns:
         self.now = T + 250
         self._step_ms = step_ms
 
-    def breathe(self, _: float) -> bool:
+    def poll_control(self, _: float) -> bool:
         self.left -= 1
         self.now += self._step_ms
         return self.left >= 0
@@ -80,7 +80,7 @@ def listen(
 ) -> tuple[FakeBus, Listener]:
     bus = FakeBus()
     listener = Listener(
-        venue, plan(), publisher(bus, start), pressure, turns.breathe, turns.now_ms  # type: ignore[arg-type]
+        venue, plan(), publisher(bus, start), pressure, turns.poll_control, turns.now_ms  # type: ignore[arg-type]
     )  # fmt: skip
     listener.listen(past)
     return bus, listener
@@ -99,7 +99,7 @@ def test_a_wall_that_goes_back_makes_no_clock_until_it_is_past_the_last() -> Non
     assert [e.timestamp - T for e in bus.events if isinstance(e, Clock)] == [3000]
 
 
-def test_the_source_is_told_where_the_run_stands_and_closed_at_the_end() -> None:
+def test_the_source_is_reported_where_the_run_stands_and_closed_at_the_end() -> None:
     venue = Venue()
     start = Position(run_id="run", began=T, clock=T + 2000)
     listen(venue, Turns(1, 1000), FakePressure(), start, [tick(7)])

@@ -53,8 +53,8 @@ def test_what_is_due_comes_together_and_history_at_once() -> None:
     wall = Wall()
     pace = TimedPace(1.0, wall.wait, lambda: wall.now)
     market = steps(tick(-900_000), tick(-1), clock(0), tick(0), tick(5000))
-    portions = [len(portion) for portion in pace.batches(iter(market)) if portion]
-    assert portions == [4, 1]
+    batches = [len(batch) for batch in pace.batches(iter(market)) if batch]
+    assert batches == [4, 1]
 
 
 def test_after_a_long_pause_the_market_goes_on_at_its_pace() -> None:
@@ -62,11 +62,11 @@ def test_after_a_long_pause_the_market_goes_on_at_its_pace() -> None:
     wall = Wall()
     pace = TimedPace(1.0, wall.wait, lambda: wall.now)
     market = steps(clock(0), clock(1000), clock(2000), clock(3000))
-    portions = pace.batches(iter(market))
-    assert next(portion for portion in portions if portion)
+    batches = pace.batches(iter(market))
+    assert next(batch for batch in batches if batch)
     wall.now += 3600
     # When it goes on, then what was due comes, and the rest second by second
-    seen = [wall.now for portion in portions for _ in portion]
+    seen = [wall.now for batch in batches for _ in batch]
     assert seen[-1] - seen[0] == pytest.approx(2.0, abs=0.05)
 
 
@@ -89,8 +89,8 @@ def test_lock_step_goes_one_by_one_after_the_history() -> None:
     pace = LockStepPace(stages)  # type: ignore[arg-type]
     market = steps(tick(-2), tick(-1), clock(0), tick(0), tick(1))
     sizes = []
-    for portion in pace.batches(iter(market)):
-        sizes.append(len(portion))
+    for batch in pace.batches(iter(market)):
+        sizes.append(len(batch))
         stages.busy = 2
         while not pace.settled():
             pass
@@ -98,8 +98,8 @@ def test_lock_step_goes_one_by_one_after_the_history() -> None:
     assert stages.asked == 4 * 3
 
 
-def test_a_flood_comes_in_portions_of_several_hundred() -> None:
+def test_a_flood_comes_in_batches_of_several_hundred() -> None:
     pace = FloodPace()
     market = steps(*(tick(n) for n in range(BATCH_STEPS + 3)))
-    assert [len(portion) for portion in pace.batches(iter(market))] == [BATCH_STEPS, 3]
+    assert [len(batch) for batch in pace.batches(iter(market))] == [BATCH_STEPS, 3]
     assert pace.settled()

@@ -59,14 +59,14 @@ def test_other_runs_and_other_producers_are_left_out() -> None:
     past.add(replace(tick(1), run_id="other"))
     past.add(replace(tick(2), producer="cdb_risk"))
     past.add(replace(gap(BEGAN, "X_USDT"), run_id="other"))
-    assert (past.ticks, past.in_doubt) == ([], ())
+    assert (past.ticks, past.uncertain_symbols) == ([], ())
 
 
 def test_gaps_that_have_not_cleared_are_open() -> None:
     past = Past("run", OpenConditions(["OLD_USDT", "DONE_USDT"]))
     for event in (gap(BEGAN, "A_USDT"), gap(CLEARED, "DONE_USDT"), gap(BEGAN, None)):
         past.add(event)
-    assert past.in_doubt == ("A_USDT", "OLD_USDT")
+    assert past.uncertain_symbols == ("A_USDT", "OLD_USDT")
 
 
 def test_it_is_cut_off_where_recovered_follows_its_last_event() -> None:

@@ -11,7 +11,7 @@ from services.cdb_ws.publishing.position import Position
 from services.cdb_ws.publishing.publisher import Publisher
 from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.replay.pacing import FloodPace
-from services.cdb_ws.replay.runner import PlaceMissing, Player
+from services.cdb_ws.replay.runner import PlaceMissing, ReplayRunner
 from services.cdb_ws.run_plan import RunPlan
 from services.kernel.events import Alert, Clock, Condition, Event, MarketData, MarketDataKind
 from services.runtime.bus.bus import Unavailable
@@ -41,15 +41,15 @@ def plan(duration_ms: int = 0) -> RunPlan:
     )  # fmt: skip
 
 
-def player(
+def runner(
     market: FakeMarket,
     talks_to: Publisher,
     *,
     duration_ms: int = 0,
     pressure: FakePressure | None = None,
     recovered_ms: int = 0,
-) -> Player:
-    return Player(
+) -> ReplayRunner:
+    return ReplayRunner(
         market, plan(duration_ms), talks_to, FloodPace(), pressure or FakePressure(),  # type: ignore[arg-type]
         lambda _: True, recovered_ms,
     )  # fmt: skip
@@ -58,7 +58,7 @@ def player(
 def test_the_market_is_published_to_its_end_with_its_position() -> None:
     bus = FakeBus()
     talks_to = publisher(bus)
-    player(FakeMarket(MARKET), talks_to).play()
+    runner(FakeMarket(MARKET), talks_to).play()
     assert bus.events[:-1] == MARKET
     assert isinstance(bus.events[-1], Condition)
     assert bus.events[-1].detail == "5 ticks"
@@ -70,7 +70,7 @@ def test_the_market_is_published_to_its_end_with_its_position() -> None:
 def test_it_goes_on_behind_the_position_and_keeps_counting() -> None:
     bus = FakeBus()
     before = Position(run_id="run", cursor=5, ticks=2, began=1000, clock=2000)
-    player(FakeMarket(MARKET), publisher(bus, before)).play()
+    runner(FakeMarket(MARKET), publisher(bus, before)).play()
     assert bus.events[:-1] == MARKET[5:]
     assert position.load(bus.positions[-1], "run").ticks == 5
 
@@ -79,13 +79,13 @@ def test_it_goes_on_behind_the_position_and_keeps_counting() -> None:
 def test_the_duration_counts_from_the_first_clock_in_event_time(began: int) -> None:
     bus = FakeBus()
     start = Position(run_id="run", began=began)
-    player(FakeMarket(MARKET), publisher(bus, start), duration_ms=2000).play()
+    runner(FakeMarket(MARKET), publisher(bus, start), duration_ms=2000).play()
     assert [e.timestamp for e in bus.events if isinstance(e, MarketData)] == [1001, 2001]
 
 
 def test_after_a_loss_on_the_bus_it_goes_on_after_the_last_known_clock() -> None:
     bus = FakeBus()
-    player(FakeMarket(MARKET), publisher(bus), recovered_ms=3000).play()
+    runner(FakeMarket(MARKET), publisher(bus), recovered_ms=3000).play()
     assert [e.timestamp for e in bus.events if isinstance(e, Clock)] == [4000, 5000]
 
 
@@ -95,10 +95,10 @@ def test_after_a_loss_on_the_bus_it_goes_on_behind_the_last_recorded_event(known
     bus, unbroken = FakeBus(), FakeBus()
     lost = Position(run_id="run", behind=MARKET[known - 1].event_id)
     # When the market goes on, whatever the last clock was
-    player(FakeMarket(MARKET), publisher(bus, lost), recovered_ms=4000).play()
+    runner(FakeMarket(MARKET), publisher(bus, lost), recovered_ms=4000).play()
     # Then nothing is left out, nothing is doubled, and the counts are those of an unbroken run
     assert bus.events[:-1] == MARKET[known:]
-    player(FakeMarket(MARKET), publisher(unbroken)).play()
+    runner(FakeMarket(MARKET), publisher(unbroken)).play()
     assert bus.positions[-1] == unbroken.positions[-1]
 
 
@@ -106,14 +106,14 @@ def test_data_without_the_last_recorded_event_is_refused_and_does_not_end_the_ma
     bus = FakeBus()
     lost = Position(run_id="run", behind="of another file")
     with pytest.raises(PlaceMissing, match="of another file"):
-        player(FakeMarket(MARKET), publisher(bus, lost)).play()
+        runner(FakeMarket(MARKET), publisher(bus, lost)).play()
     assert bus.events == []
 
 
 def test_the_duration_counts_from_the_first_clock_after_a_loss_too() -> None:
     bus = FakeBus()
     lost = Position(run_id="run", behind=MARKET[3].event_id)
-    player(FakeMarket(MARKET), publisher(bus, lost), duration_ms=2000).play()
+    runner(FakeMarket(MARKET), publisher(bus, lost), duration_ms=2000).play()
     assert [e.timestamp for e in bus.events if isinstance(e, MarketData)] == [2001]
 
 
@@ -121,15 +121,15 @@ def test_it_waits_while_the_writer_is_behind() -> None:
     pressure = FakePressure()
     pressure.high_for = 100
     bus = FakeBus()
-    player(FakeMarket(MARKET), publisher(bus), pressure=pressure).play()
+    runner(FakeMarket(MARKET), publisher(bus), pressure=pressure).play()
     assert pressure.high_for < 1
     assert len(bus.events) == len(MARKET) + 1
 
 
-def test_a_fault_in_the_data_is_told_and_ends_the_market() -> None:
+def test_a_fault_in_the_data_is_reported_and_ends_the_market() -> None:
     bus = FakeBus()
     fault = DataError(Path("a.csv"), 7, "bad", "mend it")
-    made = player(FakeMarket(MARKET, fault), publisher(bus))
+    made = runner(FakeMarket(MARKET, fault), publisher(bus))
     made.play()
     alert, end = bus.events[-2:]
     assert isinstance(alert, Alert)

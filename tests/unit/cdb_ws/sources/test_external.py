@@ -30,7 +30,7 @@ def message(topic: str = "market_data", **fields: object) -> ExternalMessage:
     )
 
 
-def test_a_symbols_contract_is_told_before_its_first_tick_only() -> None:
+def test_a_symbols_contract_is_reported_before_its_first_tick_only() -> None:
     made = market()
     made.put(message(), RUN)
     made.put(message(price=51), RUN)
@@ -62,7 +62,7 @@ def test_how_old_a_message_may_be_is_the_runs_stale_timeout() -> None:
         made.put(message(timestamp=NOW - 10_001), context)
 
 
-def test_known_details_are_told_instead_of_generic_ones() -> None:
+def test_known_details_are_reported_instead_of_generic_ones() -> None:
     known = generic_instrument("BTC_USDT", Decimal("0.5"))
     made = ExternalMarket("e", {"BTC_USDT": known}, lambda: NOW)
     made.begin((), 0)

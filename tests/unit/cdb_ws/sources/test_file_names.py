@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
         ("venue_ABC_klines_4h.csv", "venue", "ABC", "klines", 14_400_000),
     ],
 )
-def test_a_name_tells_venue_symbol_and_kind(
+def test_a_name_reports_venue_symbol_and_kind(
     name: str, exchange: str, symbol: str, kind: str, step_ms: int
 ) -> None:
     file = describe(Path("/data") / name)

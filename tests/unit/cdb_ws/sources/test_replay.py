@@ -276,7 +276,7 @@ def test_bars_become_ticks_with_the_volume_of_the_bar(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_settled_rate_is_told_just_before_its_settlement(tmp_path: Path) -> None:
+def test_a_settled_rate_is_reported_just_before_its_settlement(tmp_path: Path) -> None:
     settled = T // 28_800_000 * 28_800_000
     path = write(tmp_path / "x-spot_BTCUSDT_funding.csv", "ts_ms,rate", f"{settled + 17},1E-8")
     rate = ticks([path])[0]

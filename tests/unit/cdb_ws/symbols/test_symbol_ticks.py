@@ -1,4 +1,4 @@
-"""Deals, books and prices of a symbol as events: units, origins, ids."""
+"""Trades, books and prices of a symbol as events: units, origins, ids."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
 from services.cdb_ws.trades.trade_sequence import Entry, Origin
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments.contracts import generic_instrument
-from services.venues.mexc.messages import Book, Deal, FairPrice, FundingRate, IndexPrice, Ticker
+from services.venues.mexc.messages import Book, FairPrice, FundingRate, IndexPrice, Ticker, Trade
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,7 @@ def ticks(session: str = "s") -> SymbolTicks:
 
 
 def entry(trade_id: int | None, origin: Origin = Origin.LIVE, copy: int = 0) -> Entry:
-    return Entry(Deal(PRICE, Decimal(3), Side.SELL, 9, trade_id), origin, copy)
+    return Entry(Trade(PRICE, Decimal(3), Side.SELL, 9, trade_id), origin, copy)
 
 
 def trade(made: SymbolTicks, one: Entry) -> MarketData:
@@ -53,18 +53,18 @@ def test_contracts_become_base() -> None:
         (Origin.REST, "mexc:rest", True),
     ],
 )
-def test_only_a_live_deal_is_news(origin: Origin, source: str, backfill: bool) -> None:
+def test_only_a_live_trade_is_news(origin: Origin, source: str, backfill: bool) -> None:
     found = trade(ticks(), entry(1, origin))
     assert (found.source, found.backfill) == (source, backfill)
 
 
-def test_a_deals_id_does_not_depend_on_the_process_that_received_it() -> None:
+def test_a_trades_id_does_not_depend_on_the_process_that_received_it() -> None:
     assert trade(ticks("a"), entry(5)).event_id == trade(ticks("b"), entry(5)).event_id
     rest = entry(None, Origin.REST)
     assert trade(ticks("a"), rest).event_id == trade(ticks("b"), rest).event_id
 
 
-def test_copies_of_a_deal_without_id_are_told_apart() -> None:
+def test_copies_of_a_trade_without_id_are_reported_apart() -> None:
     ids = {trade(ticks(), entry(None, Origin.REST, copy)).event_id for copy in range(3)}
     assert len(ids) == 3
 

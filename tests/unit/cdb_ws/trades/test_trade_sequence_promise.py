@@ -1,7 +1,7 @@
-"""The tape's promise, over random markets and random trouble.
+"""The sequence's promise, over random markets and random trouble.
 
-Whatever is lost, doubled, delayed or cut: every deal is published once or lies in a lost span whose
-bounds are right, and live deals never go back.
+Whatever is lost, doubled, delayed or cut: every trade is published once or lies in a lost span
+whose bounds are right, and live trades never go back.
 """
 
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from services.cdb_ws.trades.rest_window import WINDOW_LIMIT
 from services.cdb_ws.trades.trade_sequence import State
 from services.cdb_ws.trades.unconfirmed_trades import GRACE_MS
 from services.kernel.events import Side
-from services.venues.mexc.messages import Deal
+from services.venues.mexc.messages import Trade
 from tests.unit.cdb_ws.trades.sequence_market import BEGINNING, Market
 
 pytestmark = pytest.mark.unit
 
-DEAL = st.tuples(
+TRADE_CHANNEL = st.tuples(
     st.sampled_from([0, 0, 0, 1, 7, 400]),
     st.sampled_from([100, 100, 101]),
     st.sampled_from(list(Side)),
 )
-DEALS = st.lists(DEAL, min_size=1, max_size=6)
-TRADE = st.tuples(st.just("trade"), DEALS, st.integers(0, 8))
+TRADES = st.lists(TRADE_CHANNEL, min_size=1, max_size=6)
+TRADE = st.tuples(st.just("trade"), TRADES, st.integers(0, 8))
 REST = st.tuples(st.just("rest"), st.sampled_from([0, 0, 1, 3]))
 STEP = st.one_of(
     TRADE,
     TRADE,
-    st.tuples(st.just("outage"), st.lists(DEAL, max_size=6), st.booleans()),
+    st.tuples(st.just("outage"), st.lists(TRADE_CHANNEL, max_size=6), st.booleans()),
     st.tuples(st.just("resume")),
     REST,
     REST,
@@ -48,23 +48,23 @@ SKIPPING_STEPS = st.lists(st.one_of(STEP, STEP, STEP, SKIPPED), min_size=30, max
 class Trouble:
     """A market whose socket loses, doubles and delays, as the steps say.
 
-    A cut takes away the newest deals only: one that is delayed behind younger ones and then cut off
-    is a hole in a living stream, which only a window can show.
+    A cut takes away the newest trades only: one that is delayed behind younger ones and then cut
+    off is a hole in a living stream, which only a window can show.
 
     Args:
         limit: How many rows a REST window has.
-        twins: Whether deals may agree in everything but the id. Which of several REST tells of is
+        twins: Whether trades may agree in everything but the id. Which of several REST tells of is
             unknown: their number comes right only with a window that covers them all.
     """
 
     def __init__(self, limit: int, *, twins: bool) -> None:
         self.market = Market(limit)
         self.twins = twins
-        self.pipe: list[Deal] = []
+        self.pipe: list[Trade] = []
         self.connected = True
         self.at = 0
         self.brought = 0
-        self.pushed: list[Deal] = []
+        self.pushed: list[Trade] = []
         self.since_resumed = 0
 
     def do(self, step: tuple[Any, ...]) -> None:
@@ -72,8 +72,8 @@ class Trouble:
         action: Callable[..., None] = getattr(self, name)
         action(*arguments)
 
-    def trade(self, deals: list[tuple[int, int, Side]], brought: int) -> None:
-        for later, price, side in deals:
+    def trade(self, trades: list[tuple[int, int, Side]], brought: int) -> None:
+        for later, price, side in trades:
             self.at += later
             contracts = 1 if self.twins else len(self.market.made) + 1
             made = self.market.make(self.at, price=price, side=side, contracts=contracts)
@@ -82,12 +82,12 @@ class Trouble:
                 self.pipe.append(made)
         self.bring(brought)
 
-    def outage(self, deals: list[tuple[int, int, Side]], polled: bool) -> None:
+    def outage(self, trades: list[tuple[int, int, Side]], polled: bool) -> None:
         self.lose()
-        self.trade(deals[:3], 0)
+        self.trade(trades[:3], 0)
         if polled:
             self.rest(0)
-        self.trade(deals[3:], 0)
+        self.trade(trades[3:], 0)
 
     def bring(self, count: int) -> None:
         frame, self.pipe = self.pipe[:count], self.pipe[count:]
@@ -113,26 +113,26 @@ class Trouble:
         behind = [one for one in self.pipe if (one.trade_id or 0) < self.brought]
         self.pipe = []
         self.market.push(*behind)
-        self.market.tape.lose()
+        self.market.sequence.lose()
         self.connected = False
 
     def resume(self) -> None:
         if not self.connected:
             self.connected = True
             self.since_resumed = 0
-            self.market.tape.resume()
+            self.market.sequence.resume()
 
     def rest(self, ahead: int) -> None:
         # A window asked for after the resumption is at least as new as that.
-        if self.market.tape.state is State.LIVE:
+        if self.market.sequence.state is State.LIVE:
             self.market.audit(ahead=ahead)
         else:
             newest = min(ahead, self.since_resumed) if self.connected else ahead
             self.market.recover(ahead=newest)
 
     def give_up(self) -> None:
-        if self.market.tape.state is not State.LIVE:
-            self.market.take(self.market.tape.give_up())
+        if self.market.sequence.state is not State.LIVE:
+            self.market.take(self.market.sequence.give_up())
 
     def wait(self, ms: int) -> None:
         self.market.now_ms += ms
@@ -142,10 +142,10 @@ class Trouble:
         self.resume()
         self.bring(len(self.pipe))
         for _ in range(3):
-            if self.market.tape.state is not State.LIVE:
+            if self.market.sequence.state is not State.LIVE:
                 self.market.recover()
         self.give_up()
-        assert self.market.tape.state is State.LIVE
+        assert self.market.sequence.state is State.LIVE
         self.market.audit()
         self.market.audit(after_ms=GRACE_MS)
         self.market.audit(after_ms=GRACE_MS)
@@ -154,7 +154,7 @@ class Trouble:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(STEPS, st.sampled_from([1, 2, 3, 5, WINDOW_LIMIT]))
-def test_every_deal_comes_once_or_lies_in_a_lost_span(
+def test_every_trade_comes_once_or_lies_in_a_lost_span(
     steps: list[tuple[Any, ...]], limit: int
 ) -> None:
     trouble = Trouble(limit, twins=limit == WINDOW_LIMIT)
@@ -172,4 +172,4 @@ def test_holes_in_a_living_stream_are_found_while_a_window_covers_them(
     for step in steps:
         trouble.do(step)
     assert trouble.finish() == []
-    assert trouble.market.tape.newest_ms <= BEGINNING + trouble.at
+    assert trouble.market.sequence.newest_ms <= BEGINNING + trouble.at

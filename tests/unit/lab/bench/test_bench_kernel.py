@@ -28,9 +28,9 @@ def test_it_measures_ticks_and_decisions_and_profiles_both() -> None:
 def test_the_command_prints_json_or_tables() -> None:
     arguments = ["bench", "kernel", "--ticks", "1000", "--decisions", "100"]
 
-    told = CliRunner().invoke(claire, [*arguments, "--json"])
+    reported = CliRunner().invoke(claire, [*arguments, "--json"])
     shown = CliRunner().invoke(claire, arguments)
 
-    assert json.loads(told.output.splitlines()[-1])["decisions"] == 100
+    assert json.loads(reported.output.splitlines()[-1])["decisions"] == 100
     assert shown.exit_code == 0
     assert "profile of decisions" in shown.output

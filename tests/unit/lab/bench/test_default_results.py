@@ -111,14 +111,16 @@ def test_the_command_prints_a_table_json_or_markdown(tmp_path: Path) -> None:
 
     shown = command("--data", tmp_path)
     written = command("--data", tmp_path, "--markdown")
-    told = command("--data", tmp_path, "--json", "--only", "x-spot", "--set", "MAX_COST_SHARE=0.05")
+    reported = command(
+        "--data", tmp_path, "--json", "--only", "x-spot", "--set", "MAX_COST_SHARE=0.05"
+    )
 
-    assert shown.exit_code == written.exit_code == told.exit_code == 0, shown.output
+    assert shown.exit_code == written.exit_code == reported.exit_code == 0, shown.output
     assert "x-spot_BTCUSDT_klines_1m" in shown.output
     assert "not played: " in shown.output
     assert "| x-spot_BTCUSDT_klines_1m |" in written.output
     assert "- not played: " in written.output
-    (file,) = json.loads(told.output.splitlines()[-1])["files"]
+    (file,) = json.loads(reported.output.splitlines()[-1])["files"]
     assert (file["entries"], file["refused"]) == (0, {"COST_TOO_HIGH": 1})
     assert file["fill_drift_bp"] == {"entries": None, "exits": None, "stops": None}
 

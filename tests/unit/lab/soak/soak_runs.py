@@ -4,14 +4,14 @@ from decimal import Decimal
 
 from services.kernel.events import ConditionName, ConditionPhase, Event, Side
 from services.lab.soak.feed_promise import check
-from services.lab.soak.feed_record import Findings, Loss, Made, Published, Record, Told
+from services.lab.soak.feed_record import Findings, Loss, Made, Published, Record, RestAnswer
 from tests.builders import BTC, NOON, condition, trade
 
 BEGAN, CLEARED = ConditionPhase.BEGAN, ConditionPhase.CLEARED
 
 
 class Run:
-    """A run as it goes: deals are made at seconds after noon, events published after them."""
+    """A run as it goes: trades are made at seconds after noon, events published after them."""
 
     def __init__(self) -> None:
         self.made: list[Made] = []
@@ -20,7 +20,7 @@ class Run:
         self.dead: list[tuple[int, int]] = []
         self.rest_away: list[tuple[int, int]] = []
         self.left_out: list[Made] = []
-        self.told: list[Told] = []
+        self.answers: list[RestAnswer] = []
 
     def make(self, *seconds: float, symbol: str = BTC, price: int = 100) -> None:
         for second in seconds:
@@ -31,14 +31,16 @@ class Run:
         times = {ms(second) for second in seconds}
         self.left_out += [made for made in self.made if made.timestamp in times]
 
-    def rest_tells(self, oldest: float, newest: float, at: float) -> None:
-        self.told.append(Told(BTC, ms(at), ms(at), ms(oldest), ms(newest)))
+    def rest_reports(self, oldest: float, newest: float, at: float) -> None:
+        self.answers.append(RestAnswer(BTC, ms(at), ms(at), ms(oldest), ms(newest)))
 
     def live(self, *seconds: float, late: float = 0.1, **fields: object) -> None:
-        self.publish(*(deal(second, **fields) for second in seconds), at=seconds[-1] + late)
+        self.publish(*(trade_event(second, **fields) for second in seconds), at=seconds[-1] + late)
 
     def backfill(self, *seconds: float, at: float, source: str = "mexc:rest") -> None:
-        self.publish(*(deal(second, source=source, backfill=True) for second in seconds), at=at)
+        self.publish(
+            *(trade_event(second, source=source, backfill=True) for second in seconds), at=at
+        )
 
     def publish(self, *events: Event, at: float) -> None:
         now = NOON + int(at * 1000)
@@ -48,7 +50,7 @@ class Run:
         self.publish(gap(BEGAN, symbol=symbol), at=at)
 
     def clear_gap(self, at: float, *held: float, lost: tuple[float, float] | None = None) -> None:
-        self.publish(*(deal(second) for second in held), gap(CLEARED, lost), at=at)
+        self.publish(*(trade_event(second) for second in held), gap(CLEARED, lost), at=at)
 
     def kill(self, at: float, again: float) -> None:
         self.dead.append((ms(at), ms(again)))
@@ -65,7 +67,7 @@ class Run:
                 dead=self.dead,
                 rest_away=self.rest_away,
                 left_out=self.left_out,
-                told=self.told,
+                answers=self.answers,
             )
         )
 
@@ -73,7 +75,7 @@ class Run:
         return "\n".join(self.findings().faults)
 
 
-def deal(second: float, **fields: object) -> Event:
+def trade_event(second: float, **fields: object) -> Event:
     fields = {"source": "mexc", "price": 100, "volume": 2, "side": Side.BUY} | fields
     return trade(at=NOON + int(second * 1000), **fields)  # type: ignore[arg-type]
 
@@ -91,7 +93,7 @@ def ms(second: float) -> int:
 
 
 def a_run_with_a_hole() -> Run:
-    """Deals 1 to 6; connection lost after 2, 3 and 4 are lost, 5 came by REST, 6 was held."""
+    """Trades 1 to 6; connection lost after 2, 3 and 4 are lost, 5 came by REST, 6 was held."""
     run = Run()
     run.make(1, 2, 3, 4, 5, 6)
     run.live(1)
@@ -103,16 +105,16 @@ def a_run_with_a_hole() -> Run:
     return run
 
 
-def a_leak() -> Run:
-    """Deals 1 to 7; 3 and 5 are left out, REST agreed until 2, and told of 7 on."""
+def missed_span() -> Run:
+    """Trades 1 to 7; 3 and 5 are left out, REST agreed until 2, and told of 7 on."""
     run = Run()
     run.make(1, 2, 3, 4, 5, 6, 7)
     run.leave_out(3, 5)
     run.live(1, 2)
-    run.rest_tells(1, 2, at=2.2)
+    run.rest_reports(1, 2, at=2.2)
     for second in (4, 6, 7):
         run.live(second)
-    run.rest_tells(7, 7, at=8)
+    run.rest_reports(7, 7, at=8)
     run.begin_gap(8)
     run.clear_gap(8, lost=(2, 7))
     return run

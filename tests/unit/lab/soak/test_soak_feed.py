@@ -1,4 +1,4 @@
-"""The soak: seeds hold the promise, a seed is repeatable, a tape that is broken turns it red."""
+"""The feed soak: seeds pass, a seed is repeatable, and a broken feed fails."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.cdb_ws.integrity.uncertain_streams import StreamDoubts
+from services.cdb_ws.integrity.uncertain_streams import UncertainStreams
 from services.cdb_ws.symbols.symbol_ticks import SymbolTicks
-from services.cdb_ws.trades.pending_trades import HeldDeals
+from services.cdb_ws.trades.pending_trades import PendingTrades
 from services.cdb_ws.trades.rest_window import Span
-from services.cdb_ws.trades.trade_sequence import Entry, Tape
-from services.cdb_ws.trades.unconfirmed_trades import AwaitedDeals
+from services.cdb_ws.trades.trade_sequence import Entry, TradeSequence
+from services.cdb_ws.trades.unconfirmed_trades import UnconfirmedTrades
 from services.exchange_sim.faults.faults import Fault, FaultKind, Script
 from services.kernel.events import Event
 from services.lab.soak import feed_run, feed_soak
@@ -30,7 +30,7 @@ A_LOSS = Script(
 )
 """Longer than REST can tell of."""
 A_SHORT_LOSS = Script((Fault(kind=FaultKind.DROP, at_s=60),))
-A_LEAK = Script((Fault(kind=FaultKind.HOLE, at_s=60, for_s=60, amount=0.3),))
+MISSED_SPAN = Script((Fault(kind=FaultKind.HOLE, at_s=60, for_s=60, amount=0.3),))
 UNREADABLE = Script((Fault(kind=FaultKind.MALFORMED, at_s=60, for_s=60, amount=0.3),))
 UNREADABLE_WITHOUT_REST = Script(
     (*UNREADABLE.faults, Fault(kind=FaultKind.HTTP_5XX, at_s=60, for_s=60))
@@ -79,7 +79,7 @@ def test_a_lost_connection_is_noticed_and_what_rest_has_forgotten_lies_in_a_gap(
     assert outcome.backfilled > 0
 
 
-@pytest.mark.parametrize("faults", [A_LEAK, UNREADABLE, UNREADABLE_WITHOUT_REST])
+@pytest.mark.parametrize("faults", [MISSED_SPAN, UNREADABLE, UNREADABLE_WITHOUT_REST])
 def test_while_a_stream_is_not_whole_one_gap_is_open(
     faults: Script, script: Callable[[Script], None]
 ) -> None:
@@ -92,40 +92,40 @@ def test_while_a_stream_is_not_whole_one_gap_is_open(
 
 
 def _nothing_is_known(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Tape, "_is_known", lambda *_: False)
+    patch.setattr(TradeSequence, "_is_known", lambda *_: False)
 
 
 def _nothing_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Tape, "lose", lambda _: None)
+    patch.setattr(TradeSequence, "lose", lambda _: None)
 
 
 def _spans(change: Callable[[Span], Span]) -> Break:
     def patch_spans(patch: pytest.MonkeyPatch) -> None:
-        lost = HeldDeals.lost
+        lost = PendingTrades.lost
 
-        def changed(self: HeldDeals, *arguments: Any, **named: Any) -> list[Span]:
+        def changed(self: PendingTrades, *arguments: Any, **named: Any) -> list[Span]:
             return [change(span) for span in lost(self, *arguments, **named)]
 
-        patch.setattr(HeldDeals, "lost", changed)
+        patch.setattr(PendingTrades, "lost", changed)
 
     return patch_spans
 
 
 def _no_spans(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HeldDeals, "lost", lambda *_, **__: [])
+    patch.setattr(PendingTrades, "lost", lambda *_, **__: [])
 
 
-def _no_doubt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(StreamDoubts, "__contains__", lambda *_: False)
+def _no_uncertain(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(UncertainStreams, "__contains__", lambda *_: False)
 
 
 def _compared_with_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(AwaitedDeals, "breaks", lambda *_: [Span(feed_run.WALL_AT_START_MS, _LATER)])
+    patch.setattr(UnconfirmedTrades, "breaks", lambda *_: [Span(feed_run.WALL_AT_START_MS, _LATER)])
 
 
 def _not_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HeldDeals, "overdue", lambda *_: True)
-    patch.setattr(HeldDeals, "lost", lambda *_, **__: [])
+    patch.setattr(PendingTrades, "overdue", lambda *_: True)
+    patch.setattr(PendingTrades, "lost", lambda *_, **__: [])
 
 
 def _no_mark(patch: pytest.MonkeyPatch) -> None:
@@ -156,12 +156,12 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
         ),
         pytest.param(A_LOSS, _no_spans, "before what the open gap", id="no bounds"),
         pytest.param(A_SHORT_LOSS, _no_mark, "backfill=False", id="no mark"),
-        pytest.param(A_LEAK, _no_doubt, "was not asked after", id="a leak is forgotten"),
-        pytest.param(A_LEAK, _compared_with_nothing, "too wide", id="a leak without bounds"),
+        pytest.param(MISSED_SPAN, _no_uncertain, "was not asked after", id="a leak is forgotten"),
+        pytest.param(MISSED_SPAN, _compared_with_nothing, "too wide", id="a leak without bounds"),
         pytest.param(A_SHORT_LOSS, _not_held, "before what the open gap", id="not held back"),
     ],
 )
-def test_a_broken_tape_turns_it_red(
+def test_a_broken_sequence_turns_it_red(
     faults: Script,
     break_it: Break,
     says: str,
@@ -183,7 +183,7 @@ def test_what_breaks_is_a_fault_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outcomes_add_up_and_failing_seeds_are_named() -> None:
-    outcomes = [outcome(1), outcome(2, faults=("deal missing",)), outcome(3)]
+    outcomes = [outcome(1), outcome(2, faults=("trade missing",)), outcome(3)]
     figures = feed_soak.summary(outcomes, 1.5)
     assert figures["seeds"] == 3
     assert figures["failed"] == 1
@@ -192,15 +192,15 @@ def test_outcomes_add_up_and_failing_seeds_are_named() -> None:
     assert figures["in_gaps"] == 6
     assert figures["doubled"] == 0
     assert figures["failing_seeds"] == [2]
-    assert figures["failures"] == {"2": ["deal missing"]}
+    assert figures["failures"] == {"2": ["trade missing"]}
     assert figures["exchange_faults"] == {"drop": 3}
 
 
 def test_many_processes_give_what_one_gives() -> None:
-    heard: list[int] = []
-    together = feed_soak.run(range(2), 2, lambda one: heard.append(one.seed))
+    received: list[int] = []
+    together = feed_soak.run(range(2), 2, lambda one: received.append(one.seed))
     alone = feed_soak.run(range(2), 1, lambda _: None)
-    assert sorted(heard) == [0, 1]
+    assert sorted(received) == [0, 1]
     times = {"seconds", "seconds_per_seed", "slowest_seed_s"}
     assert {k: v for k, v in together.items() if k not in times} == {
         k: v for k, v in alone.items() if k not in times

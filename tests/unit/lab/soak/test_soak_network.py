@@ -97,7 +97,7 @@ def test_a_client_that_closes_is_gone_for_the_exchange_and_has_lost_nothing() ->
     play(main())
 
 
-def test_a_reader_that_waits_is_told_of_the_end() -> None:
+def test_a_reader_that_waits_learns_of_the_end() -> None:
     async def main() -> None:
         client, server = pair()
         asyncio.get_running_loop().call_later(5, server.abort)

@@ -1,17 +1,17 @@
-"""The checker of the feed's promise: each deal once, or in a span whose bounds are right."""
+"""The checker of the feed's promise: each trade once, or in a span whose bounds are right."""
 
 import pytest
 
 from services.kernel.events import Side
-from services.lab.soak.feed_record import Findings, Published, Told
+from services.lab.soak.feed_record import Findings, Published, RestAnswer
 from services.lab.soak.missed_trades import OWED_MS
 from tests.builders import BTC, ETH
 from tests.unit.lab.soak.soak_runs import (
     CLEARED,
     Run,
-    a_leak,
     a_run_with_a_hole,
     gap,
+    missed_span,
     ms,
     replaced,
 )
@@ -19,7 +19,7 @@ from tests.unit.lab.soak.soak_runs import (
 pytestmark = pytest.mark.unit
 
 
-def test_every_deal_once_and_in_order_is_a_promise_held() -> None:
+def test_every_trade_once_and_in_order_is_a_promise_held() -> None:
     run = Run()
     run.make(1, 2, 2, 3)
     run.live(1, 2, 2, 3)
@@ -32,27 +32,27 @@ def test_what_lies_in_a_lost_span_is_counted_there() -> None:
     )
 
 
-def test_the_promise_begins_with_the_first_deal_received() -> None:
+def test_the_promise_begins_with_the_first_trade_received() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(2, 3)
     assert run.findings() == Findings(sent=2, received=2)
 
 
-def test_a_symbol_that_was_never_heard_owes_nothing() -> None:
+def test_a_symbol_that_was_never_received_owes_nothing() -> None:
     run = Run()
     run.make(1, 2, symbol=ETH)
     assert run.findings() == Findings()
 
 
-def test_a_missing_deal_is_a_fault() -> None:
+def test_a_missing_trade_is_a_fault() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
     assert "missing without a gap" in run.faults()
 
 
-def test_a_deal_twice_is_a_fault_and_two_equal_deals_are_none() -> None:
+def test_a_trade_twice_is_a_fault_and_two_equal_trades_are_none() -> None:
     run = Run()
     run.make(1, 2, 2)
     run.live(1, 2, 2)
@@ -63,7 +63,7 @@ def test_a_deal_twice_is_a_fault_and_two_equal_deals_are_none() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"price": 101}, {"volume": 3}, {"side": Side.SELL}])
-def test_a_deal_that_was_never_made_is_a_fault(fields: dict[str, object]) -> None:
+def test_a_trade_that_was_never_made_is_a_fault(fields: dict[str, object]) -> None:
     run = Run()
     run.make(1, 2)
     run.live(1, 2)
@@ -81,13 +81,13 @@ def test_a_span_that_does_not_cover_what_is_missing_is_a_fault(
 
 
 @pytest.mark.parametrize("lost", [(0.5, 5), (1, 5), (2, 6), (2, 66)])
-def test_a_span_around_a_received_deal_is_a_fault(lost: tuple[float, float]) -> None:
+def test_a_span_around_a_received_trade_is_a_fault(lost: tuple[float, float]) -> None:
     run = a_run_with_a_hole()
     run.published[-1] = replaced(run.published[-1], gap(CLEARED, lost))
     assert "too wide" in run.faults()
 
 
-def test_a_span_around_received_deals_in_which_nothing_is_missing_is_a_fault() -> None:
+def test_a_span_around_received_trades_in_which_nothing_is_missing_is_a_fault() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 2, 3)
@@ -96,24 +96,24 @@ def test_a_span_around_received_deals_in_which_nothing_is_missing_is_a_fault() -
     assert "too wide" in run.faults()
 
 
-def test_a_leak_lies_between_two_comparisons() -> None:
-    assert a_leak().findings() == Findings(sent=7, received=5, in_gaps=2, gaps=1)
+def test_missed_trades_lies_between_two_comparisons() -> None:
+    assert missed_span().findings() == Findings(sent=7, received=5, in_gaps=2, gaps=1)
 
 
-def test_a_leak_that_begins_before_rest_had_shown_the_stream_whole_is_a_fault() -> None:
-    run = a_leak()
+def test_missed_trades_that_begins_before_rest_had_shown_the_stream_whole_is_a_fault() -> None:
+    run = missed_span()
     run.published[-1] = replaced(run.published[-1], gap(CLEARED, (1, 7)))
     assert "nothing was missing" in run.faults()
 
 
-def test_a_leak_that_ends_after_rest_had_told_all_is_a_fault() -> None:
-    run = a_leak()
-    run.told[-1] = Told(BTC, ms(8), ms(8), ms(5), ms(7))
+def test_missed_trades_that_ends_after_rest_had_reported_all_is_a_fault() -> None:
+    run = missed_span()
+    run.answers[-1] = RestAnswer(BTC, ms(8), ms(8), ms(5), ms(7))
     assert "REST had told all" in run.faults()
 
 
-def test_a_leak_where_the_exchange_left_nothing_out_is_a_fault() -> None:
-    run = a_leak()
+def test_missed_trades_where_the_exchange_left_nothing_out_is_a_fault() -> None:
+    run = missed_span()
     run.left_out.clear()
     assert "its stream owed nothing" in run.faults()
     # But a stream that is so far behind REST is as good as one that leaks.

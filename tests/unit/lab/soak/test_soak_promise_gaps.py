@@ -2,7 +2,13 @@
 
 import pytest
 
-from services.lab.soak.feed_promise import DOUBT_MS, NOTICE_MS, RETURN_MS, STALE_MS, TOLD_MS
+from services.lab.soak.feed_promise import (
+    NOTICE_MS,
+    REST_REPORTED_MS,
+    RETURN_MS,
+    STALE_MS,
+    UNCERTAIN_MS,
+)
 from services.lab.soak.missed_trades import ON_ITS_WAY_MS, PROOF_MS
 from tests.builders import BTC, ETH, quote
 from tests.unit.lab.soak.soak_runs import (
@@ -10,9 +16,9 @@ from tests.unit.lab.soak.soak_runs import (
     CLEARED,
     Run,
     a_run_with_a_hole,
-    deal,
     gap,
     ms,
+    trade_event,
 )
 
 pytestmark = pytest.mark.unit
@@ -50,7 +56,7 @@ def test_a_gap_of_the_whole_market_is_one_of_each_symbol() -> None:
     assert run.findings().gaps == 2
 
 
-def test_live_deals_that_go_back_are_a_fault_and_late_ones_that_are_marked_none() -> None:
+def test_live_trades_that_go_back_are_a_fault_and_late_ones_that_are_marked_none() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
@@ -63,10 +69,10 @@ def test_live_deals_that_go_back_are_a_fault_and_late_ones_that_are_marked_none(
     assert "not marked" in unmarked.faults()
 
 
-def test_ids_order_live_deals_of_one_millisecond() -> None:
+def test_ids_order_live_trades_of_one_millisecond() -> None:
     run = Run()
     run.make(1, 1)
-    run.publish(deal(1, trade_id="8"), deal(1, trade_id="7"), at=2)
+    run.publish(trade_event(1, trade_id="8"), trade_event(1, trade_id="7"), at=2)
     assert "not marked" in run.faults()
 
 
@@ -78,14 +84,14 @@ def test_a_source_and_a_mark_that_disagree_are_a_fault(source: str, backfill: bo
     assert f"from {source}" in run.faults()
 
 
-def test_a_live_deal_that_is_stale_must_be_marked() -> None:
+def test_a_live_trade_that_is_stale_must_be_marked() -> None:
     run = Run()
     run.make(1)
     run.live(1, late=STALE_MS / 1000 + 1)
     assert "ms old" in run.faults()
 
 
-def test_a_live_deal_before_the_hole_behind_it_was_filled_or_named_is_a_fault() -> None:
+def test_a_live_trade_before_the_hole_behind_it_was_filled_or_named_is_a_fault() -> None:
     run = a_run_with_a_hole()
     run.make(8, 9)
     run.begin_gap(7)
@@ -103,7 +109,7 @@ def test_a_live_deal_before_the_hole_behind_it_was_filled_or_named_is_a_fault() 
 
 
 @pytest.mark.parametrize("how", ["named", "left out", "overtaken"])
-def test_a_stream_that_is_in_doubt_goes_on_behind_what_is_known(how: str) -> None:
+def test_a_stream_that_is_uncertain_goes_on_behind_what_is_known(how: str) -> None:
     run = a_run_with_a_hole()
     run.make(8, 9)
     run.begin_gap(7)
@@ -119,21 +125,23 @@ def test_a_stream_that_is_in_doubt_goes_on_behind_what_is_known(how: str) -> Non
 
 
 @pytest.mark.parametrize("younger", [0, 1])
-def test_a_gap_that_clears_although_rest_told_of_a_deal_left_out_is_a_fault(younger: int) -> None:
+def test_a_gap_that_clears_although_rest_reported_of_a_trade_left_out_is_a_fault(
+    younger: int,
+) -> None:
     run = Run()
     run.make(1, 2, 3)
     run.leave_out(2)
     run.live(1, 3)
     run.begin_gap(4)
     # The youngest that REST tells may still be on their way.
-    run.rest_tells(1, 2 + ON_ITS_WAY_MS / 1000 - younger, at=6)
+    run.rest_reports(1, 2 + ON_ITS_WAY_MS / 1000 - younger, at=6)
     run.clear_gap(7)
     run.backfill(2, at=8)
     assert ("that its stream left out" in run.faults()) == (not younger)
 
 
 @pytest.mark.parametrize(("asked", "cleared"), [(None, 20), (3 + PROOF_MS / 1000, 20)])
-def test_after_a_leak_rest_must_be_asked_again_before_the_gap_clears(
+def test_after_missed_trades_rest_must_be_asked_again_before_the_gap_clears(
     asked: float | None, cleared: float
 ) -> None:
     run = Run()
@@ -141,10 +149,10 @@ def test_after_a_leak_rest_must_be_asked_again_before_the_gap_clears(
     run.leave_out(2)
     run.live(1, 4, late=-1)
     run.begin_gap(3)
-    run.rest_tells(1, 4, at=3)
+    run.rest_reports(1, 4, at=3)
     run.backfill(2, at=3)
     if asked is not None:
-        run.rest_tells(1, 4, at=asked)
+        run.rest_reports(1, 4, at=asked)
     run.clear_gap(cleared)
     assert ("was not asked" in run.faults()) == (asked is None)
     # A new process subscribes anew, and fills the hole itself.
@@ -152,11 +160,11 @@ def test_after_a_leak_rest_must_be_asked_again_before_the_gap_clears(
     assert not run.faults()
 
 
-def test_a_deal_found_late_without_a_gap_is_a_fault() -> None:
+def test_a_trade_found_late_without_a_gap_is_a_fault() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
-    run.backfill(2, at=2 + DOUBT_MS / 1000 + 1)
+    run.backfill(2, at=2 + UNCERTAIN_MS / 1000 + 1)
     assert "in doubt" in run.faults()
 
 
@@ -164,26 +172,26 @@ def test_while_rest_does_not_answer_nothing_can_be_found() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
-    run.backfill(2, at=2 + DOUBT_MS / 1000 + 1)
+    run.backfill(2, at=2 + UNCERTAIN_MS / 1000 + 1)
     run.rest_away = [(ms(0), ms(30))]
     assert not run.faults()
     run.rest_away = [(ms(0), ms(1))]
     assert "in doubt" in run.faults()
     # What it had told before must be found soon after it answers again
-    run.rest_tells(1, 3, at=3.5)
-    run.rest_away = [(ms(4), ms((DOUBT_MS - RETURN_MS) / 1000))]
+    run.rest_reports(1, 3, at=3.5)
+    run.rest_away = [(ms(4), ms((UNCERTAIN_MS - RETURN_MS) / 1000))]
     assert "in doubt" in run.faults()
-    run.rest_away = [(ms(4), ms((DOUBT_MS - RETURN_MS) / 1000 + 4))]
+    run.rest_away = [(ms(4), ms((UNCERTAIN_MS - RETURN_MS) / 1000 + 4))]
     assert not run.faults()
 
 
-def test_what_rest_told_must_be_noticed_soon() -> None:
+def test_what_rest_reported_must_be_noticed_soon() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
-    run.backfill(2, at=5 + TOLD_MS / 1000 + 1)
+    run.backfill(2, at=5 + REST_REPORTED_MS / 1000 + 1)
     assert not run.faults()
-    run.rest_tells(1, 3, at=5)
+    run.rest_reports(1, 3, at=5)
     assert "in doubt" in run.faults()
 
 
@@ -202,7 +210,7 @@ def test_nothing_is_noticed_by_a_dead_process_and_all_by_a_new_one(
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
-    run.rest_tells(1, 3, at=25 - TOLD_MS / 1000)
+    run.rest_reports(1, 3, at=25 - REST_REPORTED_MS / 1000)
     run.kill(killed, again)
     run.begin_gap(said)
     run.backfill(2, at=27)
@@ -210,11 +218,11 @@ def test_nothing_is_noticed_by_a_dead_process_and_all_by_a_new_one(
     assert ("in doubt" in run.faults()) == (not noticed)
 
 
-def test_a_deal_found_soon_needs_no_gap() -> None:
+def test_a_trade_found_soon_needs_no_gap() -> None:
     run = Run()
     run.make(1, 2, 3)
     run.live(1, 3)
-    run.backfill(2, at=DOUBT_MS / 1000)
+    run.backfill(2, at=UNCERTAIN_MS / 1000)
     assert not run.faults()
 
 
@@ -228,7 +236,7 @@ def test_a_lost_connection_without_a_gap_is_a_fault() -> None:
     assert "lost its connection" in run.faults()
 
 
-def test_a_connection_lost_before_the_first_deal_promises_nothing() -> None:
+def test_a_connection_lost_before_the_first_trade_promises_nothing() -> None:
     run = Run()
     run.lose(0)
     run.make(1)
@@ -236,7 +244,7 @@ def test_a_connection_lost_before_the_first_deal_promises_nothing() -> None:
     assert not run.faults()
 
 
-def test_bars_put_into_a_span_are_no_deals() -> None:
+def test_bars_put_into_a_span_are_no_trades() -> None:
     run = a_run_with_a_hole()
     run.backfill(3.5, at=6, source="mexc:klines_1m:synthetic")
     assert run.findings().received == 4

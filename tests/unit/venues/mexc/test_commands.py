@@ -16,7 +16,7 @@ def test_a_subscription_asks_for_plain_text() -> None:
     }  # fmt: skip
 
 
-def test_deals_are_asked_for_one_by_one_as_rest_tells_them() -> None:
+def test_trades_are_asked_for_one_by_one_as_rest_reports_them() -> None:
     assert json.loads(subscription("deal", "BTC_USDT"))["param"]["compress"] is False
 
 

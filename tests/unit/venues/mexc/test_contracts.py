@@ -67,7 +67,9 @@ def test_kept_details_that_are_damaged_are_not_used(tmp_path: Path) -> None:
     assert refreshed(away, tmp_path).origin is Origin.SHIPPED
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_anything(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_anything(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "file"
     file.write_text("")
     book = refreshed(FakeVenue(["X_USDT"]), file / "cache")

@@ -13,8 +13,6 @@ from services.venues.mexc import decoding
 from services.venues.mexc.decoding import decode
 from services.venues.mexc.messages import (
     Book,
-    Deal,
-    Deals,
     FairPrice,
     FrameError,
     FundingRate,
@@ -25,6 +23,8 @@ from services.venues.mexc.messages import (
     Subscribed,
     Ticker,
     Tickers,
+    Trade,
+    Trades,
 )
 
 pytestmark = pytest.mark.unit
@@ -37,25 +37,27 @@ def push(channel: str, data: object, symbol: str | None = "BTC_USDT", ts: object
     return json.dumps({name: value for name, value in frame.items() if value is not None})
 
 
-def test_deals_are_sorted_oldest_first_with_side_and_id() -> None:
+def test_trades_are_sorted_oldest_first_with_side_and_id() -> None:
     frame = decode(push("deal", [
         {"p": 2.5, "v": 20, "T": 2, "O": 1, "M": 1, "t": NOW, "i": "12"},
         {"p": 2.4, "v": 1, "T": 1, "O": 1, "M": 1, "t": NOW, "i": "11"},
     ]))  # fmt: skip
-    assert frame == Deals("BTC_USDT", (
-        Deal(Decimal("2.4"), Decimal(1), Side.BUY, NOW, 11),
-        Deal(Decimal("2.5"), Decimal(20), Side.SELL, NOW, 12),
+    assert frame == Trades("BTC_USDT", (
+        Trade(Decimal("2.4"), Decimal(1), Side.BUY, NOW, 11),
+        Trade(Decimal("2.5"), Decimal(20), Side.SELL, NOW, 12),
     ))  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("deal", "trade_id"),
+    ("trade", "trade_id"),
     [({"i": 13064218826}, 13064218826), ({"i": "7"}, 7), ({}, None)],
 )
-def test_a_single_legacy_deal_is_a_list_of_one(deal: dict[str, Any], trade_id: int | None) -> None:
-    frame = decode(push("deal", {"p": 1, "v": 2, "T": 1, "t": NOW} | deal))
-    assert isinstance(frame, Deals)
-    assert [one.trade_id for one in frame.deals] == [trade_id]
+def test_a_single_legacy_trade_is_a_list_of_one(
+    trade: dict[str, Any], trade_id: int | None
+) -> None:
+    frame = decode(push("deal", {"p": 1, "v": 2, "T": 1, "t": NOW} | trade))
+    assert isinstance(frame, Trades)
+    assert [one.trade_id for one in frame.trades] == [trade_id]
 
 
 def test_the_numbers_of_a_book_are_exact_with_exponents() -> None:

@@ -53,7 +53,7 @@ def test_a_complaint_stops_every_endpoint_longer_each_time_until_an_answer() -> 
             await limits.wait(endpoint)
             waits.append(loop.time() - began)
 
-        for endpoint in (Endpoint.DEALS, Endpoint.KLINE, Endpoint.DETAIL):
+        for endpoint in (Endpoint.TRADES, Endpoint.KLINE, Endpoint.DETAIL):
             await wait_after_complaint(endpoint)
         limits.answered()
         await wait_after_complaint(Endpoint.TICKER)

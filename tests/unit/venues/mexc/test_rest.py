@@ -121,7 +121,7 @@ def test_what_is_no_answer_to_the_question_is_an_absence(answer: Answer) -> None
 def test_a_refusal_that_will_not_change_is_not_asked_elsewhere() -> None:
     hosts = Hosts({"http://": refusal(1001)})
     with pytest.raises(RestError):
-        asking(hosts, lambda rest: rest.deals("NOPE_USDT"))
+        asking(hosts, lambda rest: rest.trades("NOPE_USDT"))
     assert len(hosts.asked) == 1
 
 

@@ -10,13 +10,13 @@ from services.venues.mexc.rest_messages import (
     FundingSettlement,
     RestError,
     decode_bars,
-    decode_deals,
     decode_details,
     decode_fair_price,
     decode_funding_cycle,
     decode_funding_history,
     decode_movers,
     decode_tickers,
+    decode_trades,
     payload,
 )
 
@@ -100,20 +100,20 @@ def test_an_error_comes_with_http_200_and_says_whether_to_ask_again() -> None:
         assert caught.value.retry is retry
 
 
-def test_deals_are_oldest_first_and_keep_the_venues_order_within_a_millisecond() -> None:
+def test_trades_are_oldest_first_and_keep_the_venues_order_within_a_millisecond() -> None:
     rows = [{"p": price, "v": 1, "T": 1, "O": 1, "M": 2, "t": NOW + t} for price, t in
             ((4, 20), (3, 20), (2, 10), (1, 10))]  # fmt: skip
-    found = decode_deals(ok(rows))
-    assert [deal.price for deal in found] == [1, 2, 3, 4]
-    assert {deal.trade_id for deal in found} == {None}
-    assert decode_deals(ok([])) == ()
+    found = decode_trades(ok(rows))
+    assert [trade.price for trade in found] == [1, 2, 3, 4]
+    assert {trade.trade_id for trade in found} == {None}
+    assert decode_trades(ok([])) == ()
 
 
 @pytest.mark.parametrize("row", [{"p": 0, "v": 1, "T": 1, "t": NOW}, {"p": 1, "v": 1, "T": 1}, 7])
-def test_a_deal_that_cannot_be_read_refuses_the_whole_window(row: object) -> None:
+def test_a_trade_that_cannot_be_read_refuses_the_whole_window(row: object) -> None:
     """A window with a row missing would prove a hole that is none."""
     with pytest.raises(ValueError):  # noqa: PT011 - any message: the venue's fault
-        decode_deals(ok([row]))
+        decode_trades(ok([row]))
 
 
 def test_summaries_of_one_symbol_or_of_all() -> None:
@@ -140,7 +140,7 @@ def test_a_bar_with_an_absurd_number_is_refused(column: str, value: object) -> N
         decode_bars(ok(columns))
 
 
-def test_a_funding_cycle_that_is_not_told_is_eight_hours() -> None:
+def test_a_funding_cycle_that_is_not_reported_is_eight_hours() -> None:
     assert decode_funding_cycle(ok({"collectCycle": 4})) == 4
     assert decode_funding_cycle(ok({})) == decode_funding_cycle(ok({"collectCycle": 0})) == 8
 

@@ -14,8 +14,6 @@ from services.venues.mexc.field_watch import unknown_fields
 from services.venues.mexc.messages import (
     Book,
     Contract,
-    Deal,
-    Deals,
     FairPrice,
     FundingRate,
     Ignored,
@@ -25,6 +23,8 @@ from services.venues.mexc.messages import (
     Subscribed,
     Ticker,
     Tickers,
+    Trade,
+    Trades,
 )
 from tests.unit.venues.mexc.recorded_samples import recorded
 
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.unit
 BUY, SELL, D = Side.BUY, Side.SELL, Decimal
 
 
-def deals(symbol: str, *found: Deal) -> Deals:
-    return Deals(symbol, found)
+def trades(symbol: str, *found: Trade) -> Trades:
+    return Trades(symbol, found)
 
 
 FRAMES: dict[str, object] = {
@@ -56,25 +56,24 @@ FRAMES: dict[str, object] = {
     )),
     "push.ticker": Ticker("BTC_USDT", D(84055), D("84063.8"), D(84104), D("0.000072"),
                           D("84054.9"), D(84055), 1790870036854, D("-0.0005")),
-    "push.deal.array": deals(
+    "push.deal.array": trades(
         "BTC_USDT",
-        Deal(D("77525.9"), D(5), SELL, 1788335243151, 16005949659),
-        Deal(D(77526), D(208), BUY, 1788335243261, 16005949690),
+        Trade(D("77525.9"), D(5), SELL, 1788335243151, 16005949659),
+        Trade(D(77526), D(208), BUY, 1788335243261, 16005949690),
     ),
-    "push.deal.single": deals(
-        "BTC_USDT", Deal(D("84062.6"), D(13), BUY, 1790870038339, 16435741160)
+    "push.deal.single": trades(
+        "BTC_USDT", Trade(D("84062.6"), D(13), BUY, 1790870038339, 16435741160)
     ),
-    "push.deal.docs_int_id": deals(
+    "push.deal.docs_int_id": trades(
         "BTC_USDT",
-        Deal(D("115309.8"), D(11), BUY, 1755487578275, 13064218827),
-        Deal(D("115309.8"), D(55), SELL, 1755487578276, 13064218826),
+        Trade(D("115309.8"), D(11), BUY, 1755487578275, 13064218827),
+        Trade(D("115309.8"), D(55), SELL, 1755487578276, 13064218826),
+    ), "push.deal.array_no_id": trades("IOTA_USDT", Trade(D("0.1834"), D(97), BUY, 1748810708074,
+    None)), "push.deal.legacy_object": trades(
+        "PENGU_USDT", Trade(D("0.00981"), D(2040), BUY, 1746350434582, None)
     ),
-    "push.deal.array_no_id": deals("IOTA_USDT", Deal(D("0.1834"), D(97), BUY, 1748810708074, None)),
-    "push.deal.legacy_object": deals(
-        "PENGU_USDT", Deal(D("0.00981"), D(2040), BUY, 1746350434582, None)
-    ),
-    "push.deal.legacy_docs": deals(
-        "BTC_USDT", Deal(D("6866.5"), D(2096), BUY, 1587442049632, None)
+    "push.deal.legacy_docs": trades(
+        "BTC_USDT", Trade(D("6866.5"), D(2096), BUY, 1587442049632, None)
     ),
     # The book is read from depth.full; these channels are never subscribed.
     **dict.fromkeys(
@@ -90,7 +89,7 @@ FRAMES: dict[str, object] = {
         1790870038457,
     ),
     "push.depth.step": Ignored("push.depth.step"),
-    # Bars are made from deals, and missing ones asked for by REST.
+    # Bars are made from trades, and missing ones asked for by REST.
     **dict.fromkeys(
         ("push.kline", "push.kline.small_price", "push.kline.docs"), Ignored("push.kline")
     ),
@@ -149,9 +148,9 @@ BODIES: dict[str, tuple[Callable[[bytes], Any], object]] = {
              [(D("108779.2"), 3240, 1), (D("108779.3"), 3884, 1)], 28111438870, 1761879567135),
     ),
     "deals": (
-        rest.decode_deals,
-        (Deal(D("109177.4"), D(12), BUY, 1761883066624, None),
-         Deal(D("109177.4"), D(14), BUY, 1761883066648, None)),
+        rest.decode_trades,
+        (Trade(D("109177.4"), D(12), BUY, 1761883066624, None),
+         Trade(D("109177.4"), D(14), BUY, 1761883066648, None)),
     ),
     "kline": (
         lambda body: (len(rest.decode_bars(body)), rest.decode_bars(body)[0]),
