@@ -35,8 +35,8 @@ from services.kernel.events import (
     Verdict,
     topics,
 )
+from services.kernel.events.costs import Costs
 from services.kernel.instruments.contracts import Instrument, generic_instrument
-from services.kernel.portfolio.costs import Costs
 from tests.market_builders import (  # noqa: F401  tests find every builder here
     BTC,
     DAY_MS,

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from services.kernel.events.codec import json_schema
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.transitions import ACCOUNT, SYMBOL, Table
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.transitions import ACCOUNT, SYMBOL, Table
 from services.kernel.settings.parameters import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -35,7 +35,7 @@ def reasons() -> str:
         "the lowest layer\nthat failed; `claire why` counts decisions by these names. The unit is "
         "that of the figure compared with\nthe limit; the alert is the level at which it is told "
         "besides.",
-        "services/kernel/risk/reasons.py",
+        "services/kernel/reasons.py",
         _table(("reason", "comes from", "unit", "alert", "meaning"), rows),
     )
 
@@ -47,7 +47,7 @@ def trading_states() -> str:
         "ACTIVE: everything is allowed. REDUCE_ONLY, PAUSED and HALTED: exits only, and open "
         "entries are cancelled; they differ in\nwho ends them. What still holds decides where a "
         "trigger leads: the strictest state wins. A way that is not in the table\ndoes not exist.",
-        "services/kernel/risk/trading_state/transitions.py",
+        "services/kernel/risk/state/transitions.py",
         f"## Account\n\n{_ways(ACCOUNT)}\n## Symbol\n\n{_ways(SYMBOL)}",
     )
 

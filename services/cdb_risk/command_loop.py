@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from services.kernel.events import CommandRepeated, Event, Halt, Pause, Reset, Resume
 from services.kernel.events.ids import make_id
-from services.kernel.risk.recent_ids import RecentIds
 from services.kernel.risk.stage import RiskStage
+from services.kernel.risk.state.recent_ids import RecentIds
 from services.kernel.risk.trading_state.commands import MOST_COMMANDS
 from services.runtime.bus.subscription import ExternalMessage
 from services.runtime.consumer.loop_context import LoopContext

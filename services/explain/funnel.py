@@ -12,7 +12,7 @@ import msgspec
 from services.explain.answered import Answered
 from services.explain.limits import LIMITS
 from services.kernel.events import LayerVerdict
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.persistence.tables import time_of
 from services.runtime.database.connections import Connection
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 
 LIMITS: Final[Mapping[str, str]] = {
     Reason.DAILY_DRAWDOWN: "MAX_DAILY_DRAWDOWN_PCT",

@@ -6,7 +6,7 @@ from typing import Final
 from services.explain.figures import measured, number, times
 from services.explain.funnel import Funnel, Miss
 from services.explain.limits import LIMITS
-from services.kernel.risk.reasons import REASONS, Reason
+from services.kernel.reasons import REASONS, Reason
 
 OTHERWISE: Final[Mapping[str, str]] = {
     Reason.HALTED: 'a person looks at the halt and gives `claire reset --reason "..."`',

@@ -24,7 +24,7 @@ from services.kernel.portfolio.portfolio import (
     Portfolio,
     PortfolioState,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.persistence.tables import Row, clean, time_of, value_of
 
 TOPICS: Final = frozenset({topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL})

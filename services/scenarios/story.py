@@ -17,7 +17,7 @@ from services.kernel.events import (
     Verdict,
 )
 from services.kernel.portfolio.portfolio import Portfolio
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 
 ZERO: Final = Decimal(0)
 

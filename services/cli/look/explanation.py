@@ -21,7 +21,7 @@ from services.explain.figures import moment
 from services.explain.funnel import Funnel, Part, funnel
 from services.explain.remedies import miss_line, remedies
 from services.explain.story import Node, tell
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.record.reading import RecordError
 from services.record.runs import choose_run, runs_of
 

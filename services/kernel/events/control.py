@@ -7,9 +7,9 @@ from typing import ClassVar, Final
 from msgspec import Struct, field
 
 from services.kernel.events import topics
+from services.kernel.events.costs import Costs
 from services.kernel.events.envelope import Event, Side
 from services.kernel.instruments.contracts import Instrument
-from services.kernel.portfolio.costs import Costs
 
 
 class OpeningPosition(Struct, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from services.kernel.events import Order, Side
 from services.kernel.execution.state import Approval, ExecutionState
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 GUARD_FACTOR = Decimal("1.1")

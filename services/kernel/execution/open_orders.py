@@ -32,7 +32,7 @@ from services.kernel.matching.matching import Match, WorkingOrder, match
 from services.kernel.portfolio import margin
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

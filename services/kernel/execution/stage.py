@@ -34,7 +34,7 @@ from services.kernel.execution.open_orders import FillDesk
 from services.kernel.execution.state import Approval, ExecutionState
 from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.portfolio.portfolio import Portfolio
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.control import FORBIDDING_CONDITIONS, condition_key
 from services.kernel.settings.model import TradingSettings

@@ -11,7 +11,7 @@ from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.matching.matching import WorkingOrder
 from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import PortfolioState
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 
 ZERO = Decimal(0)
 SEEN_KEPT = 1_000

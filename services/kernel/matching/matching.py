@@ -26,7 +26,7 @@ from services.kernel.matching.fills import (
     takeable_quantity,
 )
 from services.kernel.portfolio.account import Position
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

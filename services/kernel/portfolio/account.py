@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from services.kernel.events import MarketData, Side
+from services.kernel.events.costs import Costs
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.contracts import (
     GENERIC_MAINTENANCE_MARGIN_RATE,
@@ -18,7 +19,6 @@ from services.kernel.instruments.contracts import (
 )
 from services.kernel.instruments.rounding import rounded
 from services.kernel.market.prices import Prices
-from services.kernel.portfolio.costs import Costs
 
 MS_PER_HOUR = 3_600_000
 ZERO = Decimal(0)

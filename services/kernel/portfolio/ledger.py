@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from services.kernel.events import OrderResult, Origin
+from services.kernel.events.costs import Costs
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
 from services.kernel.portfolio.account import (
@@ -13,7 +14,6 @@ from services.kernel.portfolio.account import (
     Position,
     SymbolBook,
 )
-from services.kernel.portfolio.costs import Costs
 
 BPS = Decimal(10_000)
 ONE = Decimal(1)

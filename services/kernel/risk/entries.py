@@ -18,13 +18,13 @@ from services.kernel.events import (
 )
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
+from services.kernel.reasons import Reason
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import RiskCheckInput
 from services.kernel.risk.checks.layers import RiskAssessment, assess, not_measured
 from services.kernel.risk.order_terms import LIMITED, terms_of, validate
-from services.kernel.risk.reasons import Reason
 from services.kernel.risk.sizing import RequestedSize, SizedEntry, requested_size, size_entry
-from services.kernel.risk.state import HOUR_MS, PendingOrder, RiskState
+from services.kernel.risk.state.risk_state import HOUR_MS, PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

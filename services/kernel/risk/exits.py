@@ -24,13 +24,13 @@ from services.kernel.events import (
 )
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.reasons import Reason
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import RiskCheckInput
 from services.kernel.risk.checks.layers import assess_exit, not_measured
 from services.kernel.risk.entries import DUPLICATE
 from services.kernel.risk.order_terms import OrderTerms, is_tradable_price, terms_of, validate
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.state import PendingOrder, RiskState
+from services.kernel.risk.state.risk_state import PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from services.kernel.events import Side
 from services.kernel.portfolio.portfolio import Portfolio
-from services.kernel.risk.correlation import correlation
 from services.kernel.risk.sizing import Headroom
-from services.kernel.risk.state import RiskState
+from services.kernel.risk.state.correlation import correlation
+from services.kernel.risk.state.risk_state import RiskState
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

@@ -33,15 +33,15 @@ from services.kernel.market.bars import BarBuilder
 from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio import views
 from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.reasons import Reason
 from services.kernel.risk.entries import EntryDesk
 from services.kernel.risk.exits import ExitDesk
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.state import RiskState
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.risk_state import RiskState
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.commands import CommandDesk
 from services.kernel.risk.trading_state.control import TradingControl
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import SizingMethod
 

@@ -30,9 +30,9 @@ from services.kernel.events import (
     TradingStateChanged,
     topics,
 )
+from services.kernel.events.costs import Costs
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.matching.fills import TAKER
-from services.kernel.portfolio.costs import Costs
 from services.kernel.portfolio.ledger import fill_costs
 from services.kernel.settings.model import TradingSettings
 from services.proof.validation.findings import Findings

@@ -18,8 +18,8 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.recent_ids import RecentIds
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.recent_ids import RecentIds
 from services.proof.validation.findings import Findings, Rule
 
 ZERO: Final = Decimal(0)

@@ -21,7 +21,7 @@ from services.kernel.events import (
     Signal,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.record.database import DatabaseRecord
 from services.reports import trading_statistics
 

@@ -20,7 +20,7 @@ from services.kernel.events import (
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
 from services.kernel.risk.stage import RiskStage
-from services.kernel.risk.state import HOUR_MS
+from services.kernel.risk.state.risk_state import HOUR_MS
 from services.kernel.strategies.momentum import SymbolMomentum
 from services.kernel.strategies.stage import SignalStage
 from tests import builders as a

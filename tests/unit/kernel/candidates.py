@@ -7,9 +7,9 @@ from services.kernel.events import LayerResult, Side, TradingState
 from services.kernel.risk.checks.candidate import RiskCheckInput
 from services.kernel.risk.checks.layers import assess
 from services.kernel.risk.exposure import OtherExposure
-from services.kernel.risk.traded_volume import TradedVolume
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.symbol_health import SymbolHealth
+from services.kernel.risk.state.traded_volume import TradedVolume
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import ETH, NOON

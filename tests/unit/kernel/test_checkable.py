@@ -7,7 +7,7 @@ import pytest
 
 from services.kernel.events import LayerVerdict, RiskDecision, Side, Verdict
 from services.kernel.pipeline import Pipeline
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests.builders import BTC, ETH, of_type
 from tests.unit.kernel import moves
 from tests.unit.kernel.desk import Desk

@@ -7,7 +7,7 @@ import pytest
 
 from backoffice.scripts import generate_docs
 from services.kernel.events import OrderStatus
-from services.kernel.risk.reasons import REASONS, Reason
+from services.kernel.reasons import REASONS, Reason
 from services.kernel.settings.parameters import ALL_SPECS
 
 pytestmark = pytest.mark.unit

@@ -29,7 +29,7 @@ from services.kernel.portfolio.checksums import (
     PortfolioChecksums,
 )
 from services.kernel.portfolio.stage import PortfolioStage
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
 from services.kernel.strategies.stage import SignalStage
 from tests import builders

@@ -32,7 +32,7 @@ from services.kernel.execution.stage import ExecutionStage
 from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stage import PortfolioStage
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
 from services.kernel.settings.model import TradingSettings
 from services.kernel.stage import Stage

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.kernel.events import AlertLevel, AlertPhase, OrderStatus, OrderType, Origin, Side
 from services.kernel.pipeline import Pipeline
 from services.kernel.portfolio.account import Position
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
 from tests import builders
 from tests.builders import BTC, NOON, Number

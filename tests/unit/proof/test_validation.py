@@ -22,7 +22,7 @@ from services.kernel.events import (
     Verdict,
     topics,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.proof.validation.findings import MEANINGS, Rule
 from services.proof.validation.validation import Head, Validated, validate
 from tests.builders import envelope, recovered

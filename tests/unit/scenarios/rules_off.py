@@ -20,11 +20,11 @@ from services.kernel.risk import exposure
 from services.kernel.risk.checks import layer_checks, layers
 from services.kernel.risk.checks.candidate import CheckResult
 from services.kernel.risk.exits import ExitDesk
-from services.kernel.risk.state import RiskState
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.risk_state import RiskState
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.risk.trading_state import control
 from services.kernel.risk.trading_state.control import TradingControl
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
 from services.kernel.strategies import Intent, Momentum
 from services.kernel.strategies.momentum import SymbolMomentum
 

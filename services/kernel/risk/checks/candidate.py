@@ -6,11 +6,11 @@ from decimal import Decimal
 from services.kernel.events import PriceSource, Side, TradingState
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.cost import RoundTripCost, round_trip_cost
 from services.kernel.risk.exposure import OtherExposure
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

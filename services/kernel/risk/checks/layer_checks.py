@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from services.kernel.events import TradingState
 from services.kernel.instruments.rounding import rounded
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.candidate import CheckResult, RiskCheckInput
-from services.kernel.risk.reasons import Reason
 
 ZERO = Decimal(0)
 STEP = Decimal("0.00000001")

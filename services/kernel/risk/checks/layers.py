@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from services.kernel.events import LayerResult, LayerVerdict
 from services.kernel.instruments.rounding import rounded
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks import layer_checks
 from services.kernel.risk.checks.candidate import CheckResult, RiskCheckInput
-from services.kernel.risk.reasons import Reason
 
 STEP = Decimal("0.00000001")
 

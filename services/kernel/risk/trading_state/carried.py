@@ -25,10 +25,10 @@ from services.kernel.events import (
     Verdict,
     topics,
 )
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.state import HOUR_MS, RiskState
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import MAX_RETRIES, RETRY_AFTER_MS
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.risk_state import HOUR_MS, RiskState
+from services.kernel.risk.state.symbol_health import MAX_RETRIES, RETRY_AFTER_MS
 from services.kernel.settings.model import TradingSettings
 
 PAUSE_CODE, PAUSE_LAYER = "CIRCUIT_BREAKER", 2

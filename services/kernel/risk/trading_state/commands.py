@@ -13,7 +13,7 @@ from services.kernel.events import (
     StateChange,
     TradingStateChanged,
 )
-from services.kernel.risk.trading_state.command_outcome import CommandOutcome
+from services.kernel.risk.state.command_outcome import CommandOutcome
 from services.kernel.risk.trading_state.control import TradingControl
 
 MOST_COMMANDS: Final = 1_000

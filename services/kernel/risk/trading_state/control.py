@@ -19,12 +19,12 @@ from services.kernel.events import (
     TradingStateChanged,
 )
 from services.kernel.portfolio.portfolio import Portfolio
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.state import RiskState
-from services.kernel.risk.trading_state import transitions
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
-from services.kernel.risk.trading_state.transitions import Trigger
+from services.kernel.reasons import Reason
+from services.kernel.risk.state import transitions
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.risk_state import RiskState
+from services.kernel.risk.state.symbol_health import SymbolHealth
+from services.kernel.risk.state.transitions import Trigger
 from services.kernel.settings.model import TradingSettings
 
 SYMBOLS_THAT_HALT = 3

@@ -9,7 +9,7 @@ from services.kernel.events import (
     Side,
     TradingState,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, NOON, Number
 from tests.unit.kernel.portfolio.broker import CANCELLED, FILLED, REJECTED, Broker, status_of

@@ -10,7 +10,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.execution.stage import ExecutionStage
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, NOON
 from tests.unit.kernel.portfolio.broker import CANCELLED, FILLED, REJECTED, Broker, status_of

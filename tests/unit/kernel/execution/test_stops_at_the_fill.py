@@ -10,7 +10,7 @@ from services.kernel.events import LayerVerdict, OrderResult, OrderStatus, Order
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.portfolio.account import Position
 from services.kernel.portfolio.stops import stop_price
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, NOON, Number
 from tests.unit.kernel.desk import Desk

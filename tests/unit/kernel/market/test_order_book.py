@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.kernel.events import LayerVerdict, MarketData, MarketDataKind, Side, Verdict
 from services.kernel.market.order_book import MAX_AGE_MS, MAX_LEVELS, Book, Walk
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, NOON, Number
 from tests.unit.kernel.desk import Desk

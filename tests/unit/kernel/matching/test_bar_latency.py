@@ -8,7 +8,7 @@ from services.kernel.events import (
     OrderType,
     Side,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, NOON
 from tests.unit.kernel.matching.test_bar_prices import Bars, filled

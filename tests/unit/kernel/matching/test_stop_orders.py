@@ -15,7 +15,7 @@ from services.kernel.events import (
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.matching.fills import FillRequest, SimulatedMarket, maker_fill
 from services.kernel.matching.matching import WorkingOrder
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC
 from tests.unit.kernel.portfolio.broker import (

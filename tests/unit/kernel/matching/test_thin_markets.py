@@ -13,7 +13,7 @@ from services.kernel.events import (
     Verdict,
 )
 from services.kernel.matching.minute_volume import COMPACT_AFTER, MinuteVolume
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, NOON
 from tests.unit.kernel.desk import Desk

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.kernel.portfolio.costs import Costs
+from services.kernel.events.costs import Costs
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 

@@ -8,7 +8,7 @@ from services.cdb_paper_runner.run_book import RunBook
 from services.kernel.events import LayerVerdict, Origin, Side, Verdict
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.portfolio import views
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC
 from tests.unit.kernel.desk import Desk

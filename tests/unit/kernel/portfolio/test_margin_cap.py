@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.kernel.events import Event, OrderResult, OrderStatus, Side
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.portfolio import views
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH
 from tests.unit.kernel.desk import Desk

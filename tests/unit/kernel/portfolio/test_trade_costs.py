@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.events import Event, Origin, Side
+from services.kernel.events.costs import Costs
 from services.kernel.instruments.contracts import generic_instrument
-from services.kernel.portfolio.costs import Costs
 from services.kernel.portfolio.portfolio import ClosedTrade, Portfolio
 from tests import builders
 from tests.builders import BTC, NOON, Number

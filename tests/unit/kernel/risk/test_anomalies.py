@@ -12,8 +12,8 @@ from services.kernel.events import (
     TradingState,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL

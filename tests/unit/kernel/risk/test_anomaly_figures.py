@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import AlertLevel, MarketData, MarketDataKind, TradingState
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import BTC, ETH, NOON, SOL

@@ -17,10 +17,10 @@ from services.kernel.events import (
 )
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.order_book import Book
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.cost import RoundTripCost, round_trip_cost
 from services.kernel.risk.checks.layers import assess
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.traded_volume import TradedVolume
+from services.kernel.risk.state.traded_volume import TradedVolume
 from tests import builders
 from tests.builders import BTC, NOON
 from tests.unit.kernel.candidates import candidate, layer, market, settings

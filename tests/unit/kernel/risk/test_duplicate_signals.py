@@ -3,9 +3,9 @@
 import pytest
 
 from services.kernel.events import Alert, Order, Side, Verdict
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.recent_ids import RecentIds
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
+from services.kernel.risk.state.recent_ids import RecentIds
 from tests import builders
 from tests.unit.kernel.desk import Desk
 

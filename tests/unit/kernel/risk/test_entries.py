@@ -12,7 +12,7 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
 from tests import builders
 from tests.builders import BTC, ETH, HOUR_MS, NOON, SOL, THE

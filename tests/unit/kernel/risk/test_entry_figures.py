@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import OrderType, Side, Verdict
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH
 from tests.unit.kernel.desk import Desk

@@ -14,8 +14,8 @@ from services.kernel.events import (
     TradingState,
 )
 from services.kernel.instruments.contracts import generic_instrument
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.cooldown import LossStreak
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.cooldown import LossStreak
 from tests import builders
 from tests.builders import BTC, ETH
 from tests.unit.kernel import moves

@@ -15,7 +15,7 @@ from services.kernel.events import (
     Side,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, SOL
 from tests.unit.kernel.desk import Desk

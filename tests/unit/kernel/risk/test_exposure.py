@@ -7,9 +7,9 @@ import pytest
 from services.kernel.events import Side
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.portfolio.portfolio import Portfolio
-from services.kernel.risk.correlation import MinuteCloses
 from services.kernel.risk.exposure import OtherExposure, headrooms, other_exposure
-from services.kernel.risk.state import PendingOrder, RiskState
+from services.kernel.risk.state.correlation import MinuteCloses
+from services.kernel.risk.state.risk_state import PendingOrder, RiskState
 from services.kernel.settings.model import TradingSettings
 from tests import builders
 from tests.builders import BTC, ETH, MINUTE_MS, NOON, SOL, Number

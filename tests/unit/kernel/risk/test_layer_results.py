@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from services.kernel.events import LayerVerdict, TradingState
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.layers import LAYERS, assess_exit, not_measured
-from services.kernel.risk.reasons import Reason
 from tests.unit.kernel.candidates import candidate, layer, market
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]

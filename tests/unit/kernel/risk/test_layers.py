@@ -8,9 +8,9 @@ import pytest
 from services.kernel.events import LayerVerdict, Side, TradingState
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.market.order_book import Book
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.layers import assess
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from tests.builders import NOON
 from tests.unit.kernel.candidates import candidate, layer, market, settings
 

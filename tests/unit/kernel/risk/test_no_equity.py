@@ -15,8 +15,8 @@ from services.kernel.events import (
 )
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stage import PortfolioStage
+from services.kernel.reasons import Reason
 from services.kernel.risk.checks.layers import assess
-from services.kernel.risk.reasons import Reason
 from tests import builders
 from tests.builders import BTC
 from tests.unit.kernel.candidates import candidate

@@ -18,7 +18,7 @@ from services.kernel.events import (
     TimeInForce,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.strategies import Intent, Momentum
 from services.kernel.strategies.stage import SignalStage
 from tests import builders

@@ -3,7 +3,7 @@
 import pytest
 
 from services.kernel.events import LayerVerdict, Side, Verdict
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, ETH, SOL
 from tests.unit.kernel.desk import Desk

@@ -21,7 +21,7 @@ from services.kernel.events import (
     Verdict,
     topics,
 )
-from services.kernel.risk.state import HOUR_MS
+from services.kernel.risk.state.risk_state import HOUR_MS
 from tests import builders as a
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]

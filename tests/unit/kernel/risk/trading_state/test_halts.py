@@ -13,7 +13,7 @@ from services.kernel.events import (
     TradingState,
     Verdict,
 )
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, DAY_MS, ETH, MIDNIGHT, NOON
 from tests.unit.kernel.desk import Desk

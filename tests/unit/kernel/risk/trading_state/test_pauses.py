@@ -3,8 +3,8 @@
 import pytest
 
 from services.kernel.events import ConditionName, TradingState, Verdict
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.symbol_health import SymbolHealth
 from tests import builders
 from tests.builders import BTC, ETH, SOL
 from tests.unit.kernel.desk import Desk

@@ -10,10 +10,10 @@ from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import PortfolioState
-from services.kernel.risk.recent_ids import RecentIds
-from services.kernel.risk.trading_state.command_outcome import CommandOutcome
-from services.kernel.risk.trading_state.cooldown import LossStreak
-from services.kernel.risk.trading_state.symbol_health import SymbolHealth
+from services.kernel.risk.state.command_outcome import CommandOutcome
+from services.kernel.risk.state.cooldown import LossStreak
+from services.kernel.risk.state.recent_ids import RecentIds
+from services.kernel.risk.state.symbol_health import SymbolHealth
 
 ZERO = Decimal(0)
 HOUR_MS = 3_600_000

@@ -3,7 +3,7 @@
 import pytest
 
 from services.kernel.events import AlertPhase, Verdict
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
 from services.kernel.risk.stage import RiskStage
 from tests.builders import BTC, ETH
 from tests.unit.kernel.desk import Desk

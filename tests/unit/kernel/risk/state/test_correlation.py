@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from services.kernel.events import Side, Verdict
-from services.kernel.risk.correlation import LEAST_RETURNS, WINDOW, MinuteCloses, correlation
-from services.kernel.risk.reasons import Reason
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.correlation import LEAST_RETURNS, WINDOW, MinuteCloses, correlation
 from tests.builders import BTC, ETH, MINUTE_MS, NOON, SOL
 from tests.unit.kernel import moves
 from tests.unit.kernel.desk import Desk

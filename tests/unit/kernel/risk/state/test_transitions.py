@@ -15,9 +15,9 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
 )
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.trading_state import transitions
-from services.kernel.risk.trading_state.transitions import ACCOUNT, SYMBOL, Table, Trigger
+from services.kernel.reasons import Reason
+from services.kernel.risk.state import transitions
+from services.kernel.risk.state.transitions import ACCOUNT, SYMBOL, Table, Trigger
 from tests import builders
 from tests.builders import BTC, ETH
 from tests.unit.kernel.desk import Desk

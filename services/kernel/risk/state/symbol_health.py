@@ -6,10 +6,10 @@ from msgspec import Struct, field
 
 from services.kernel.events import MarketData, MarketDataKind, Side, TradingState
 from services.kernel.market.order_book import Book
-from services.kernel.risk.correlation import MinuteCloses
-from services.kernel.risk.reasons import Reason
-from services.kernel.risk.traded_volume import TradedVolume
-from services.kernel.risk.trading_state.transitions import symbol_state
+from services.kernel.reasons import Reason
+from services.kernel.risk.state.correlation import MinuteCloses
+from services.kernel.risk.state.traded_volume import TradedVolume
+from services.kernel.risk.state.transitions import symbol_state
 from services.kernel.settings.model import TradingSettings
 
 ZERO = Decimal(0)

@@ -1,0 +1,1 @@
+"""What risk remembers between two events: orders, symbol health, trading states."""
