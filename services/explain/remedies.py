@@ -17,7 +17,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
     " with the account that the record makes; `claire verify` names the service that is wrong",
     Reason.RECORD_BROKEN: 'a person gives `claire reset --reason "..."`, which begins a new run'
     " with this account; `claire verify` names what is missing",
-    Reason.IN_DOUBT: "the doubt ends: database, data feed or lag; `claire status` names it",
+    Reason.CONDITION_OPEN: "database, data feed and lag recover; `claire status` names which",
     Reason.LIQUIDATION_DISTANCE: "a lower MAX_LEVERAGE puts liquidation further away",
     Reason.NOT_IN_UNIVERSE: "SYMBOL_WHITELIST names it, or it is one of the TOP_N movers again",
     Reason.BELOW_MINIMUM: "more equity, or a higher RISK_PER_TRADE_PCT",
@@ -26,7 +26,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
     Reason.EXPIRED: "a longer ORDER_EXPIRY_SEC, or a market whose ticks are closer together",
     Reason.SLIPPAGE_EXCEEDED: "a higher MAX_SLIPPAGE_PCT, or smaller orders",
     Reason.NOT_FILLED_AT_ONCE: "time in force GTC instead of IOC or FOK, or smaller orders",
-    Reason.WOULD_TAKE: "a limit price on the own side of the spread, or no post-only",
+    Reason.POST_ONLY_WOULD_CROSS: "a limit price on the own side of the spread, or no post-only",
     Reason.PRICE_UNCONFIRMED: "the next trade confirms the price, or it does not",
 }
 

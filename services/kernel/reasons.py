@@ -27,8 +27,8 @@ class Reason(StrEnum):
     DATA_STALE = "DATA_STALE"
     SIGNAL_TOO_OLD = "SIGNAL_TOO_OLD"
     SIGNAL_FROM_FUTURE = "SIGNAL_FROM_FUTURE"
-    IN_DOUBT = "IN_DOUBT"
-    DOUBT_CLEARED = "DOUBT_CLEARED"
+    CONDITION_OPEN = "CONDITION_OPEN"
+    CONDITION_CLEARED = "CONDITION_CLEARED"
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
     RECORD_BROKEN = "RECORD_BROKEN"
     RECORD_LOST = "RECORD_LOST"
@@ -46,13 +46,13 @@ class Reason(StrEnum):
     BELOW_MINIMUM = "BELOW_MINIMUM"
     NOTHING_TO_REDUCE = "NOTHING_TO_REDUCE"
     NOT_APPROVED = "NOT_APPROVED"
-    ALREADY_SEEN = "ALREADY_SEEN"
+    DUPLICATE_ORDER = "DUPLICATE_ORDER"
     LARGER_THAN_APPROVED = "LARGER_THAN_APPROVED"
     ABOVE_POSITION_GUARD = "ABOVE_POSITION_GUARD"
     SLIPPAGE_EXCEEDED = "SLIPPAGE_EXCEEDED"
     STOP_PASSED = "STOP_PASSED"
     TRIGGERED = "TRIGGERED"
-    WOULD_TAKE = "WOULD_TAKE"
+    POST_ONLY_WOULD_CROSS = "POST_ONLY_WOULD_CROSS"
     NOT_FILLED_AT_ONCE = "NOT_FILLED_AT_ONCE"
     CANCELLED_BY_EXIT = "CANCELLED_BY_EXIT"
     EXPIRED = "EXPIRED"
@@ -150,13 +150,13 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SIGNAL_FROM_FUTURE: ReasonInfo(
         "layer 3", "the signal is dated more than five seconds ahead of the clock", "seconds"
     ),
-    Reason.IN_DOUBT: ReasonInfo(
+    Reason.CONDITION_OPEN: ReasonInfo(
         "layer 3",
         "a condition is open: database away, lag, gap, folds that differ",
         "seconds",
         AlertLevel.WARNING,
     ),
-    Reason.DOUBT_CLEARED: ReasonInfo("layer 3", "no condition is open any more"),
+    Reason.CONDITION_CLEARED: ReasonInfo("layer 3", "no condition is open any more"),
     Reason.CHECKSUM_MISMATCH: ReasonInfo(
         "layer 3",
         "two services disagree on the portfolio; a reset begins a new run",
@@ -222,7 +222,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.NOT_APPROVED: ReasonInfo(
         "execution", "risk has not approved this order", "", AlertLevel.WARNING
     ),
-    Reason.ALREADY_SEEN: ReasonInfo("execution", "the order came twice", "", AlertLevel.WARNING),
+    Reason.DUPLICATE_ORDER: ReasonInfo("execution", "the order came twice", "", AlertLevel.WARNING),
     Reason.LARGER_THAN_APPROVED: ReasonInfo(
         "execution", "larger or other than approved", "base", AlertLevel.WARNING
     ),
@@ -239,7 +239,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "execution", "the entry's fill or the valuing price is at or beyond its stop"
     ),
     Reason.TRIGGERED: ReasonInfo("execution", "the price reached the trigger: the order works now"),
-    Reason.WOULD_TAKE: ReasonInfo("execution", "a post-only order would have taken liquidity"),
+    Reason.POST_ONLY_WOULD_CROSS: ReasonInfo(
+        "execution", "a post-only order would have taken liquidity"
+    ),
     Reason.NOT_FILLED_AT_ONCE: ReasonInfo(
         "execution", "an IOC or FOK order met less than it asked for; the rest is cancelled"
     ),

@@ -131,7 +131,7 @@ class OrderProjector:
         for effect in self._portfolio.apply(event):
             if isinstance(effect, ClosedTrade):
                 rows.trades.append(_trade(event, effect))
-        if event.reason == Reason.ALREADY_SEEN:
+        if event.reason == Reason.DUPLICATE_ORDER:
             return  # of a second order with this id, which has no row
         value, base = self._filled(event)
         rows.results.append(

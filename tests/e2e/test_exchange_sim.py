@@ -152,7 +152,7 @@ def _blocks_entries(sim: Stack, listener: Listener, symbol: str, price: str) -> 
         ),
     )
     assert decision["verdict"] == "REJECTED", decision
-    assert decision["reason"] in {"IN_DOUBT", "DATA_STALE", "NO_MARKET_DATA"}
+    assert decision["reason"] in {"CONDITION_OPEN", "DATA_STALE", "NO_MARKET_DATA"}
     assert [e for e in listener.of("orders") if is_entry(e) and e["seq"] > before] == []
 
 

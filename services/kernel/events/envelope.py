@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Side(StrEnum):

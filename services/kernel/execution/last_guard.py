@@ -34,7 +34,7 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
         equity: Quote.
     """
     if not first_time:
-        return Reason.ALREADY_SEEN
+        return Reason.DUPLICATE_ORDER
     if approval is None or order.approved_by is None:
         return Reason.NOT_APPROVED
     if not _covers(approval, order):

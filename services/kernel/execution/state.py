@@ -18,7 +18,7 @@ SEEN_KEPT = 1_000
 ACCOUNT_FORBIDS = {
     TradingState.HALTED: Reason.HALTED,
     TradingState.PAUSED: Reason.PAUSED,
-    TradingState.REDUCE_ONLY: Reason.IN_DOUBT,
+    TradingState.REDUCE_ONLY: Reason.CONDITION_OPEN,
 }
 SYMBOL_FORBIDS = {
     TradingState.HALTED: Reason.QUARANTINED,
@@ -80,7 +80,7 @@ class ExecutionState(Struct, kw_only=True):
         if self.account is not TradingState.ACTIVE:
             return ACCOUNT_FORBIDS[self.account]
         if any(key.endswith(("|", f"|{symbol}")) for key in self.conditions):
-            return Reason.IN_DOUBT
+            return Reason.CONDITION_OPEN
         return SYMBOL_FORBIDS.get(self.symbol_states.get(symbol, TradingState.ACTIVE))
 
     def open_entries(self, symbol: str, side: Side) -> Decimal:

@@ -182,7 +182,7 @@ def _first_meeting(
     if order.post_only:
         touched = market.touch(order.side, now, settings.sim_half_spread_pct)
         if touched is not None and (touched[0] - order.price) * order.side.sign <= 0:
-            return Match(final_status=OrderStatus.REJECTED, reason=Reason.WOULD_TAKE)
+            return Match(final_status=OrderStatus.REJECTED, reason=Reason.POST_ONLY_WOULD_CROSS)
         return Match(resting=True)
     if order.time_in_force is TimeInForce.FOK and not _holds(request, market, now, instrument):
         return Match(final_status=OrderStatus.CANCELLED, reason=Reason.NOT_FILLED_AT_ONCE)

@@ -231,7 +231,7 @@ class RiskStage:
         self._apply_result(result)
         pending = self.state.pending.get(result.order_id)
         # An order that was posted twice or by hand may bear the id of one that is still open.
-        foreign = result.reason == Reason.ALREADY_SEEN or result.origin is Origin.EXTERNAL
+        foreign = result.reason == Reason.DUPLICATE_ORDER or result.origin is Origin.EXTERNAL
         if pending is not None and not foreign:
             pending.quantity -= result.filled_quantity
             if result.status in FINAL:

@@ -173,7 +173,7 @@ class TradingCheck:
         self.counts["results"] += 1
         filled = result.filled_quantity > 0
         self.counts["fills"] += filled
-        foreign = result.origin is Origin.EXTERNAL or result.reason == Reason.ALREADY_SEEN
+        foreign = result.origin is Origin.EXTERNAL or result.reason == Reason.DUPLICATE_ORDER
         if foreign:
             if filled:
                 message = f"order {result.order_id} was filled without approval"

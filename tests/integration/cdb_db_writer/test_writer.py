@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from services.kernel.events import Side, codec, topics
+from services.kernel.events import SCHEMA_VERSION, Side, codec, topics
 from services.kernel.events.ids import make_id
 from services.persistence.rebuild import rebuild
 from services.runtime.bus import journal
@@ -258,7 +258,9 @@ def test_a_real_event_that_cannot_be_read_breaks_the_run(
     play.publish(run_started(), signal(1))
     core = play.bus(topics.CORE)
     publication = core._prepare([signal(2)], (), None, None, None)
-    newer = codec.encode(signal(2))[:-1].replace(b'"schema_version":1', b'"schema_version":99')
+    newer = codec.encode(signal(2))[:-1].replace(
+        b'"schema_version":%d' % SCHEMA_VERSION, b'"schema_version":99'
+    )
     publication.commands[0][-1] = newer
     core._settle(publication)
 

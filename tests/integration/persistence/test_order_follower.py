@@ -251,7 +251,7 @@ def test_a_refused_repetition_leaves_the_first_order_alone(
 ) -> None:
     again = order(1, approved_by=None)
     refusal = result(
-        1, quantity="0", part=9, status=OrderStatus.REJECTED, reason="ALREADY_SEEN",
+        1, quantity="0", part=9, status=OrderStatus.REJECTED, reason="DUPLICATE_ORDER",
         filled_price=None,
     )  # fmt: skip
     last = desk.publish(run_started(), order(1), again, refusal, result(1))

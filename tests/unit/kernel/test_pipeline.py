@@ -193,7 +193,7 @@ def test_a_mismatch_in_risk_alone_is_published_once_and_forbids_entries_after_a_
     desk.feed(builders.reset(at=desk.now))
     assert desk.risk.state.account is TradingState.REDUCE_ONLY
     desk.trade(100)
-    assert desk.signal(100).reason == Reason.IN_DOUBT
+    assert desk.signal(100).reason == Reason.CONDITION_OPEN
     desk.wait(60)
 
     published = builders.of_type(desk.events, Condition)
@@ -223,7 +223,7 @@ def test_a_mismatch_in_execution_alone_halts_through_its_condition() -> None:
     assert desk.risk.state.account is TradingState.HALTED
     desk.feed(builders.reset(at=desk.now))
     desk.trade(100)
-    assert desk.signal(100).reason == Reason.IN_DOUBT  # nobody healed what differs
+    assert desk.signal(100).reason == Reason.CONDITION_OPEN  # nobody healed what differs
 
 
 def test_a_mismatch_is_not_healed_by_a_reset() -> None:

@@ -162,7 +162,7 @@ def text_of_schema_0(event: AnyEvent) -> bytes:
 
 @pytest.fixture
 def a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upcasts, "UPCASTS", {0: from_schema_0})
+    monkeypatch.setattr(upcasts, "UPCASTS", {**upcasts.UPCASTS, 0: from_schema_0})
 
 
 @pytest.mark.usefixtures("a_step")

@@ -130,7 +130,7 @@ def data_quality(inputs: RiskCheckInput) -> CheckResult:
     if not inputs.contract_known:
         return CheckResult(age, limit, Reason.NO_MARKET_DATA, "no contract details of this symbol")
     if inputs.open_conditions:
-        return CheckResult(age, limit, Reason.IN_DOUBT, "; ".join(inputs.open_conditions))
+        return CheckResult(age, limit, Reason.CONDITION_OPEN, "; ".join(inputs.open_conditions))
     if health.stale or age > limit:
         return CheckResult(age, limit, Reason.DATA_STALE, "age of the last tick")
     return _wrong_time(inputs) or CheckResult(age, limit, None, "age of the last tick")

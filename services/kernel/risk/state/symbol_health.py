@@ -83,7 +83,7 @@ class SymbolHealth(Struct, kw_only=True):
             Reason.OPERATOR: self.operator_paused,
             Reason.QUARANTINED: self.quarantined,
             Reason.DATA_STALE: self.stale,
-            Reason.IN_DOUBT: self.in_doubt,
+            Reason.CONDITION_OPEN: self.in_doubt,
         }
         found = [reason.value for reason, holds in reasons.items() if holds]
         return tuple(found if self.anomaly is None else [*found, self.anomaly.value])

@@ -203,12 +203,12 @@ class TradingControl:
         detail = f"{condition.name}: {condition.detail}"
         if condition.phase is ConditionPhase.CLEARED:
             self._state.conditions.pop(key, None)
-            self._doubt(condition.symbol, Trigger.CERTAINTY, Reason.DOUBT_CLEARED, detail)
+            self._doubt(condition.symbol, Trigger.CERTAINTY, Reason.CONDITION_CLEARED, detail)
             return
         self._state.conditions[key] = detail
         if condition.name in RUN_BREAKING:
             self.halt(3, Reason(condition.name), condition.detail, condition.name)
-        self._doubt(condition.symbol, Trigger.DOUBT, Reason.IN_DOUBT, detail)
+        self._doubt(condition.symbol, Trigger.DOUBT, Reason.CONDITION_OPEN, detail)
 
     def see_mismatch(self, mismatch: str) -> None:
         """Risk's own fold differs: halt at once, and publish it, as the other services do."""

@@ -16,6 +16,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.ids import make_id
+from services.kernel.events.upcasts import upcast
 from tests import builders
 from tests.unit.kernel.desk import Desk
 
@@ -184,3 +185,29 @@ def test_a_tick_without_optional_fields_is_short() -> None:
 
     assert b"null" not in body.replace(b'"causation_id":null,"correlation_id":null', b"")
     assert isinstance(codec.decode(body), MarketData)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("WOULD_TAKE", "POST_ONLY_WOULD_CROSS"),
+        ("IN_DOUBT", "CONDITION_OPEN"),
+        ("DOUBT_CLEARED", "CONDITION_CLEARED"),
+        ("ALREADY_SEEN", "DUPLICATE_ORDER"),
+    ],
+)
+def test_a_reason_of_schema_1_has_its_present_name(old: str, new: str) -> None:
+    result = builders.result(reason=old)
+    read = codec.decode(of_version(codec.encode(result), 1))
+    assert read == msgspec.structs.replace(result, reason=new)
+
+    document = {
+        "schema_version": 1,
+        "context": {"reason": old, "origin": "stop_loss"},
+        "changes": [{"reason": old, "symbol": None}, {"reason": "OPERATOR"}],
+    }
+    assert upcast(document) == {
+        "schema_version": 2,
+        "context": {"reason": new, "origin": "stop_loss"},
+        "changes": [{"reason": new, "symbol": None}, {"reason": "OPERATOR"}],
+    }

@@ -67,9 +67,9 @@ def test_an_order_is_accepted_once_and_its_twin_does_not_end_it() -> None:
     order = builders.order(quantity=10)
     broker.submit(order)
 
-    assert status_of(broker.submit(order)) == [(REJECTED, Reason.ALREADY_SEEN)]
+    assert status_of(broker.submit(order)) == [(REJECTED, Reason.DUPLICATE_ORDER)]
     assert status_of(broker.trade(100, after_ms=50)) == [(FILLED, None)]
-    assert status_of(broker.submit(order)) == [(REJECTED, Reason.ALREADY_SEEN)]
+    assert status_of(broker.submit(order)) == [(REJECTED, Reason.DUPLICATE_ORDER)]
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_a_condition_cancels_and_refuses_entries_until_it_clears() -> None:
     refused = broker.submit(builders.order())
     broker.feed(builders.condition(phase=builders.ConditionPhase.CLEARED))
 
-    assert status_of(cancelled) == [(CANCELLED, Reason.IN_DOUBT)]
-    assert status_of(refused) == [(REJECTED, Reason.IN_DOUBT)]
+    assert status_of(cancelled) == [(CANCELLED, Reason.CONDITION_OPEN)]
+    assert status_of(refused) == [(REJECTED, Reason.CONDITION_OPEN)]
     assert broker.submit(builders.order()) == []
 
 

@@ -160,8 +160,8 @@ def test_a_portfolio_unlike_the_orchestrator_s_stops_entries_and_tells_risk() ->
     assert isinstance(condition, Condition)
     assert condition.name is ConditionName.CHECKSUM_MISMATCH
     assert condition.TOPIC in topics.PRODUCES[topics.EXECUTION]
-    assert status_of(cancelled) == [(CANCELLED, Reason.IN_DOUBT)]
-    assert status_of(broker.submit(builders.order())) == [(REJECTED, Reason.IN_DOUBT)]
+    assert status_of(cancelled) == [(CANCELLED, Reason.CONDITION_OPEN)]
+    assert status_of(broker.submit(builders.order())) == [(REJECTED, Reason.CONDITION_OPEN)]
 
 
 def test_before_a_run_nothing_is_accepted() -> None:

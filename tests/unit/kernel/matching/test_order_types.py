@@ -239,7 +239,7 @@ def test_a_post_only_order_that_would_take_is_refused() -> None:
 
     results = exchange.book([("99.9", 5)], [("100.1", 1)])
 
-    assert status_of(results) == [(REJECTED, Reason.WOULD_TAKE)]
+    assert status_of(results) == [(REJECTED, Reason.POST_ONLY_WOULD_CROSS)]
 
 
 def test_a_post_only_order_that_would_not_take_rests_and_makes() -> None:

@@ -218,7 +218,7 @@ def test_3_says_what_kind_of_doubt_it_has() -> None:
     assert reason(health=SymbolHealth()) is Reason.NO_MARKET_DATA
     assert layer(3, health=SymbolHealth()).limit == 60
     assert reason(contract_known=False) is Reason.NO_MARKET_DATA
-    assert reason(open_conditions=("DATABASE_AWAY: not reachable",)) is Reason.IN_DOUBT
+    assert reason(open_conditions=("DATABASE_AWAY: not reachable",)) is Reason.CONDITION_OPEN
     assert reason(health=market(stale=True)) is Reason.DATA_STALE
     assert reason(signal_age_ms=6000) is Reason.SIGNAL_TOO_OLD
 

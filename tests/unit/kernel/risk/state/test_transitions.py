@@ -130,11 +130,11 @@ def test_doubt_allows_exits_only_and_ends_by_itself() -> None:
     refused, left = desk.signal(100), desk.exit_signal(100)
     desk.feed(condition(cleared=True))
 
-    assert refused.reason == Reason.IN_DOUBT
+    assert refused.reason == Reason.CONDITION_OPEN
     assert left.order_id is not None
     assert [(c.previous, c.state, c.reason, c.layer) for c in told(desk, None)] == [
-        (ACTIVE, REDUCE_ONLY, Reason.IN_DOUBT, 3),
-        (REDUCE_ONLY, ACTIVE, Reason.DOUBT_CLEARED, 3),
+        (ACTIVE, REDUCE_ONLY, Reason.CONDITION_OPEN, 3),
+        (REDUCE_ONLY, ACTIVE, Reason.CONDITION_CLEARED, 3),
     ]
 
 
@@ -159,9 +159,9 @@ def test_doubt_about_one_symbol_is_that_symbols_only() -> None:
     desk.feed(condition(GAP, symbol=BTC))
 
     assert account(desk) is ACTIVE
-    assert desk.signal(100, symbol=BTC).reason == Reason.IN_DOUBT
+    assert desk.signal(100, symbol=BTC).reason == Reason.CONDITION_OPEN
     assert desk.signal(100, symbol=ETH).reason is None
-    assert [(c.state, c.reason) for c in told(desk, BTC)] == [(REDUCE_ONLY, Reason.IN_DOUBT)]
+    assert [(c.state, c.reason) for c in told(desk, BTC)] == [(REDUCE_ONLY, Reason.CONDITION_OPEN)]
     desk.feed(condition(GAP, cleared=True, symbol=BTC))
     assert told(desk, BTC)[-1].state is ACTIVE
 
@@ -241,8 +241,8 @@ def test_every_change_says_who_why_and_in_which_layer() -> None:
         (BTC, PAUSED, ACTIVE, None, "OPERATOR", "operator: over"),
         (None, ACTIVE, ACTIVE, None, "OPERATOR", "nothing was paused"),
         (None, ACTIVE, ACTIVE, None, "OPERATOR", "nothing is halted, nothing changed"),
-        (BTC, ACTIVE, REDUCE_ONLY, 3, "IN_DOUBT", "DATA_GAP: not reachable"),
-        (None, ACTIVE, REDUCE_ONLY, 3, "IN_DOUBT", "DATABASE_AWAY: not reachable"),
+        (BTC, ACTIVE, REDUCE_ONLY, 3, "CONDITION_OPEN", "DATA_GAP: not reachable"),
+        (None, ACTIVE, REDUCE_ONLY, 3, "CONDITION_OPEN", "DATABASE_AWAY: not reachable"),
     ]
 
 

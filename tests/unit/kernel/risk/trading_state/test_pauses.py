@@ -60,7 +60,7 @@ def test_each_restriction_of_a_symbol_is_named_and_none_where_there_is_none() ->
         ("operator_paused", "OPERATOR"),
         ("quarantined", "QUARANTINED"),
         ("stale", "DATA_STALE"),
-        ("in_doubt", "IN_DOUBT"),
+        ("in_doubt", "CONDITION_OPEN"),
     ):
         assert SymbolHealth(**{name: True}).why_restricted == (reason,)
     assert SymbolHealth(quarantined=True, anomaly=Reason.PRICE_JUMP).why_restricted == (
@@ -77,7 +77,9 @@ def test_a_doubted_symbol_and_a_paused_account_are_shown() -> None:
     desk.feed(builders.pause(at=desk.now))
 
     shown = desk.risk.status()
-    assert shown["restricted"] == {BTC: {"state": TradingState.REDUCE_ONLY, "why": ["IN_DOUBT"]}}
+    assert shown["restricted"] == {
+        BTC: {"state": TradingState.REDUCE_ONLY, "why": ["CONDITION_OPEN"]}
+    }
     assert shown["operator_paused"] is True
 
 
@@ -158,8 +160,8 @@ def test_while_a_condition_holds_nothing_enters(name: ConditionName) -> None:
     desk.signal(100)
 
     desk.feed(builders.condition(name, at=desk.now))
-    assert desk.results[-1].reason == Reason.IN_DOUBT
-    assert desk.signal(100).reason == Reason.IN_DOUBT
+    assert desk.results[-1].reason == Reason.CONDITION_OPEN
+    assert desk.signal(100).reason == Reason.CONDITION_OPEN
     assert "not reachable" in desk.decisions[-1].layers[2].detail
 
     cleared = builders.ConditionPhase.CLEARED
@@ -175,7 +177,7 @@ def test_a_condition_of_one_symbol_leaves_the_others_alone() -> None:
 
     desk.feed(builders.condition(ConditionName.DATA_GAP, symbol=BTC, at=desk.now))
 
-    assert desk.signal(100, symbol=BTC).reason == Reason.IN_DOUBT
+    assert desk.signal(100, symbol=BTC).reason == Reason.CONDITION_OPEN
     assert desk.signal(100, symbol=ETH).verdict is Verdict.APPROVED
 
 
@@ -185,7 +187,7 @@ def test_a_gap_that_begins_again_is_the_same_doubt() -> None:
     for bounds in ({}, {"lost_from": desk.now - 2, "lost_to": desk.now - 1}):
         gap = builders.condition(ConditionName.DATA_GAP, symbol=BTC, at=desk.now, **bounds)
         desk.feed(gap)
-    assert desk.signal(100, symbol=BTC).reason == Reason.IN_DOUBT
+    assert desk.signal(100, symbol=BTC).reason == Reason.CONDITION_OPEN
 
     cleared = builders.ConditionPhase.CLEARED
     desk.feed(builders.condition(ConditionName.DATA_GAP, cleared, symbol=BTC, at=desk.now))
@@ -202,7 +204,7 @@ def test_two_services_may_be_in_the_same_doubt_and_both_must_be_over_it() -> Non
     cleared = builders.ConditionPhase.CLEARED
     desk.feed(builders.condition(phase=cleared, producer="cdb_execution", at=desk.now))
 
-    assert desk.signal(100).reason == Reason.IN_DOUBT
+    assert desk.signal(100).reason == Reason.CONDITION_OPEN
 
 
 def test_conditions_that_say_nothing_about_doubt_forbid_nothing() -> None:
