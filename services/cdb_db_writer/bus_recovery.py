@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from services.kernel.events import topics
-from services.persistence.record_store import RecordStore
+from services.persistence.ports import RecordTables
 from services.persistence.recorder import Recorder
 from services.runtime.bus import recovery
 from services.runtime.bus.recovery import Known, TailEvent
@@ -13,7 +13,7 @@ from services.runtime.service import logging
 _log = logging.get(__name__)
 
 
-def open_bus(address: RedisAddress, store: RecordStore, recorder: Recorder) -> None:
+def open_bus(address: RedisAddress, store: RecordTables, recorder: Recorder) -> None:
     """See that nothing is published before Redis has at least what the record has.
 
     Args:
@@ -40,7 +40,7 @@ def open_bus(address: RedisAddress, store: RecordStore, recorder: Recorder) -> N
         )
 
 
-def known(store: RecordStore, recorder: Recorder) -> Known:
+def known(store: RecordTables, recorder: Recorder) -> Known:
     """What the record knows about the bus."""
     cursor = recorder.cursor
     run_id = recorder.projector.run_id
@@ -57,13 +57,13 @@ def known(store: RecordStore, recorder: Recorder) -> Known:
     )
 
 
-def _positions(store: RecordStore, run_id: str) -> dict[str, str]:
+def _positions(store: RecordTables, run_id: str) -> dict[str, str]:
     """Where a recorded market goes on: what the bus has is older than the record, or gone."""
     last = store.last_source_event(run_id)
     return {} if last is None else {topics.WS: recovery.place_behind(run_id, last)}
 
 
-def _tail(store: RecordStore, upto: int, cursors: dict[str, int]) -> Iterator[TailEvent]:
+def _tail(store: RecordTables, upto: int, cursors: dict[str, int]) -> Iterator[TailEvent]:
     """What everybody needs to go on from their snapshots; read only when asked for."""
     if upto == 0:
         return

@@ -13,9 +13,9 @@ def build(shell: Shell) -> RecordService:
     settings = shell.settings
     writer = RecordService(
         bus=shell.new_bus(),
-        recovery=settings.redis_address("recovery"),
-        owner=settings.database_address(settings.postgres_user),
-        roles={role: settings.database_address(role) for role in migrations.SERVICE_ROLES},
+        recovery=shell.redis_address("recovery"),
+        owner=shell.database_address(settings.postgres_user),
+        roles={role: shell.database_address(role) for role in migrations.SERVICE_ROLES},
         lifecycle=shell.lifecycle,
     )
     metrics.Figures(shell.metrics.registry, lambda: figures(writer))

@@ -13,7 +13,8 @@ from services.kernel.market.run_watch import RunWatch
 from services.kernel.risk.stage import RiskStage
 from services.kernel.stage import Stage, StateUnreadableError, restore_exactly
 from services.kernel.strategies.stage import SignalStage
-from services.persistence.record_store import kept_snapshots, last_run_seq, recorded_events
+from services.persistence import stores
+from services.persistence.ports import Reader
 from services.runtime import host
 from services.runtime.bus import snapshots
 from services.runtime.bus.bus import Bus
@@ -22,12 +23,9 @@ from services.runtime.bus.redis.connection import Unavailable
 from services.runtime.bus.redis.names import EPOCH_KEY
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.consumer.loop_context import LoopContext
-from services.runtime.database.connections import Connection as Database
 from services.runtime.database.connections import (
     DatabaseAddress,
     DatabaseAwayError,
-    connect_to_read,
-    translated,
 )
 from services.runtime.service import logging
 
@@ -97,10 +95,7 @@ class StateRebuild:
     def _make(self, service: str, upto: int) -> None:
         epoch = self._bus.own_claim().epoch
         began = host.monotonic()
-        with (
-            translated(self._record),
-            connect_to_read(self._record, application=topics.DB_WRITER) as database,
-        ):
+        with stores.behind(self._record).reading(self._record, topics.DB_WRITER) as database:
             snapshot, after = remade(database, service, upto, epoch)
         redis = self._recovery.connect("recovery")
         try:
@@ -119,7 +114,7 @@ class StateRebuild:
         )
 
 
-def remade(database: Database, service: str, upto: int, epoch: str) -> tuple[Snapshot, int]:
+def remade(database: Reader, service: str, upto: int, epoch: str) -> tuple[Snapshot, int]:
     """A stage's snapshot after a recorded seq, from a kept one or from the beginning of the run.
 
     Args:
@@ -133,8 +128,8 @@ def remade(database: Database, service: str, upto: int, epoch: str) -> tuple[Sna
     """
     stage, context = STAGES[service](), LoopContext()
     pristine, nothing = stage.snapshot(), context.snapshot()
-    after = last_run_seq(database) - 1
-    for kept in kept_snapshots(database, service):
+    after = database.last_run_seq() - 1
+    for kept in database.kept_snapshots(service):
         if not after <= kept.cursor <= upto:
             continue
         try:
@@ -146,7 +141,7 @@ def remade(database: Database, service: str, upto: int, epoch: str) -> tuple[Sna
             continue
         after = kept.cursor
         break
-    for event in recorded_events(database, after, upto):
+    for event in database.recorded_events(after, upto):
         context.note(event)
         if event.TOPIC in stage.topics:
             stage.handle(event)

@@ -23,7 +23,7 @@ from services.cdb_db_writer.config import (
 )
 from services.cdb_db_writer.state_rebuild import StateRebuild
 from services.kernel.events import AnyEvent, topics
-from services.persistence.record_store import RecordStore
+from services.persistence import stores
 from services.persistence.recorder import Keep, RecordCursor, Recorder, UnstorableError
 from services.runtime import host
 from services.runtime.bus import journal, snapshots
@@ -33,7 +33,6 @@ from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.bus.subscription import Batch, InvalidMessage, Rewound, Subscription
 from services.runtime.consumer.loop_context import REMEDY
-from services.runtime.database import migrations
 from services.runtime.database.connections import DatabaseAddress, DataRefusedError
 from services.runtime.service import logging
 from services.runtime.service.health import Health
@@ -66,7 +65,8 @@ class RecordService:
         lifecycle: Lifecycle,
     ) -> None:
         self.bus = bus
-        self.store = RecordStore(roles[topics.DB_WRITER])
+        self._stores = stores.behind(owner)
+        self.store = self._stores.record(roles[topics.DB_WRITER])
         self.dead_letters = DeadLetters(bus)
         self.counters: Counter[str] = Counter()
         self.lag = 0
@@ -123,8 +123,8 @@ class RecordService:
     def _start(self) -> Subscription:
         """From wherever things stand to a subscription behind the last committed seq."""
         if not self._migrated:
-            for migration in migrations.migrate(self._owner, role_passwords=self._passwords):
-                _log.info("migrated", version=migration.version, name=migration.name)
+            for migration in self._stores.migrate(self._owner, self._passwords):
+                _log.info("migrated", migration=migration)
             self._migrated = True
         cursor = self.store.readable(self.store.open())
         self.connected = True

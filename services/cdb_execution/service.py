@@ -26,7 +26,7 @@ class ExecutionWorker(StageWorker):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, ExecutionStage())
-        self.tables = OrderFollower(shell.settings.database_address(SERVICE), shell.new_bus())
+        self.tables = OrderFollower(shell.database_address(SERVICE), shell.new_bus())
         self.record = RecordWatch(self.bus, self.tables)
         self.on_batch.append(self._watch_record)
         self.measures.append(self._measure_database)

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from services.kernel.events import codec, topics
-from services.persistence.record_store import events_page, last_run_seq
+from services.persistence import stores
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.stage_loop import StageLoop
-from services.runtime.database.connections import DatabaseAddress, connect_to_read, translated
+from services.runtime.database.address import DatabaseAddress
 
 PAGE = 2000
 
@@ -31,12 +31,9 @@ def read_batches(address: DatabaseAddress, after: int, upto: int) -> Iterator[Ba
     Raises:
         DatabaseAwayError: PostgreSQL is away; nothing is lost by asking again.
     """
-    with (
-        translated(address),
-        connect_to_read(address, application=topics.PAPER_RUNNER) as connection,
-    ):
+    with stores.behind(address).reading(address, topics.PAPER_RUNNER) as record:
         while after < upto:
-            rows = events_page(connection, after, upto, PAGE)
+            rows = record.events_page(after, upto, PAGE)
             batch = Batch(upto=rows[-1][0] if len(rows) == PAGE else upto)
             for _, _, text in rows:
                 body = text.encode()
@@ -64,11 +61,8 @@ class RecordedLoop(StageLoop):
 
     def _last_run_start(self) -> int:
         """Seq before the last ``run_started``, which resets every fold of this service."""
-        with (
-            translated(self._record),
-            connect_to_read(self._record, application=topics.PAPER_RUNNER) as connection,
-        ):
-            return last_run_seq(connection) - 1
+        with stores.behind(self._record).reading(self._record, topics.PAPER_RUNNER) as record:
+            return record.last_run_seq() - 1
 
     def start(self) -> None:
         """Start, and read from PostgreSQL up to where the journal begins.

@@ -41,7 +41,7 @@ class PaperRunner(StageWorker):
 
     def __init__(self, shell: Shell) -> None:
         stage = Orchestration()
-        record = shell.settings.database_address(topics.PAPER_RUNNER)
+        record = shell.database_address(topics.PAPER_RUNNER)
         super().__init__(shell, stage, partial(RecordedLoop, record, gather_s=GATHER_S))
         self.orchestration = stage
         self.runs = Runs(stage, self.loop, shell.settings)

@@ -12,7 +12,7 @@ from typing import Final
 
 from services.kernel.events import AnyEvent
 from services.kernel.stage import StateUnreadableError, restore_exactly
-from services.persistence.order_store import OrderStore
+from services.persistence import stores
 from services.persistence.orders import TOPICS, OrderProjector, OrderRows
 from services.runtime import host
 from services.runtime.bus import journal
@@ -62,7 +62,7 @@ class OrderFollower:
         self.recorded_seq = 0
         self.refused = 0
         self._bus = bus
-        self._store = OrderStore(address)
+        self._store = stores.behind(address).orders(address)
         self._projector = OrderProjector()
         self._state = b""
         self._moved_at = 0.0

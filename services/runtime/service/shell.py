@@ -11,7 +11,12 @@ from services.kernel.settings.model import SettingError
 from services.runtime import host
 from services.runtime.bus.bus import Bus, Refused, ReplyError, Unavailable
 from services.runtime.bus.journal import JournalTrimmed
-from services.runtime.database.address import DatabaseAwayError, DatabaseRefusedError
+from services.runtime.bus.redis.address import RedisAddress
+from services.runtime.database.address import (
+    DatabaseAddress,
+    DatabaseAwayError,
+    DatabaseRefusedError,
+)
 from services.runtime.service import logging
 from services.runtime.service.health import Health
 from services.runtime.service.http import HttpServer, create_app
@@ -47,6 +52,12 @@ class Worker(Protocol):
         """Its state, JSON-able, without secrets; called from the HTTP threads."""
 
 
+PASSING = (
+    *(Unavailable, ReplyError, DatabaseAwayError, DatabaseRefusedError),
+    *(JournalTrimmed, Refused, SettingError),
+)
+"""What a worker may raise; everything else is a defect."""
+
 W = TypeVar("W", bound=Worker)
 
 
@@ -68,7 +79,15 @@ class Shell:
 
     def new_bus(self) -> Bus:
         """The bus as this service; nothing connects yet."""
-        return Bus(self.settings.redis_address(self.service), self.service)
+        return Bus(self.redis_address(self.service), self.service)
+
+    def redis_address(self, user: str) -> RedisAddress:
+        """The bus as one of its users; a simulation answers with its own."""
+        return self.settings.redis_address(user)
+
+    def database_address(self, role: str) -> DatabaseAddress:
+        """The database as one of its roles; a simulation answers with its own."""
+        return self.settings.database_address(role)
 
     def health(self, worker: Worker) -> Health:
         """The worker's health, and what is waited for."""
@@ -130,7 +149,7 @@ def run(
         _log.info("started", port=server.port, source=settings.cdb_source)
         for warning in settings.warnings:
             _log.warning("setting", message=warning)
-        return _supervise(shell, worker)
+        return supervise(shell, worker)
     except SettingError as error:
         return _refuse(service, error)
     except Refused as refused:
@@ -140,7 +159,13 @@ def run(
         shell.lifecycle.ended()
 
 
-def _supervise(shell: Shell, worker: Worker) -> int:
+def supervise(shell: Shell, worker: Worker) -> int:
+    """Run a worker until the shell is asked to stop, again after everything that passes.
+
+    Raises:
+        Refused: ``FENCED``: another instance runs.
+        SettingError: Only a person can change it.
+    """
     lifecycle = shell.lifecycle
     while not lifecycle.stopping.is_set():
         try:

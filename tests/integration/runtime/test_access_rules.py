@@ -11,6 +11,14 @@ from tests.bus_builders import tick
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def any_redis(redis_server: RedisServer) -> RedisServer:
+    """The real server only: the rules of users are the real server's."""
+    return redis_server
+
+
 BusOf = Callable[[str], Bus]
 DENIED = "NOPERM|ACL failure|The user executing the script can't"
 

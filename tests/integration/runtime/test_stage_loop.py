@@ -24,6 +24,14 @@ from tests.fake_stages import RelayStage, fifo
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def any_redis(redis_server: RedisServer) -> RedisServer:
+    """The real server only: its loops run in threads and processes."""
+    return redis_server
+
+
 BusOf = Callable[[str], Bus]
 DEADLINE_S = 90.0
 

@@ -25,6 +25,7 @@ ADAPTERS = {
     "cdb_ws/integrity/": "as above",
     "cdb_ws/live/": "as above",
     "cdb_ws/recording/": "a real disk and a real packer",
+    "cdb_ws/symbols/": "part of the live feed in asyncio",
 }
 FORBIDDEN = {"time", "threading", "sched", "asyncio"}
 

@@ -1,0 +1,1 @@
+"""The record store in memory: the same promises as PostgreSQL, for tests and simulations."""

@@ -1,0 +1,1 @@
+"""The bus's server in memory: the same commands and functions, for tests and simulations."""
