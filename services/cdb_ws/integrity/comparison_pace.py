@@ -1,4 +1,4 @@
-"""When which living stream is compared with REST."""
+"""Decides when which running stream is compared with REST."""
 
 from collections.abc import Container, Sequence
 from typing import Final
@@ -11,10 +11,10 @@ from services.venues.mexc.messages import Trade
 from services.venues.mexc.rest import MOST_TRADES
 
 AUDIT_EVERY_S: Final = 0.4
-"""Between two comparisons: half of what REST may be asked, so that holes find it free."""
+"""Time between two comparisons: half of the REST limit stays free for recoveries."""
 
 UNCERTAIN_EVERY_S: Final = 0.2
-"""As often while a stream is doubted: every other comparison is of such a one."""
+"""The same while a stream is uncertain; every other comparison is of such a stream."""
 
 SOONEST_AGAIN_S: Final = 0.8
 UNCERTAIN_AGAIN_S: Final = 2.0
@@ -23,14 +23,14 @@ GRACE_S: Final = GRACE_MS / 1000 + 0.2
 
 
 def pause_s(uncertain: UncertainStreams) -> float:
-    """Between two comparisons, of whichever symbols."""
+    """Seconds between two comparisons, of any symbols."""
     return UNCERTAIN_EVERY_S if uncertain else AUDIT_EVERY_S
 
 
 def next_due(
     feeds: Sequence[SymbolFeed], now: float, first: Container[str] = ()
 ) -> SymbolFeed | None:
-    """The living stream that has waited longest; some symbols come before all others."""
+    """The running stream that has waited longest; symbols in ``first`` come before all others."""
     living = (feed for feed in feeds if feed.sequence.state is State.LIVE and feed.ever)
     due = [feed for feed in living if feed.audit_at <= now]
     preferred = [feed for feed in due if feed.symbol in first]
@@ -38,15 +38,15 @@ def next_due(
 
 
 def again_in(feed: SymbolFeed, uncertain: UncertainStreams, rows: Sequence[Trade]) -> float:
-    """In how many seconds a symbol is compared again.
+    """Seconds until a symbol is compared again.
 
     Args:
         feed: The symbol.
-        uncertain: A doubted one does not wait long.
-        rows: What REST told, oldest first: the next window shall still overlap this one.
+        uncertain: Symbols that do not wait long.
+        rows: The REST answer, oldest first; the next window should overlap it.
     """
     if len(rows) < MOST_TRADES:
-        # What REST knows and the stream has not brought is either on its way or lost.
+        # A trade that REST has and the stream has not brought is on its way or lost.
         ahead = bool(rows) and rows[-1].timestamp > feed.sequence.newest_ms
         wait = GRACE_S if ahead else LATEST_AGAIN_S
     else:

@@ -1,4 +1,4 @@
-"""Filling holes: what REST knows of the trades that a socket did not bring."""
+"""Fills gaps with trades from REST that a socket missed."""
 
 import asyncio
 from collections import Counter
@@ -21,44 +21,44 @@ from services.venues.mexc.rest import MexcRest, VenueAwayError
 from services.venues.mexc.rest_messages import RestError
 
 ACKNOWLEDGED_WITHIN_S: Final = 3.0
-"""An answer to a subscription that has not come after so long is not waited for."""
+"""Maximum wait for the acknowledgement of a subscription."""
 
 ASK_AGAIN_S: Final = 1.0
 REPORT_AFTER_S: Final = 1.5
-"""A suspicion that REST refutes at once is nobody's trouble."""
+"""A suspected gap is reported only if REST does not refute it within this time."""
 
 LOOK_EVERY_S: Final = 0.25
 SURE_AFTER_S: Final = 1.0
-"""So long after a hole was filled the symbol is compared once more, before its turn."""
+"""A symbol is compared again this long after its gap was filled, before its turn."""
 
 MINUTE_MS: Final = 60_000
-MISSED_TRADES: Final = "its stream left trades out"
-GIVEN_UP: Final = "REST did not tell what was missed in time"
+MISSED_TRADES: Final = "its stream missed trades"
+GIVEN_UP: Final = "REST did not return the missing trades in time"
 
 Bars = Sequence[tuple[int, Bar]]
 Missed = Callable[[SymbolFeed], None]
 Publish = Callable[[SymbolFeed, Recovery, Bars], None]
 """Publishes the minute bars within the lost spans and the trades, in order."""
 Acceptable = Callable[[str, Sequence[Trade]], Sequence[Trade]]
-"""Leaves out the trades of a symbol whose times are too far ahead."""
+"""Removes the trades of a symbol whose times are too far ahead."""
 
 _log = logging.get(__name__)
 
 
 class Recoveries:
-    """One recovery per symbol in doubt, and the comparison of all others.
+    """Runs one recovery per symbol with a gap, and compares all other symbols with REST.
 
     Args:
-        rest: Answers.
-        alerts: Told of holes.
-        publish: Takes what was recovered.
+        rest: REST client.
+        alerts: Reports gaps.
+        publish: Publishes recovered trades.
         now_ms: Wall time.
-        lookback_ms: Bars older than this are of no use to anybody.
-        acceptable: Checks the times of every answer of REST.
+        lookback_ms: Older bars are not requested.
+        acceptable: Checks the times in every REST answer.
 
     Attributes:
         tasks: Runs the recoveries; set before the first symbol is resumed.
-        counts: What was done, by name.
+        counts: Counters by name.
         uncertain: The running streams that are not trusted.
     """
 
@@ -86,7 +86,7 @@ class Recoveries:
         self._unconfirmed: dict[str, SymbolFeed] = {}
         self._running: dict[str, tuple[SymbolFeed, asyncio.Task[None]]] = {}
 
-    # -- holes ----------------------------------------------------------------------------------
+    # -- gaps -----------------------------------------------------------------------------------
 
     def lost(self, feed: SymbolFeed, why: str) -> None:
         """A symbol's stream has ended."""
@@ -96,7 +96,7 @@ class Recoveries:
             self._alerts.gap_began(feed.symbol, why)
 
     def frame_lost(self, feed: SymbolFeed, why: str) -> None:
-        """A frame of a running stream may have held trades, and could not be read."""
+        """A frame of a running stream could not be read, and may have held trades."""
         self.uncertain.frame_lost(feed, asyncio.get_running_loop().time())
         self._alerts.gap_began(feed.symbol, why)
         feed.sequence.lose()
@@ -106,7 +106,7 @@ class Recoveries:
             self.resumed(feed)
 
     def suspected(self, feed: SymbolFeed, why: str) -> None:
-        """A living stream may have left something out; only a doubt that lasts is told."""
+        """A running stream may have missed trades; reported only if the suspicion lasts."""
         feed.sequence.lose()
         if feed.symbol in self._running:
             feed.sequence.resume()
@@ -115,7 +115,7 @@ class Recoveries:
         self._unreported[feed.symbol] = asyncio.get_running_loop().time() + REPORT_AFTER_S, why
 
     def resumed(self, feed: SymbolFeed) -> None:
-        """A symbol speaks (again): fill what lies before."""
+        """A symbol's stream runs (again): fill the gap before it."""
         if feed.sequence.state is State.LIVE:
             return
         feed.sequence.resume()
@@ -124,16 +124,16 @@ class Recoveries:
         self._running[feed.symbol] = feed, task
 
     def forget(self, feed: SymbolFeed) -> None:
-        """A symbol is no longer listened to; nothing of it is in doubt any more."""
+        """A symbol was unsubscribed: close its gap."""
         feed.dropped = True
         self._stop(feed)
         self.uncertain.forget(feed.symbol)
         self._unconfirmed.pop(feed.symbol, None)
-        self._alerts.gap_cleared(feed.symbol, None, "no longer listened to")
+        self._alerts.gap_cleared(feed.symbol, None, "no longer subscribed")
 
     @property
     def open(self) -> int:
-        """Recoveries that are under way."""
+        """Number of running recoveries."""
         return len(self._running)
 
     def _stop(self, feed: SymbolFeed) -> None:
@@ -150,7 +150,7 @@ class Recoveries:
         while True:
             asked_at = loop.time()
             rows = await self._rows(feed)
-            # Without a trade behind it, a hole that came after the question is not in the answer.
+            # A frame lost after the request is not covered by the answer without a later trade.
             early = (
                 self.uncertain.frame_lost_since(feed.symbol, asked_at)
                 and feed.sequence.held.current() is None
@@ -177,7 +177,7 @@ class Recoveries:
             feed.sequence.compared_ms,
         )
         if not feed.traded and rows and rows[0].timestamp < feed.sequence.newest_ms:
-            feed.minutes.whole_since(feed.sequence.newest_ms)  # this answer reaches its beginning
+            feed.minutes.whole_since(feed.sequence.newest_ms)  # the answer reaches the beginning
         recovery = feed.sequence.recovered(rows, self._now_ms())
         if self._missed_trades(feed, rows, recovery, last_trade_received_ms):
             self._mark_uncertain(feed, rows[-1].timestamp)
@@ -187,7 +187,7 @@ class Recoveries:
         return recovery
 
     def _polled(self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float) -> None:
-        """Publish what REST tells while a stream brings nothing that can be read."""
+        """Publish REST trades while the frames of a stream cannot be read."""
         if feed.sequence.held.beginning() is not None:
             self._early[feed.symbol] = rows
         else:
@@ -196,19 +196,13 @@ class Recoveries:
             feed.sequence.resume()
 
     def _missed_trades(
-        self,
-        feed: SymbolFeed,
-        rows: Sequence[Trade],
-        recovery: Recovery,
-        last_trade_received_ms: int,
+        self, feed: SymbolFeed, rows: Sequence[Trade], recovery: Recovery, received_ms: int
     ) -> bool:
-        """Whether REST knew a trade that is older than one the socket had brought before."""
-        return any(
-            one.origin is Origin.REST
-            and one.trade.timestamp < last_trade_received_ms - OVERTAKEN_MS
-            and not self.uncertain.is_named(feed.symbol, one.trade.timestamp, rows[0].timestamp)
-            for one in recovery.entries
-        )
+        """Whether REST had a trade that is older than one the socket had brought before."""
+        before_ms = received_ms - OVERTAKEN_MS
+        from_rest = (one for one in recovery.entries if one.origin is Origin.REST)
+        found = [one for one in from_rest if one.trade.timestamp < before_ms]
+        return self.uncertain.finds(feed.symbol, found, rows)
 
     def _mark_uncertain(self, feed: SymbolFeed, rest_newest_ms: int = -1) -> None:
         now = asyncio.get_running_loop().time()
@@ -216,15 +210,15 @@ class Recoveries:
         self._alerts.gap_began(feed.symbol, MISSED_TRADES)
 
     async def _acknowledged(self, feed: SymbolFeed) -> None:
-        """Before the subscription counts, trades may be in neither the stream nor the window."""
+        """Wait for the acknowledgement: before it, trades may be in neither stream nor window."""
         loop = asyncio.get_running_loop()
         until = loop.time() + ACKNOWLEDGED_WITHIN_S
         while loop.time() < until and not feed.acknowledged:
             await asyncio.sleep(0.05)
-        feed.acknowledged = True  # on this connection nobody waits again
+        feed.acknowledged = True  # wait once per connection
 
     async def _bars(self, feed: SymbolFeed) -> Bars:
-        """The minutes since the last trade, if a whole one may have been lost."""
+        """The minute bars since the last trade, if a whole minute may be lost."""
         now, last = self._now_ms(), feed.sequence.newest_ms
         if last < 0 or now - last < MINUTE_MS or not self._lookback_ms:
             return ()
@@ -241,14 +235,14 @@ class Recoveries:
         except (VenueAwayError, RestError) as away:
             self.counts["unanswered"] += 1
             count = self.counts["unanswered"]
-            if count & (count - 1) == 0:  # told whenever their number has doubled
+            if count & (count - 1) == 0:  # logged when their number has doubled
                 _log.warning("deals_missing", symbol=feed.symbol, reason=str(away), count=count)
             return None
 
     def known(
-        self, feed: SymbolFeed, span: Span, why: str = "trades came too late to be placed"
+        self, feed: SymbolFeed, span: Span, why: str = "trades arrived too late to be deduplicated"
     ) -> None:
-        """A stretch is certainly not told whole, whatever else is in doubt."""
+        """A span is certainly incomplete, whatever else is uncertain."""
         feed.minutes.lost(span)
         if feed.symbol in self._alerts.gaps:
             self._known_lost(feed, span)
@@ -256,7 +250,7 @@ class Recoveries:
             self._alerts.gap_cleared(feed.symbol, _bounds(span), why)
 
     def fell_short(self, feed: SymbolFeed, span: Span, why: str) -> None:
-        """A minute's volume shows that the stream left trades out, and perhaps still does."""
+        """The volume of a minute shows that the stream missed trades, and may still do so."""
         now = asyncio.get_running_loop().time()
         self.uncertain.missed_trades(feed, now, feed.sequence.newest_ms)
         self._alerts.gap_began(feed.symbol, why)
@@ -269,13 +263,13 @@ class Recoveries:
     def _report(
         self, feed: SymbolFeed, recovery: Recovery, bars: Bars, *, compared: bool = True
     ) -> bool:
-        """Publish; says whether nothing is held any more.
+        """Publish a recovery; returns whether no trade is pending any more.
 
-        Where REST was not compared with, more may be missing: the minute's volume will tell. The
-        gap stays open while the stream is doubted.
+        Without a comparison with REST more may be missing; the volume of the minute will show it.
+        The gap stays open while the stream is uncertain.
         """
         lost = list(recovery.lost)
-        if not feed.traded:  # what was before the first trade is not this feed's
+        if not feed.traded:  # nothing is promised before the first trade
             first = recovery.entries[0].trade.timestamp if recovery.entries else None
             lost = [span for span in lost if first is not None and span.lost_to > first]
         self._publish(feed, recovery, bars)
@@ -291,7 +285,7 @@ class Recoveries:
         return recovery.done
 
     async def watch(self) -> None:
-        """Held trades do not wait for REST for ever."""
+        """Limit how long pending trades wait, and close gaps that are over."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now, passed = self._now_ms(), asyncio.get_running_loop().time()
@@ -309,7 +303,7 @@ class Recoveries:
                     self._alerts.gap_cleared(feed.symbol, None, "its stream is whole again")
 
     def _expire(self, feed: SymbolFeed, now_ms: int) -> None:
-        """What REST told and the stream did not bring is published also when REST is away."""
+        """Publish trades that REST has and the stream did not bring, also while REST is away."""
         recovery = feed.sequence.expired(now_ms)
         if recovery.entries:
             self._mark_uncertain(feed)
@@ -318,7 +312,7 @@ class Recoveries:
             del self._unconfirmed[feed.symbol]
 
     def _give_up(self, feed: SymbolFeed) -> None:
-        """Publish what is held; the hole has its bounds, and the stream has to prove itself."""
+        """Publish pending trades without REST; the stream stays uncertain until it is confirmed."""
         self.counts["given_up"] += 1
         recovery = feed.sequence.give_up(self._early.pop(feed.symbol, ()))
         self.uncertain.name(feed.symbol, recovery.lost)
@@ -328,14 +322,14 @@ class Recoveries:
             self._stop(feed)
         self._report(feed, recovery, (), compared=False)
 
-    # -- living streams, and lost ones while they are away -----------------------------------------
+    # -- comparison of running streams, polling of lost ones --------------------------------------
 
     async def audit(self, feeds: Callable[[], Sequence[SymbolFeed]], missed: Missed) -> None:
-        """Compare one living stream after the other with REST, while nobody else asks.
+        """Compare one running stream after the other with REST, while REST has no other requests.
 
         Args:
-            feeds: Those that are listened to.
-            missed: Told of a symbol whose stream left something out.
+            feeds: Returns the subscribed symbols.
+            missed: Called with a symbol whose stream missed trades.
         """
         loop = asyncio.get_running_loop()
         uncertain_turn = False
@@ -355,7 +349,7 @@ class Recoveries:
     def _answered(
         self, feed: SymbolFeed, rows: Sequence[Trade], asked_at: float, missed: Missed
     ) -> None:
-        """Use an answer as its stream is by now: REST may have taken minutes."""
+        """Use an answer by the state that the stream has now: REST may have taken minutes."""
         if feed.dropped:
             return
         if feed.sequence.state is State.LIVE:
@@ -371,7 +365,7 @@ class Recoveries:
         recovery = feed.sequence.audit(rows, self._now_ms())
         if feed.sequence.unconfirmed:
             self._unconfirmed[feed.symbol] = feed
-        if not self._left_out(feed, rows, recovery):
+        if not self.uncertain.finds(feed.symbol, recovery.entries, rows):
             if recovery.entries:
                 self._report(feed, replace(recovery, lost=()), ())
             if rows:
@@ -383,15 +377,8 @@ class Recoveries:
         self._report(feed, recovery, ())
         missed(feed)
 
-    def _left_out(self, feed: SymbolFeed, rows: Sequence[Trade], recovery: Recovery) -> bool:
-        """Whether REST told of trades that the stream should have brought and did not."""
-        return any(
-            not self.uncertain.is_named(feed.symbol, one.trade.timestamp, rows[0].timestamp)
-            for one in recovery.entries
-        )
-
     async def poll(self, feeds: Callable[[], Sequence[SymbolFeed]], missed: Missed) -> None:
-        """Ask for the trades of symbols without a stream; arguments as for ``audit``."""
+        """Request the trades of symbols without a stream; arguments as for ``audit``."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for feed in list(feeds()):

@@ -1,4 +1,4 @@
-"""Compares every symbol's minutes with the venue's bars, one symbol after the other."""
+"""Compares the minutes of every symbol with the venue's bars, one symbol after the other."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from services.venues.mexc.rest import MexcRest, VenueAwayError
 from services.venues.mexc.rest_messages import RestError
 
 COMPARE_EVERY_S: Final = 0.5
-"""A fifth of what REST may be asked for bars."""
+"""One fifth of the REST limit for bars."""
 
 ASK_AGAIN_S: Final = 5.0
 WHY: Final = "the venue's minute has more volume than was received"
@@ -26,15 +26,15 @@ _log = logging.get(__name__)
 
 
 class MinuteComparison:
-    """Finds what neither the stream nor the newest 100 trades can show.
+    """Finds missed trades that neither the stream nor the newest 100 trades can show.
 
     Args:
-        rest: Answers.
-        known: Told of each minute in which trades are missing.
+        rest: REST client.
+        known: Called with each minute in which trades are missing.
         now_ms: Wall time.
 
     Attributes:
-        counts: Minutes that agreed, and that fell short.
+        counts: Number of minutes that agreed, and of those that fell short.
     """
 
     def __init__(self, rest: MexcRest, known: Known, now_ms: Callable[[], int]) -> None:
@@ -44,7 +44,7 @@ class MinuteComparison:
         self._now_ms = now_ms
 
     async def run(self, feeds: Callable[[], Sequence[SymbolFeed]]) -> None:
-        """Compare for ever; the symbol that waits longest comes first."""
+        """Compare for ever; the symbol that has waited longest comes first."""
         while True:
             await asyncio.sleep(COMPARE_EVERY_S)
             if self._rest.limits.waiting(Endpoint.KLINE):
@@ -81,5 +81,5 @@ class MinuteComparison:
 
 
 def _known_ms(feed: SymbolFeed) -> int:
-    """Until when its stream and REST's trades have spoken: what is younger may come by either."""
+    """Time up to which stream and REST are complete; younger trades may come from either."""
     return min(feed.sequence.last_trade_received_ms, feed.sequence.compared_ms)

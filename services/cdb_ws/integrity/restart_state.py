@@ -1,4 +1,4 @@
-"""What a restarted feed knows of its past: the trades that its own journal still holds."""
+"""The state of a feed after a restart: the trades that its own journal still holds."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Trade
 
 QUIET_MARGIN_MS: Final = 5_000
-"""A symbol without a live trade in the journal had none until so long after the journal begins."""
+"""A symbol without a live trade in the journal had none until this long after its start."""
 
 
 class RestartState:
@@ -32,23 +32,23 @@ class RestartState:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What was listened to."""
+        """The symbols that were subscribed."""
         return tuple(sorted(set(self._ticks) | self._open))
 
     def begin(self, alerts: AlertPublisher) -> None:
-        """Everything that was listened to is in doubt until its hole is filled."""
+        """Open a gap for every symbol that was subscribed, until it is filled."""
         for symbol in self.symbols:
-            alerts.gap_began(symbol, "cdb_ws was started again")
+            alerts.gap_began(symbol, "cdb_ws was restarted")
 
     def clear_others(self, on: Collection[str], alerts: AlertPublisher) -> None:
-        """What is no longer listened to is in doubt no longer."""
+        """Close the gaps of symbols that are no longer subscribed."""
         for symbol in sorted((set(self._ticks) | self._open) - set(on)):
-            alerts.gap_cleared(symbol, None, "no longer listened to")
+            alerts.gap_cleared(symbol, None, "no longer subscribed")
             self._ticks.pop(symbol, None)
             self._open.discard(symbol)
 
     def feed(self, symbol: str, contract: Instrument) -> SymbolFeed | None:
-        """The symbol as it was; once. None for one without past."""
+        """The symbol with its earlier trades, returned once; None for a symbol without a past."""
         found = self._ticks.pop(symbol, None)
         if not found:
             return None

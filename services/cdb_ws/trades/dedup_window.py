@@ -1,7 +1,8 @@
-"""The trades of one symbol that are still remembered, so that each is published once.
+"""The published trades of one symbol that are kept, so that each trade is published once.
 
-The socket's trades have an id; REST's have none, and two trades may agree in everything REST tells.
-So trades without an id are counted: as many copies exist as the fuller of two accounts holds.
+Trades from the socket have an id, trades from REST have none, and two trades may be equal in all
+fields that REST has. Trades without an id are therefore counted: the number of copies is that of
+the source which has more.
 """
 
 from collections import Counter, deque
@@ -13,29 +14,30 @@ from services.kernel.events import Side
 from services.venues.mexc.messages import Trade
 
 KEEP_AT_LEAST: Final = 128
-"""More than a REST window holds, so that one of a quiet symbol can be compared as a whole."""
+"""More trades than a REST window holds: a whole window of a quiet symbol can be compared."""
 
 KEEP_MS: Final = 15_000
 KEEP_AT_MOST: Final = 2_000
 
 Key = tuple[int, Decimal, Decimal, Side]
-"""All that REST tells of a trade: time, price, contracts, taker's side."""
+"""All fields that REST has of a trade: time, price, contracts, taker side."""
 
 
 def key_of(trade: Trade) -> Key:
-    """What a trade and its copy without an id have in common."""
+    """The fields that a trade and its copy without an id have in common."""
     return trade.timestamp, trade.price, trade.contracts, trade.side
 
 
 class DedupWindow:
-    """At least the newest 128 trades; of a busy symbol the last 15 s, up to 2,000 trades.
+    """At least the newest 128 trades; for a busy symbol those of the last 15 s, at most 2,000.
 
     Attributes:
-        ids: The remembered trades' ids.
-        anonymous: How many remembered trades have no id, by key.
-        forgotten_until: Time of the youngest trade that was forgotten; of trades up to then nothing
-            can be said. -1 while none was.
-        newest_ms: Time of the newest trade that was ever remembered; -1 without any.
+        ids: Ids of the kept trades.
+        anonymous: Number of kept trades without an id, by key.
+        forgotten_until: Time of the youngest trade that was dropped; -1 if none was. Up to this
+            time
+        duplicates can no longer be recognised.
+        newest_ms: Time of the newest trade ever added; -1 before the first.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,7 @@ class DedupWindow:
         self.newest_ms = -1
 
     def add(self, trade: Trade) -> None:
-        """Remember a trade that was published, and forget what is too much."""
+        """Add a published trade, and drop the oldest ones beyond the limits."""
         trades = self._trades
         trades.append(trade)
         if trade.trade_id is None:
@@ -60,7 +62,7 @@ class DedupWindow:
             self._forget(trades.popleft())
 
     def claim(self, trade: Trade) -> bool:
-        """Whether a trade with an id is one that is remembered without; it then has this id."""
+        """Whether a trade with an id is a kept trade without one; if so, that one takes the id."""
         if not self.anonymous:
             return False
         key = key_of(trade)
@@ -78,11 +80,11 @@ class DedupWindow:
         return True
 
     def since(self, oldest_ms: int) -> list[Trade]:
-        """The remembered trades that are not older than a time, in no particular order."""
+        """The kept trades that are not older than a time, in no particular order."""
         return [trade for trade in self._trades if trade.timestamp >= oldest_ms]
 
     def newest_until(self, latest_ms: int) -> int | None:
-        """Time of the youngest remembered trade that is not younger than a time."""
+        """Time of the youngest kept trade that is not younger than a time."""
         return max(
             (trade.timestamp for trade in self._trades if trade.timestamp <= latest_ms),
             default=None,
@@ -102,5 +104,5 @@ class DedupWindow:
 
 
 def counted(trades: Iterable[Trade]) -> Counter[Key]:
-    """How many copies of each trade there are."""
+    """Number of copies of each trade."""
     return Counter(map(key_of, trades))

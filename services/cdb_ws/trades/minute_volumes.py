@@ -1,7 +1,7 @@
-"""The volume of each minute, compared with the venue's own bar: the last check for lost trades.
+"""Compares the volume of each minute with the venue's bar: the last check for missed trades.
 
-REST tells only of the newest 100 trades. What a stream left out while REST did not answer, or of a
-symbol that trades faster than it can be compared, shows in the minute's volume alone.
+REST has the newest 100 trades only. Trades that a stream missed while REST did not answer, or of a
+symbol that trades too fast to be compared, are visible in the volume of the minute alone.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from services.kernel.market.bar_ticks import Bar
 
 MINUTE_MS: Final = 60_000
 KEPT: Final = 30
-"""Minutes that are remembered; a symbol's turn comes more often."""
+"""Minutes that are kept; every symbol is compared more often than that."""
 
 NONE: Final = Decimal(0)
 SETTLED_MS: Final = 15_000
-"""So long after its end a minute is compared: trades may be late, or found by REST first."""
+"""A minute is compared this long after its end: trades may be late, or come from REST."""
 
 
 class MinuteSums:
-    """What was published of one symbol, minute by minute, in contracts.
+    """The published volume of one symbol by minute, in contracts.
 
     Attributes:
-        agreed: Minutes whose volume was the bar's.
-        short: Minutes whose volume was less than the bar's.
+        agreed: Minutes whose volume equalled the bar.
+        short: Minutes whose volume was below the bar.
     """
 
     def __init__(self) -> None:
@@ -38,37 +38,38 @@ class MinuteSums:
         self._done = -1
 
     def whole_since(self, since_ms: int) -> None:
-        """Before the first trade: all since a time will be added, so its minute may be compared."""
+        """Before the first trade: declare that every trade since a time will be added."""
         if self._first is None:
             self._first = -(-since_ms // MINUTE_MS) - 1
 
     def add(self, timestamp: int, contracts: Decimal) -> None:
-        """A trade was published."""
+        """Add a published trade."""
         minute = timestamp // MINUTE_MS
         sums = self._sums
         if minute in sums:
             sums[minute] += contracts
             return
         if self._first is None:
-            self._first = minute  # it began before we listened
+            self._first = minute  # the minute began before the subscription
         sums[minute] = contracts
         if len(sums) > KEPT:
             del sums[min(sums)]
 
     def lost(self, span: Span) -> None:
-        """Trades of a stretch are known to be missing: its minutes cannot be compared."""
+        """Exclude the minutes of a span with missing trades from the comparison."""
         minutes = range(span.lost_from // MINUTE_MS, span.lost_to // MINUTE_MS + 1)
         self._unsure.update(minutes[-KEPT:])
         newest = max(self._unsure)
         self._unsure = {minute for minute in self._unsure if minute > newest - KEPT}
 
     def due(self, now_ms: int, last_trade_received_ms: int) -> int | None:
-        """When the first minute that was not compared yet began, Unix milliseconds; None if none.
+        """Start of the first minute not compared yet, Unix milliseconds; None if none is due.
 
         Args:
             now_ms: Wall time.
-            last_trade_received_ms: Until when the stream has brought its trades, and REST was
-                compared with: of a minute that ends later, either may bring more.
+            last_trade_received_ms: Time up to which the stream has brought trades and was compared
+                with
+            REST. A minute that ends later may still get trades.
         """
         if self._first is None:
             return None
@@ -78,10 +79,11 @@ class MinuteSums:
     def compare(
         self, bars: Sequence[tuple[int, Bar]], now_ms: int, last_trade_received_ms: int
     ) -> list[Span]:
-        """The minutes in which the venue counts more than was published.
+        """The minutes in which the venue counts more volume than was published.
 
-        As long as a symbol's volume has never agreed with its bars nothing is said: the venue may
-        count what it does not push. The first minute that agrees confirms those before it.
+        Nothing is reported until the volume of a symbol has agreed with a bar once: the venue may
+        count trades that it does not push. The first minute that agrees also confirms the minutes
+        before it.
 
         Args:
             bars: Opening time and bar, oldest first.
@@ -101,7 +103,7 @@ class MinuteSums:
                 self._suspect[minute] = bar.volume
                 if len(self._suspect) > KEPT:
                     del self._suspect[min(self._suspect)]
-        # A minute without a trade may have no bar; one that the venue has not closed yet will.
+        # A minute without a trade may have no bar; a running minute gets one later.
         answered = bars[-1][0] // MINUTE_MS if bars else settled
         self._done = max(self._done, min(settled, answered))
         return self._confirmed() if self.agreed else []

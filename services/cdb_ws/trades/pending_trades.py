@@ -1,4 +1,4 @@
-"""Trades that came after a loss and wait until the hole before them is filled."""
+"""Trades that arrived after a loss and wait until the gap before them is filled."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -8,23 +8,23 @@ from services.cdb_ws.trades.rest_window import RestWindow, Span
 from services.venues.mexc.messages import Trade
 
 HOLD_MS: Final = 10_000
-"""Held trades wait at most so long for REST."""
+"""Maximum time for which pending trades wait for REST."""
 
 MOST_HELD: Final = 5_000
-"""More held trades than this do not wait at all."""
+"""With more pending trades than this, none of them waits any longer."""
 
 
 def order_of(trade: Trade) -> tuple[int, int]:
-    """What trades are sorted by: time, then the venue's id."""
+    """Sort key of a trade: time, then the venue's id."""
     return trade.timestamp, -1 if trade.trade_id is None else trade.trade_id
 
 
 class Segment:
-    """Held trades between a resumption and the next loss: nothing is missing after the first.
+    """Pending trades between a resumption and the next loss; nothing is missing after the first.
 
-    The first is the one that came first: an older one that comes later may be a repetition of what
-    was pushed before the stream ran, and proves nothing about those between. First and newest stay
-    what they are when trades are taken out as known already.
+    ``first`` is the trade that arrived first. An older trade that arrives later may be a repetition
+    from before the stream ran, and proves nothing about the time between. ``first`` and
+    ``newest_ms`` do not change when known trades are removed.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Segment:
         self.held_since = -1
 
     def hold(self, trade: Trade, now_ms: int) -> None:
-        """Add a trade that came at ``now_ms``."""
+        """Add a trade that arrived at ``now_ms``."""
         if self.first is None:
             self.first, self.held_since = trade, now_ms
         self.newest_ms = max(self.newest_ms, trade.timestamp)
@@ -42,10 +42,10 @@ class Segment:
 
 
 class PendingTrades:
-    """The stretches since the last trade that was published, in the order in which they came.
+    """The segments since the last published trade, in the order of their arrival.
 
     Attributes:
-        overtaken: Whether a frame came behind one with younger trades.
+        overtaken: Whether a frame arrived after one with younger trades.
     """
 
     def __init__(self) -> None:
@@ -55,23 +55,23 @@ class PendingTrades:
         self._ids: set[int] = set()
 
     def begin(self) -> None:
-        """The stream runs: what is held now has no hole in it until ``end``."""
+        """Start a segment: the stream runs, and nothing is missing until ``end``."""
         if not self._runs:
             self._runs = True
             self._segments.append(Segment())
 
     def end(self) -> None:
-        """The stream has ended: what is held next is another stretch."""
+        """End the segment: the stream has ended."""
         self._runs = False
         self._segments = self._spoken()
 
     def hold(self, trades: Sequence[Trade], now_ms: int, published: Collection[int]) -> int:
-        """Hold the trades of one frame; returns how many of them were known already.
+        """Keep the trades of one frame pending; returns how many of them were known.
 
         Args:
             trades: Sorted by time and id.
             now_ms: Wall time.
-            published: Ids of the trades that were published.
+            published: Ids of the published trades.
         """
         self.begin()
         segment = self._segments[-1]
@@ -94,7 +94,7 @@ class PendingTrades:
         return again
 
     def current(self) -> Segment | None:
-        """What the stream that runs now has brought; None when nothing yet."""
+        """The segment of the running stream; None while it has no trade."""
         runs = self._runs and self._segments[-1].first is not None
         return self._segments[-1] if runs else None
 
@@ -108,11 +108,11 @@ class PendingTrades:
         return max((segment.newest_ms for segment in self._segments), default=-1)
 
     def trades(self) -> list[Trade]:
-        """All that is held."""
+        """All pending trades."""
         return [trade for segment in self._segments for trade in segment.trades]
 
     def overdue(self, now_ms: int) -> bool:
-        """Whether they have waited too long, or are too many to wait."""
+        """Whether the trades have waited too long, or are too many to wait."""
         spoken = self._spoken()
         if not spoken:
             return False
@@ -120,7 +120,7 @@ class PendingTrades:
         return waited >= HOLD_MS or sum(len(segment.trades) for segment in spoken) > MOST_HELD
 
     def drop_known(self, dedup: DedupWindow) -> int:
-        """Take out what was published already; returns how many."""
+        """Remove trades that were published already; returns how many."""
         anonymous = dedup.anonymous.copy()
         before = len(self.trades())
         for segment in self._segments:
@@ -140,14 +140,15 @@ class PendingTrades:
     def lost(
         self, end_ms: int | None, window: RestWindow, *, joined: bool, slack_ms: int = 0
     ) -> list[Span]:
-        """The holes before, between and behind the stretches that a window leaves open.
+        """The gaps before, between and after the segments that a REST window does not fill.
 
         Args:
-            end_ms: Time of the last trade published; None when there is none.
-            window: REST's rows; without any every hole is open.
-            joined: Whether the present stream's beginning counts as the end of the hole before it;
-                otherwise a later window may still close that.
-            slack_ms: So much before its end a stretch may already miss trades that were overtaken.
+            end_ms: Time of the last published trade; None if there is none.
+            window: REST rows. Without rows every gap is lost.
+            joined: Whether the gap before the current segment is closed now. False: a later window
+                may
+            still fill it.
+            slack_ms: A segment may already miss overtaken trades for this long before its end.
         """
         current = self.current()
         spans: list[Span] = []
@@ -161,7 +162,7 @@ class PendingTrades:
         return spans
 
     def release(self, *, with_current: bool) -> tuple[list[Trade], list[Trade]]:
-        """Let go of the trades of earlier streams, and of the present one's if asked to."""
+        """Remove and return the trades of earlier segments, and on request the current ones."""
         current = self.current()
         earlier = [
             d for segment in self._segments if segment is not current for d in segment.trades

@@ -1,4 +1,4 @@
-"""The newest trades of a symbol as REST tells them: what they cover, and what they add."""
+"""The newest trades of a symbol from REST: which time they cover, and which trades they add."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,37 +12,37 @@ from services.cdb_ws.trades.dedup_window import Key, counted, key_of
 from services.venues.mexc.messages import Trade
 
 WINDOW_LIMIT: Final = 100
-"""REST tells of at most so many trades."""
+"""REST returns at most this many trades."""
 
 AGGREGATED_WITHIN_MS: Final = 1_000
-"""How far the time of an aggregated trade may be from that of its parts."""
+"""Maximum difference between the time of an aggregated trade and that of its parts."""
 
 
 class Span(Struct, frozen=True):
-    """A stretch of a symbol's trades in which some may be missing.
+    """A period in which trades of a symbol may be missing.
 
     Attributes:
-        lost_from: Time of the last trade known before it, Unix milliseconds; inclusive, because
-            others of the same millisecond may be among the missing.
-        lost_to: Time of the first trade known after it; inclusive too.
+        lost_from: Time of the last known trade before it, Unix milliseconds. Inclusive: other
+        trades of the same millisecond may be missing.
+        lost_to: Time of the first known trade after it; inclusive.
     """
 
     lost_from: int
     lost_to: int
 
     def split(self, known: Iterable[Trade]) -> list["Span"]:
-        """The same stretch in pieces, between the trades that are known within it."""
+        """The same period in pieces, split at the known trades inside it."""
         inside = {d.timestamp for d in known if self.lost_from < d.timestamp < self.lost_to}
         edges = [self.lost_from, *sorted(inside), self.lost_to]
         return [Span(begin, end) for begin, end in pairwise(edges)]
 
 
 class RestWindow:
-    """An unbroken stretch of trades, up to the newest that REST knows.
+    """An unbroken run of trades up to the newest that REST knows.
 
     Args:
-        rows: As ``decode_trades`` gives them, oldest first.
-        limit: How many rows REST tells at most; a window with fewer was not cut.
+        rows: As returned by ``decode_trades``, oldest first.
+        limit: Maximum number of rows; a window with fewer rows was not cut.
 
     Attributes:
         rows: The trades, oldest first.
@@ -64,20 +64,20 @@ class RestWindow:
         return self.rows[-1].timestamp
 
     def reaches_back_to(self, end_ms: int) -> bool:
-        """Whether no trade can be missing between one of ``end_ms`` and the window.
+        """Whether no trade can be missing between a trade at ``end_ms`` and the window.
 
         A window that was cut may have been cut within its oldest millisecond.
         """
         return self.oldest < end_ms or (self.oldest == end_ms and not self._cut)
 
     def cut_at(self, trade: Trade) -> bool:
-        """Whether there may be trades before this one that the cut has taken away."""
+        """Whether the cut may have removed trades before this one."""
         return self._cut and trade.timestamp == self.oldest
 
     def reaches(self, first: Trade) -> bool:
-        """Whether no trade can be missing between the window and a stream that began with this.
+        """Whether no trade can be missing between the window and a stream beginning with ``first``.
 
-        Of a window that begins no earlier than the stream, what is before that is lost anyway.
+        If the window begins no earlier than the stream, the time before it is lost in any case.
         """
         return (
             self.newest > first.timestamp
@@ -86,11 +86,11 @@ class RestWindow:
         )
 
     def uncovered(self, end_ms: int, first: Trade | None) -> list[Span]:
-        """What is lost between a trade of ``end_ms`` and the next known, ``first``.
+        """The spans that are lost between a trade at ``end_ms`` and the next known trade.
 
         Args:
             end_ms: Time of the last trade before.
-            first: The first trade after; None when there is none yet.
+            first: The first trade after it; None if there is none yet.
         """
         if first is not None and first.timestamp < end_ms:
             return []  # the later stream began before the earlier ended
@@ -109,11 +109,11 @@ class RestWindow:
     def not_on_their_way(
         self, missing: Iterable[Trade], first: Trade, newest_ms: int
     ) -> list[Trade]:
-        """The missing rows that a stream will not bring any more.
+        """The missing rows that the stream will no longer bring.
 
         Args:
             missing: Rows of this window.
-            first: The trade that the stream began with: it brings none of those before it.
+            first: The first trade of the stream; it brings no earlier ones.
             newest_ms: Time of the newest trade that it has brought.
         """
         key = key_of(first)
@@ -124,14 +124,15 @@ class RestWindow:
     def missing(self, known: Iterable[Trade]) -> tuple[list[Trade], int]:
         """The rows that are not among the known trades, oldest first.
 
-        Where the known are aggregated and the rows are not, the rows that known trades contain are
-        not missing: a known trade that REST does not tell, although it tells of that time, is one.
+        If the stream aggregates trades and REST does not, rows that are part of an aggregated trade
+        are not missing. A known trade is taken for aggregated when REST covers its time but does
+        not have it.
 
         Args:
             known: The known trades that are not older than the window.
 
         Returns:
-            The missing rows, and how many were found within aggregated trades.
+            The missing rows, and the number of rows found within aggregated trades.
         """
         known = list(known)
         left = counted(known)
@@ -148,7 +149,7 @@ class RestWindow:
         return _without_parts(missing, alien)
 
     def _alien(self, known: list[Trade], left: Counter[Key]) -> list[Trade]:
-        """Known trades of the time between the window's ends that REST tells nothing of."""
+        """Known trades between the ends of the window that REST does not have."""
         found: list[Trade] = []
         for trade in known:
             key = key_of(trade)
@@ -159,7 +160,7 @@ class RestWindow:
 
 
 def _without_parts(missing: list[Trade], aggregates: list[Trade]) -> tuple[list[Trade], int]:
-    """The missing rows that fit into none of the aggregated trades, and how many did."""
+    """The missing rows that are part of no aggregated trade, and the number of those that are."""
     room: list[Decimal] = [trade.contracts for trade in aggregates]
     kept: list[Trade] = []
     for row in missing:

@@ -1,13 +1,9 @@
-"""The trades of one symbol, each once, in order; and, after a loss, what may be missing.
+"""Publishes each trade of one symbol once and in order, and names what is missing after a loss.
 
-A trade sequence is pure: trades in, entries out, no clock and no network. It is in one of three
-states.
-
-``LIVE``: trades are published as they come. ``LOST``: the stream ended, nothing comes; windows
-asked of REST are published at once. ``HOLDING``: trades come again, and are held until a REST
-window has filled the hole before them, so that everything leaves in order.
-
-All bounds are times of trades, never of this machine's clock, which may be wrong.
+The module does no I/O and reads no clock: all bounds are times of trades. A sequence is in one of
+three states. ``LIVE``: trades are published as they arrive. ``LOST``: the stream has ended; REST
+windows are published at once. ``HOLDING``: the stream runs again; its trades stay pending until a
+REST window has filled the gap before them.
 """
 
 from collections import Counter
@@ -24,14 +20,14 @@ from services.cdb_ws.trades.unconfirmed_trades import UnconfirmedTrades
 from services.venues.mexc.messages import Trade
 
 OVERTAKING_MS: Final = 15_000
-"""So long after one trade has overtaken another, it may happen again."""
+"""After one frame has overtaken another, more may do so for this long."""
 
 OVERTAKEN_MS: Final = 1_500
-"""A frame may be overtaken by others that are so much younger."""
+"""A frame may arrive after frames whose trades are up to this much younger."""
 
 
 class Origin(Enum):
-    """How a trade came: by the socket in order, by the socket too late, or by REST."""
+    """Where a trade came from: the socket in order, the socket too late, or REST."""
 
     LIVE = "live"
     LATE = "late"
@@ -43,8 +39,8 @@ class Entry(Struct, frozen=True, gc=False):
 
     Attributes:
         trade: The trade.
-        origin: Only ``LIVE`` ones are news; the others are backfilled.
-        copy: How many trades that agree in everything but the id were published before it.
+        origin: ``LIVE`` trades can trigger decisions; all others are published as backfill.
+        copy: How many trades that are equal in everything but the id were published before it.
     """
 
     trade: Trade
@@ -53,12 +49,12 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Recovery(Struct, frozen=True):
-    """What a REST window, or giving up, brought.
+    """The result of a REST window, or of giving up on REST.
 
     Attributes:
-        entries: To publish, in this order.
-        lost: Stretches in which trades may be missing for good, in order.
-        done: Nothing more is in doubt: the sequence is ``LIVE``. Otherwise ask REST again.
+        entries: Trades to publish, in this order.
+        lost: Spans in which trades may be missing for good, in order.
+        done: True: the sequence is ``LIVE`` and complete. False: ask REST again.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -67,7 +63,7 @@ class Recovery(Struct, frozen=True):
 
 
 class State(Enum):
-    """Whether trades come, and whether there is a hole before them."""
+    """Whether trades arrive, and whether there is a gap before them."""
 
     LIVE = "live"
     LOST = "lost"
@@ -75,23 +71,23 @@ class State(Enum):
 
 
 class TradeSequence:
-    """One symbol's trades.
+    """The trades of one symbol.
 
     Args:
-        since_ms: Older trades are not the sequence's: minute bars have told of them. None: the
-            sequence begins with the first trade that comes.
-        limit: How many rows a REST window has at most.
+        since_ms: Start of the sequence. Older trades are already covered by minute bars. None: the
+        sequence starts with the first trade that arrives.
+        limit: Maximum number of rows in a REST window.
 
     Attributes:
-        counts: What was left out or came another way, by reason.
+        counts: Trades that were left out or arrived another way, by reason.
         state: See the module.
-        newest_ms: Time of the newest published trade; before the first, the beginning or -1.
-        last_trade_received_ms: Time of the newest trade that the socket brought and that was not
-            held; -1 before.
-        held: What came after the last loss and waits.
-        unconfirmed: What REST told at the last audit and the stream may still bring.
-        compared_ms: Until when REST was compared with, and everything it told was published.
-        behind_ms: How far the stream was behind REST at the last audit.
+        newest_ms: Time of the newest published trade. Before the first: ``since_ms``, or -1.
+        last_trade_received_ms: Time of the newest trade from the socket that was not pending; -1
+        before the first.
+        held: Pending trades: those received since the last loss.
+        unconfirmed: Trades that REST had at the last comparison and the stream has not brought yet.
+        compared_ms: Up to this time the stream was compared with REST and all rows were published.
+        behind_ms: How far the stream was behind REST at the last comparison.
     """
 
     def __init__(self, since_ms: int | None = None, limit: int = WINDOW_LIMIT) -> None:
@@ -113,15 +109,15 @@ class TradeSequence:
         self.held = PendingTrades()
 
     def restore(self, past: Iterable[Trade], since_ms: int, *, uncertain: bool = True) -> None:
-        """Begin where an earlier process ended; the sequence is ``LOST`` then.
+        """Continue where an earlier process stopped. The state is ``LOST`` afterwards.
 
         Args:
-            past: Trades that were published already.
-            since_ms: All published trades that are not older than this are among ``past``.
-            uncertain: Whether its stream may have been leaking; otherwise REST had shown it whole.
+            past: Trades that were published before.
+            since_ms: ``past`` contains every published trade that is not older than this.
+            uncertain: Whether the stream may have missed trades. False: REST had confirmed it.
         """
         self.state, self._begun, self._since = State.LOST, True, since_ms
-        self.compared_ms = since_ms  # nobody knows how far the process before had compared
+        self.compared_ms = since_ms  # how far the earlier process compared is unknown
         newest = -1
         for trade in past:
             self._dedup.add(trade)
@@ -134,7 +130,7 @@ class TradeSequence:
         self.last_trade_received_ms = self.newest_ms
 
     def live(self, trades: Sequence[Trade], now_ms: int) -> list[Entry]:
-        """The trades of one frame; what of them is to be published now, in this order.
+        """Take the trades of one frame; returns those to publish now, in this order.
 
         Args:
             trades: Sorted by time and id.
@@ -171,29 +167,29 @@ class TradeSequence:
         return entries
 
     def lose(self) -> None:
-        """The stream has ended: a hole may begin after the last trade."""
+        """Mark the stream as ended: a gap may begin after the last trade."""
         self.state = State.LOST
         self._last_rows, self.unconfirmed = (), UnconfirmedTrades()
         self.held.end()
 
     def resume(self) -> None:
-        """The stream runs again, and nothing is missing from now on; ask REST after this."""
+        """Mark the stream as running again. Ask REST after this call, not before."""
         if self.state is State.LOST:
             self.state = State.HOLDING
             self.held.begin()
 
     def overdue(self, now_ms: int) -> bool:
-        """Whether held trades have waited too long, or are too many, and must be given up on."""
+        """Whether pending trades have waited too long, or are too many: call ``give_up`` then."""
         return self.held.overdue(now_ms)
 
     def recovered(self, rows: Sequence[Trade], now_ms: int) -> Recovery:
-        """The newest trades as REST tells them, asked for after the loss.
+        """Use the newest trades from REST, requested after the loss.
 
-        While ``LOST``, its news are published at once; while ``HOLDING``, with what is held, if the
-        window reaches up to that.
+        ``LOST``: new rows are published at once. ``HOLDING``: they are published with the pending
+        trades if the window reaches the first of these.
 
         Args:
-            rows: All rows of REST's answer, oldest first.
+            rows: All rows of the REST answer, oldest first.
             now_ms: Wall time.
         """
         if self.state is State.LIVE:
@@ -202,7 +198,7 @@ class TradeSequence:
         if not self._begun and self.held.beginning() is None:
             return self._before_the_first(window)
         if not rows or (current is None and window.newest < self._newest_known()):
-            return Recovery(done=False)  # REST has forgotten, or lags behind
+            return Recovery(done=False)  # REST is empty or behind
         self._drop_known()
         first = current.first if current is not None else None
         joined = first is None or window.reaches(first)
@@ -221,12 +217,13 @@ class TradeSequence:
         return recovery
 
     def give_up(self, rows: Sequence[Trade] = ()) -> Recovery:
-        """What is held has waited too long: publish it, and say what may be missing.
+        """Publish the pending trades without REST; returns them with the spans that may be lost.
 
-        With nothing held the doubt remains; go on asking REST.
+        Without pending trades nothing is published; keep asking REST.
 
         Args:
-            rows: What REST told last since the loss, though not up to the present; oldest first.
+            rows: The last REST answer since the loss, even if it does not reach the present; oldest
+            first.
         """
         if self.held.beginning() is None:
             return Recovery(done=False)
@@ -240,10 +237,10 @@ class TradeSequence:
         return self._release(found, lost, with_current=current is not None)
 
     def audit(self, rows: Sequence[Trade], now_ms: int) -> Recovery:
-        """Compare a living stream with REST: trades that the socket should have brought, and lost.
+        """Compare a running stream with REST; returns missed trades and lost spans.
 
         Args:
-            rows: All rows of REST's answer, oldest first.
+            rows: All rows of the REST answer, oldest first.
             now_ms: Wall time.
         """
         if self.state is not State.LIVE or not self._begun or not rows:
@@ -269,22 +266,19 @@ class TradeSequence:
         return Recovery(tuple(entries), tuple(lost))
 
     def expired(self, now_ms: int) -> Recovery:
-        """Awaited trades that will not come any more, and what was lost between windows before."""
+        """Publish overdue unconfirmed trades; returns them with the spans that they prove lost."""
         found = self.unconfirmed.expired(now_ms, self._dedup)
         lost = self.unconfirmed.broken(found, self.last_trade_received_ms, OVERTAKEN_MS)
         self.counts["recovered"] += len(found)
         return Recovery(tuple(self._publish([(row, Origin.REST) for row in found])), tuple(lost))
 
     def take_too_old(self) -> Span | None:
-        """Of which times trades came so late that nobody knows whether they came before.
-
-        They were not published. Asking clears it.
-        """
+        """Return and clear the span of trades that arrived too late and were not published."""
         span, self._too_old = self._too_old, None
         return span
 
     def _goes_on(self, timestamp: int, trade_id: int | None) -> bool:
-        """Whether a trade is not older than the newest; it is the newest then."""
+        """Whether a trade is not older than the newest; if so, it becomes the newest."""
         if timestamp == self.newest_ms:
             if trade_id is not None:
                 if trade_id < self._newest_id:
@@ -310,12 +304,12 @@ class TradeSequence:
         return True
 
     def _is_known(self, trade: Trade, copies: dict[Key, int]) -> bool:
-        """Whether a trade was published before its frame came.
+        """Whether a trade was published before its frame arrived.
 
         Args:
-            trade: One that just came.
-            copies: Of the frame's trades without id: how many known copies no row has stood for
-                yet.
+            trade: A trade that has just arrived.
+            copies: Per key of a trade without id: published copies not yet matched by a row of this
+            frame.
         """
         dedup = self._dedup
         if trade.trade_id is not None:
@@ -326,10 +320,10 @@ class TradeSequence:
         return left > 0
 
     def _end_ms(self) -> int | None:
-        """Until when nothing can be missing; None before the first trade.
+        """Time up to which nothing can be missing; None before the first trade.
 
-        Where frames have overtaken one another lately, others may have been on their way; where
-        REST filled in a doubted stream before a restart, all is known only until its last trade.
+        If frames have overtaken one another lately, others may be on their way. If REST had filled
+        an uncertain stream before a restart, the result is the time of that stream's last trade.
         """
         if not self._begun:
             return None
@@ -340,7 +334,7 @@ class TradeSequence:
         return min(end, missed_ms) if missed_at >= lately else end
 
     def _overtakes(self) -> bool:
-        """Whether frames overtake one another in these times."""
+        """Whether frames have overtaken one another lately."""
         return self.held.overtaken or self._overtaken_at >= self.newest_ms - OVERTAKING_MS
 
     def _lost(self, window: RestWindow, *, joined: bool) -> list[Span]:
@@ -348,7 +342,7 @@ class TradeSequence:
         return self.held.lost(self._end_ms(), window, joined=joined, slack_ms=slack_ms)
 
     def _newest_known(self) -> int:
-        """Time of the newest trade that REST must know too if it is up to date."""
+        """Time of the newest known trade; an up-to-date REST answer contains it."""
         return max(self._dedup.newest_ms, self.held.newest_ms())
 
     def _drop_known(self) -> None:
@@ -369,7 +363,7 @@ class TradeSequence:
         return [row for row in missing if row.timestamp >= since]
 
     def _release(self, rows: list[Trade], lost: list[Span], *, with_current: bool) -> Recovery:
-        """Publish REST's rows and what is held, the present stream's only ``with_current``."""
+        """Publish REST rows and pending trades; the current segment only ``with_current``."""
         earlier, present = self.held.release(with_current=with_current)
         items = [(row, Origin.REST) for row in rows]
         items += [(trade, Origin.LATE) for trade in earlier]
@@ -383,7 +377,7 @@ class TradeSequence:
         return Recovery(tuple(entries), tuple(tight), done=self.state is State.LIVE)
 
     def _publish(self, items: list[tuple[Trade, Origin]]) -> list[Entry]:
-        """Remember trades, oldest first, as published; a live one behind the newest is late."""
+        """Add trades, oldest first, to the dedup window; a live one behind the newest is late."""
         copies = counted(self._dedup.since(items[0][0].timestamp)) if items else Counter()
         entries: list[Entry] = []
         for trade, source in items:

@@ -1,4 +1,4 @@
-"""Trades that REST told of and that a living stream may still bring."""
+"""Trades that REST has and that a running stream may still bring."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from services.cdb_ws.trades.rest_window import RestWindow, Span
 from services.venues.mexc.messages import Trade
 
 GRACE_MS: Final = 5_000
-"""A trade that REST knew so long ago and that the socket has not brought will not come."""
+"""The socket no longer brings a trade that REST has known for this long."""
 
 
 class UnconfirmedTrades:
-    """What was on its way at the last comparison.
+    """The trades that had not arrived at the last comparison with REST.
 
-    The next window may begin later; what has not come by then would be forgotten.
+    The next REST window may begin later, and would no longer contain them.
 
     Attributes:
-        rest_newest_ms: Time of the newest trade that REST told then; -1 before the first
+        rest_newest_ms: Time of the newest trade in that REST window; -1 before the first
             comparison.
     """
 
@@ -30,10 +30,10 @@ class UnconfirmedTrades:
         self._breaks: list[Span] = []
 
     def due(self, newest_ms: int, now_ms: int) -> int:
-        """Until when every trade must have come, because REST knew it long ago; -1 for none.
+        """Time up to which trades must have arrived because REST knew them long ago; -1 for none.
 
         Args:
-            newest_ms: Time of the newest trade that REST tells now.
+            newest_ms: Time of the newest trade in the current REST window.
             now_ms: Wall time.
         """
         due = -1
@@ -51,14 +51,14 @@ class UnconfirmedTrades:
         last_trade_received_ms: int,
         overtaken_ms: int,
     ) -> list[Span]:
-        """What may be missing between windows that did not meet; only where something was found.
+        """Spans between REST windows that do not meet; empty unless a trade was found missing.
 
         Args:
-            window: The present one.
-            known_ms: Until when nothing is missing, whatever the windows.
-            found: What the stream should have brought by now, oldest first.
+            window: The current window.
+            known_ms: Up to this time nothing is missing, whatever the windows contain.
+            found: Trades that the stream should have brought by now, oldest first.
             last_trade_received_ms: Time of the newest trade that it has brought.
-            overtaken_ms: An older trade by so much will not come any more.
+            overtaken_ms: A trade that is older by this much will not arrive any more.
         """
         start = max(known_ms, self.rest_newest_ms)
         if not window.reaches_back_to(start):
@@ -68,13 +68,13 @@ class UnconfirmedTrades:
     def broken(
         self, found: Sequence[Trade], last_trade_received_ms: int, overtaken_ms: int
     ) -> list[Span]:
-        """The same of the windows so far; arguments as for ``breaks``."""
+        """The same for the windows so far; arguments as for ``breaks``."""
         if not found:
             return []
         breaks, self._breaks = self._breaks, []
         if any(row.timestamp <= last_trade_received_ms - overtaken_ms for row in found):
-            return breaks  # it passes trades over
-        # It brought everything until it stopped.
+            return breaks  # the stream misses trades
+        # It missed nothing until it stopped.
         return [
             Span(max(one.lost_from, last_trade_received_ms), one.lost_to)
             for one in breaks
@@ -85,7 +85,7 @@ class UnconfirmedTrades:
         return len(self._rows)
 
     def expired(self, now_ms: int, dedup: DedupWindow) -> list[Trade]:
-        """Those that have not come although they were awaited long enough; REST need not answer."""
+        """Remove and return the trades that are overdue; needs no answer of REST."""
         if not self._rows or now_ms - self._since_ms < GRACE_MS:
             return []
         found = self.overdue(self._rows[-1][0].timestamp, (), dedup)
@@ -95,9 +95,9 @@ class UnconfirmedTrades:
     def keep(
         self, rows: Sequence[Trade], dedup: DedupWindow, rest_newest_ms: int, now_ms: int = 0
     ) -> None:
-        """Await these, oldest first, instead of the earlier ones.
+        """Replace the unconfirmed trades by these, oldest first.
 
-        With each goes how often it is to be known when it has come: equal trades are counted.
+        Each is kept with the number of equal trades known once it has arrived.
         """
         self.rest_newest_ms, self._since_ms = rest_newest_ms, now_ms
         until_ms = rows[0].timestamp if rows else rest_newest_ms + 1
@@ -109,11 +109,11 @@ class UnconfirmedTrades:
             self._rows.append((row, known[key_of(row)]))
 
     def overdue(self, until_ms: int, missing: Sequence[Trade], dedup: DedupWindow) -> list[Trade]:
-        """Those that the present window tells no more, and that have not come.
+        """The trades that have not arrived and that the current window no longer contains.
 
         Args:
-            until_ms: Where the window begins; it may have been cut within that millisecond.
-            missing: What the window itself finds missing.
+            until_ms: Start of the window; it may have been cut within that millisecond.
+            missing: The trades that the window itself finds missing.
             dedup: The published trades that are still known.
         """
         forgotten = dedup.forgotten_until
