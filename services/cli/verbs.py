@@ -4,11 +4,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
+from services.cli.failure import Failure
 from services.cli.terminal import say
+
+LAB: Final = "services.lab"
+"""What only a checkout has: the image is built without it."""
 
 
 class Verb(NamedTuple):
@@ -83,7 +87,15 @@ class LazyGroup(click.Group):
         verb = self._verbs.get(cmd_name)
         if verb is None:
             return None
-        module = import_module(f"services.cli.{verb.module}")
+        try:
+            module = import_module(f"services.cli.{verb.module}")
+        except ModuleNotFoundError as missing:
+            if missing.name != LAB:
+                raise
+            raise Failure(
+                f"`claire {cmd_name}` is not in the container image:"
+                " run it in a checkout (make setup)"
+            ) from None
         found = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(found, click.Command), f"{module} has no command {cmd_name}"
         return found

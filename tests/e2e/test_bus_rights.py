@@ -3,10 +3,14 @@
 import pytest
 import redis
 
-from tests.e2e.stack import SERVICES, Stack
+from tests.e2e.market import Market
+from tests.e2e.stack import SERVICES, Stack, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
+RIGHT_WITHIN_S = 60.0
+FEW_EVENTS = 10_000
+"""More than are published while a counter is put right."""
 OTHERS_TOPICS = {
     "cdb_ws": ("signals", "orders", "order_results", "risk_decisions", "portfolio_snapshots"),
     "cdb_core": ("market_data", "orders", "order_results", "risk_decisions", "clock"),
@@ -39,11 +43,52 @@ def test_a_service_cannot_touch_what_is_another_services(external: Stack, servic
             refused(client, "HSET", f"cdb:snapshot:{other}", "state", "x")
 
 
+@pytest.mark.parametrize("user", ["operator", *SERVICES])
+def test_nobody_runs_code_on_the_bus(external: Stack, user: str) -> None:
+    """S9: `EVAL 'while true do end'` kept Redis busy for ever."""
+    loops = "while true do end"
+    with external.bus(user) as client:
+        refused(client, "EVAL", loops, 0)
+        refused(client, "EVAL_RO", loops, 0)
+        refused(client, "EVALSHA", "0" * 40, 0)
+        refused(client, "SCRIPT", "LOAD", loops)
+        refused(client, "SCRIPT", "FLUSH")
+        refused(client, "FUNCTION", "LOAD", f"#!lua name=looping\n{loops}")
+        refused(client, "FUNCTION", "DELETE", "cdb")
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_script_gains_a_service_nothing(external: Stack, service: str) -> None:
-    topic = OTHERS_TOPICS[service][0]
-    with external.bus(service) as client, pytest.raises(redis.exceptions.ResponseError):
-        client.eval(f"return redis.call('PUBLISH', '{topic}', '{{}}')", 0)
+@pytest.mark.parametrize("counter", ["seq", "topic_seq:market_data"])
+def test_counters_that_a_service_sets_are_put_right(
+    external: Stack, service: str, counter: str
+) -> None:
+    """S9: 9.2e18 stayed there, and nothing was published any more."""
+    market = Market(external, "ETH_USDT")
+    restarts = [external.inspect(name)["RestartCount"] for name in SERVICES]
+    market.publish(3_000)
+    with external.bus(service) as client:
+        before = int(client.hget("cdb:counters", counter) or 0)
+        client.hset("cdb:counters", counter, 9_200_000_000_000_000_000)
+
+        def is_right() -> bool:
+            return before <= int(client.hget("cdb:counters", counter) or 0) < before + FEW_EVENTS
+
+        eventually("the counter is put right", is_right, RIGHT_WITHIN_S)
+    market.publish(3_001)
+    eventually("trades before and after are rows", lambda: market.rows() == 2, RIGHT_WITHIN_S)
+    for name in SERVICES:
+        eventually(f"{name} is green", lambda n=name: external.health(n)[0] == 200, RIGHT_WITHIN_S)
+    assert [external.inspect(name)["RestartCount"] for name in SERVICES] == restarts
+
+
+def test_changed_counters_are_alerted(external: Stack) -> None:
+    eventually(
+        "the alert is a row",
+        lambda: external.one(
+            "SELECT count(*) FROM alerts WHERE code = 'COUNTERS_CHANGED' AND level = 'CRITICAL'"
+        ),
+        RIGHT_WITHIN_S,
+    )
 
 
 @pytest.mark.parametrize("user", ["operator", *SERVICES])

@@ -1,45 +1,19 @@
 """The command line against the stack: status, the account, and a second checkout."""
 
-import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.commands import claire, figures
 from tests.e2e.stack import ROOT, SERVICES, Stack, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
-def claire(
-    stack: Stack, *arguments: str, folder: Path = ROOT
-) -> "subprocess.CompletedProcess[str]":
-    """A command as a person runs it on the machine of that stack."""
-    environment = os.environ | stack.command_environment | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli.main", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def told(stack: Stack, *arguments: str) -> Any:
-    done = claire(stack, *arguments, "--on", "compose", "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def test_status_shows_every_service_the_writer_too(external: Stack) -> None:
-    body = told(external, "status")
+    body = figures(external, "status")
 
     assert set(body["services"]) == set(SERVICES)
     writer = body["services"]["cdb_db_writer"]
@@ -55,7 +29,7 @@ def test_status_shows_a_halt_with_its_first_reason_until_the_reset(external: Sta
 
         shown = eventually(
             "the halt is shown",
-            lambda: told(external, "status")["trading"].get("halt_reason"),
+            lambda: figures(external, "status")["trading"].get("halt_reason"),
         )
         assert "first reason" in shown
         assert (
@@ -73,7 +47,7 @@ def test_status_shows_a_halt_with_its_first_reason_until_the_reset(external: Sta
 def test_the_account_is_listed_from_the_stack_s_record(
     external: Stack, command: str, holds: str
 ) -> None:
-    assert isinstance(told(external, command)[holds], list)
+    assert isinstance(figures(external, command)[holds], list)
     assert claire(external, command, "--on", "compose").returncode == 0
 
 

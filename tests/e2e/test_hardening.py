@@ -109,3 +109,11 @@ def test_the_image_can_neither_compile_nor_install(external: Stack) -> None:
             external.run_in("cdb_core", "sh", "-c", f"command -v {program}")
     with pytest.raises(StackError, match="No module named pip"):
         external.run_in("cdb_core", "python", "-m", "pip", "--version")
+
+
+@pytest.mark.parametrize("command", ["bench", "soak"])
+def test_the_image_has_no_lab(external: Stack, command: str) -> None:
+    with pytest.raises(StackError, match="is not in the container image: run it in a checkout"):
+        external.run_in("cdb_core", "claire", command, "--help")
+    with pytest.raises(StackError, match="No such file"):
+        external.run_in("cdb_core", "ls", "/app/services/lab")

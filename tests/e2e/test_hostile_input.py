@@ -7,11 +7,13 @@ import pytest
 import redis
 
 from services.kernel.events import topics
+from tests.e2e.commands import claire, figures
 from tests.e2e.listening import listening
 from tests.e2e.market import Market
 from tests.e2e.stack import SERVICES, Stack, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+POSTED = 5
 SIGNAL = {"symbol": "BTC_USDT", "direction": "BUY", "price": 60_000}
 
 
@@ -86,6 +88,27 @@ def test_a_signal_posted_four_times_is_ordered_at_most_once(external: Stack) -> 
     assert [one["reason"] for one in decisions[1:]] == ["DUPLICATE_SIGNAL"] * 3
     orders = [one for one in listener.of("orders") if one["signal_id"] == signal["signal_id"]]
     assert len(orders) <= 1
+
+
+def test_signals_by_hand_beside_halts_are_all_recorded(external: Stack) -> None:
+    """S1: both got one id, and the second of them was never recorded."""
+    Market(external, "BTC_USDT").publish(60_000)
+    names = [f"beside-a-halt-{number}-{time.time_ns()}" for number in range(POSTED)]
+    with external.bus() as client:
+        for name in names:
+            client.publish("operator", json.dumps({"type": "halt", "reason": name}))
+            client.publish("signals", json.dumps(SIGNAL | {"signal_id": name}))
+    done = claire(external, "reset", "--reason", "looked at it", "--on", "compose")
+    assert done.returncode == 0, done.stderr
+
+    listed = ",".join(f"'{name}'" for name in names)
+    for what in (
+        f"SELECT count(*) FROM signals WHERE signal_id IN ({listed})",  # noqa: S608
+        f"SELECT count(*) FROM events WHERE type = 'halt' AND body->>'reason' IN ({listed})",  # noqa: S608
+    ):
+        eventually(what, lambda q=what: external.one(q) == POSTED)
+    assert figures(external, "validate", "--run", "last")["findings"] == 0
+    assert figures(external, "verify", "--run", "last")["missing"] == 0
 
 
 def test_a_services_password_neither_commands_nor_releases(external: Stack) -> None:

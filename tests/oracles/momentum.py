@@ -1,6 +1,6 @@
 """Momentum's signals from raw observations, in the words of the contract and nothing else.
 
-"Momentum, exactly" and "Unconfirmed prints" of SPEC section 3. It is slow and plain on purpose, and
+It follows rules 3.16, 4.6 and 4.7 of CONTRACT.md. It is slow and plain on purpose, and
 it imports nothing of the program: what both make of a market is right, or misread twice.
 """
 

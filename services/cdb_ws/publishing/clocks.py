@@ -13,7 +13,7 @@ Timed = tuple[int, Any]
 
 
 class ClockRule:
-    """When time itself is an event (DESIGN section 1).
+    """When time itself is an event (ARCHITECTURE.md, "Four ideas").
 
     A clock comes before the first tick of each second that has one, every 15 s in a silence, at
     00:00 UTC and at every funding time; clocks are strictly increasing and no tick comes before

@@ -54,7 +54,7 @@ FINAL = frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.PARTIALLY_FIL
 
 
 class RiskStage:
-    """Applies SPEC section 3; its parts live in ``services/kernel/risk``."""
+    """Applies sections 3, 4 and 6 of CONTRACT.md, with the parts of ``services/kernel/risk``."""
 
     name: ClassVar[str] = topics.RISK
     topics: ClassVar[frozenset[str]] = topics.CONSUMES[topics.RISK]

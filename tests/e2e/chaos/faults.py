@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from services.kernel.events import topics
 from services.runtime.bus.journal import PAGE
 from tests.e2e.chaos.hands import Hands
 from tests.e2e.stack import SERVICES, Stack, eventually
@@ -20,6 +21,10 @@ _REDIS_LOSES_S: Final = 1.5
 _FLOOD_MESSAGES: Final = 600
 _FLOOD_BYTES: Final = 500_000
 """Together far more than the 64 MB that Redis keeps for a subscriber."""
+_DEPTH: Final = 1_100
+_NESTED_EVERY_S: Final = 0.2
+_READERS: Final = (topics.CORE, topics.RISK, topics.PAPER_RUNNER)
+"""Who takes messages from outside here; cdb_ws does so only where the market is made by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,30 @@ def _slow_subscriber(scene: Scene) -> None:
         scene.hands.flood_until_dropped("risk_decisions", _FLOOD_BYTES, _FLOOD_MESSAGES)
 
 
+def _deeply_nested(scene: Scene) -> None:
+    """On every channel, all the time: each of these crashed all six services."""
+    before = {name: scene.hands.started_at(name) for name in SERVICES}
+    put_aside = {name: _letters(scene, name) for name in _READERS}
+    bodies = ("[" * _DEPTH + "]" * _DEPTH, '{"a":' * _DEPTH + "1" + "}" * _DEPTH)
+    deadline = time.monotonic() + scene.shorter
+    with scene.stack.bus() as client:
+        while time.monotonic() < deadline:
+            for channel in (*topics.TOPICS, topics.OPERATOR):
+                for body in bodies:
+                    client.publish(channel, body)
+            time.sleep(_NESTED_EVERY_S)
+    for name in _READERS:
+        eventually(f"{name} puts them aside", lambda n=name: _letters(scene, n) > put_aside[n], 60)
+    after = {name: scene.hands.started_at(name) for name in SERVICES}
+    assert after == before, "a service was restarted"
+
+
+def _letters(scene: Scene, name: str) -> int:
+    with scene.stack.bus() as client:
+        key = f"cdb:dead:{name}"
+        return int(client.xinfo_stream(key)["entries-added"]) if client.exists(key) else 0
+
+
 def _second(name: str) -> Callable[[Scene], None]:
     def strike(scene: Scene) -> None:
         with scene.hands.second(name, seconds=scene.shorter):
@@ -208,6 +237,7 @@ FAULTS: Final = (
     Fault("postgres frozen for {s} s", _postgres_frozen, quick=True),
     *(Fault(f"{name} cut off the network for {{t}} s", _cut(name)) for name in SERVICES),
     Fault("cdb_risk too slow, dropped by redis", _slow_subscriber),
+    Fault("deeply nested messages on every channel for {t} s", _deeply_nested, quick=True),
     Fault("a second cdb_db_writer for {t} s", _second("cdb_db_writer")),
     Fault("a second cdb_risk for {t} s", _second("cdb_risk")),
     Fault("a second cdb_execution for {t} s", _second("cdb_execution")),

@@ -251,3 +251,32 @@ def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(line: tuple[str, .
     assert done.exit_code == 2, done.output
     assert done.output.count("\n") == 1
     assert "nope" in done.output
+
+
+@pytest.mark.parametrize("command", ["bench", "soak"])
+def test_a_command_that_the_image_lacks_says_where_it_is(command: str) -> None:
+    without_lab = """
+import sys
+class WithoutLab:
+    def find_spec(self, name, *_):
+        if name == "services.lab":
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, WithoutLab())
+from services.cli.main import main
+main()
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", without_lab, command, "--help"],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: `claire {command}` is not in the container image:"
+        " run it in a checkout (make setup)\n",
+    )

@@ -55,3 +55,10 @@ def test_the_build_context_is_an_allow_list() -> None:
 
     assert rules[0] == "*"
     assert not any(re.search(r"secrets|\.git|tests|data", rule) for rule in rules if rule[0] == "!")
+
+
+def test_benchmarks_and_soaks_stay_out_of_the_image() -> None:
+    rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+
+    assert (ROOT / "services" / "lab").is_dir()
+    assert rules.index("services/lab/") > rules.index("!services/")  # the last rule decides

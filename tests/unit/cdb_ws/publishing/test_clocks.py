@@ -1,4 +1,4 @@
-"""Where the clocks go (DESIGN section 1, "Time is an event")."""
+"""Where the clocks go (contract, 7.1)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Bars as ticks (DESIGN section 3)."""
+"""Bars as ticks (contract, 5.6)."""
 
 from decimal import Decimal
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The seven layers: what each checks, where it ends, and what is kept of it (SPEC section 3)."""
+"""The seven layers: what each checks, where it ends, and what is kept (contract, section 3)."""
 
 from decimal import Decimal
 from typing import Any

@@ -34,7 +34,7 @@ DOCUMENTED = {
     "RISK_PER_TRADE_PCT": ("0.002", "0.0005", "0.02"),
     "SIGNAL_THRESHOLD_PCT": ("0.01", "0.0005", "0.20"),
 }
-"""Default and range of SPEC section 3."""
+"""Default and range of the contract."""
 
 BY_NAME = {spec.name: spec for spec in SETTING_SPECS}
 STRICT_WHEN_LOW = [spec for spec in SETTING_SPECS if spec.stricter == "lower"]

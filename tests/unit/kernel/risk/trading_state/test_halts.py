@@ -1,4 +1,4 @@
-"""Halts: what begins one, what does not end one, and what a reset changes (SPEC section 3)."""
+"""Halts: what begins one, what does not end one, and what a reset changes (contract, 6.2)."""
 
 from decimal import Decimal
 
