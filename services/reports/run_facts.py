@@ -1,5 +1,6 @@
 """Everything of one run that its result, statistics and report are made from; ticks as candles."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from services.kernel.events import (
     TradingStateChanged,
 )
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.portfolio.ledger import fill_costs
 from services.kernel.portfolio.portfolio import ClosedTrade, FundingPayment
 
 
@@ -82,6 +84,15 @@ class SymbolFacts(Struct, kw_only=True):
     candles: list[Candle] = field(default_factory=list)
 
 
+class Fill(NamedTuple):
+    """A fill of an order, and what it cost in quote; spread and impact lie in its price."""
+
+    result: OrderResult
+    fees: Decimal
+    spread: Decimal
+    impact: Decimal
+
+
 class DataFile(NamedTuple):
     """A file of market data, named by its digest."""
 
@@ -127,6 +138,14 @@ class RunFacts(Struct, kw_only=True):
     chain_head: str | None = None
     decisions_hash: str = ""
     seconds: float = 0.0
+
+    def fills(self) -> Iterator[Fill]:
+        """The fills of all orders, in order."""
+        for result in self.results:
+            if result.filled_quantity > 0 and result.filled_price is not None:
+                inverse = self.symbols[result.symbol].contract.inverse
+                costs = fill_costs(result, inverse=inverse)
+                yield Fill(result, costs.fees, costs.spread, costs.impact)
 
     @property
     def run_id(self) -> str:

@@ -22,6 +22,7 @@ from services.cdb_ws.sources.recorded import RecordedSource
 from services.cdb_ws.sources.synthetic import Synthetic
 from services.cli.failure import BadInput, Failure
 from services.cli.json_option import last_line_json_option
+from services.cli.look.performance_table import show_performance
 from services.cli.run.live_summary import show_result
 from services.cli.run.market_options import check_combination, load
 from services.cli.run.run_options import Duration, out_of_range, read_settings
@@ -29,6 +30,7 @@ from services.cli.terminal import SafeConsole, say
 from services.explain.figures import moment
 from services.kernel.events import RunStarted
 from services.reports.observed_result import result_of
+from services.reports.performance import performance_of
 from services.reports.run_facts import RunFacts
 from services.runtime.embedded.home import Home
 from services.runtime.service.code_version import code_version
@@ -114,9 +116,11 @@ def backtest(
     result = result_of(facts)
     if as_json:
         body = result.to_json() | {"engine": engine} | _data(facts)
+        body["statistics"] = performance_of(facts).to_json()
         say(json.dumps(body))
         return
     show_result(result)
+    show_performance(performance_of(facts))
     say(f"{facts.ticks / max(facts.seconds, 0.001):,.0f} ticks/s; kept in {path}")
     say(f"look at it: claire report {facts.run_id[:12]}")
 

@@ -15,10 +15,12 @@ def bars_file(
     seed: int = 1,
     minutes: int = 240,
     gaps: dict[int, float] | None = None,
+    thin: bool = False,
 ) -> Path:
     """Minute bars whose trends are long enough to be entered and left.
 
-    ``gaps``: minute to the fraction by which it opens away from the close before.
+    ``gaps``: minute to the fraction by which it opens away from the close before. ``thin``: so
+    little is traded that positions are filled and closed in parts.
     """
     random = Random(f"{symbol} {seed}")  # noqa: S311 - a market, not a secret
     path = folder / f"test-spot_{symbol}_klines_1m.csv"
@@ -32,7 +34,7 @@ def bars_file(
         high = max(opened, price) + abs(random.gauss(0, 4))
         low = min(opened, price) - abs(random.gauss(0, 4))
         at = START_MS + minute * MINUTE_MS
-        volume = 50 + random.random() * 900
+        volume = (50 + random.random() * 900) * (0.002 if thin else 1)
         lines.append(f"{at},{opened:.1f},{high:.1f},{low:.1f},{price:.1f},{volume:.3f}")
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
     return path
