@@ -8,7 +8,7 @@ from tests.e2e.stack import SERVICES, Stack, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-RIGHT_WITHIN_S = 60.0
+RIGHT_WITHIN_S = 120.0
 FEW_EVENTS = 10_000
 """More than are published while a counter is put right."""
 OTHERS_TOPICS = {

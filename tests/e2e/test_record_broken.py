@@ -17,7 +17,7 @@ from tests.e2e.market import Market
 from tests.e2e.stack import SERVICES, Stack, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-WITHIN_S = 90.0
+WITHIN_S = 180.0
 PRICE = 60_000
 SIGNAL = {"symbol": "BTC_USDT", "direction": "BUY", "price": PRICE, "quantity": "0.01"}
 

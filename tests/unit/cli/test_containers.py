@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from services.cli.main import claire
-from services.cli.run import compose_project
+from services.cli.run import compose_project, containers
+from services.runtime.database.address import DatabaseAwayError, DatabaseRefusedError
 from services.runtime.settings.secrets import EXAMPLE
 
 pytestmark = pytest.mark.unit
@@ -147,6 +148,37 @@ def test_data_whose_passwords_are_elsewhere_gets_no_new_ones(
     assert f"the volume {VOLUME} exists" in done.stderr
     assert "docker volume rm" in done.stderr
     assert not Path(".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (DatabaseRefusedError('refuses: password authentication failed for user "x"'), 1),
+        (DatabaseRefusedError("refuses: too many connections"), 0),
+        (DatabaseAwayError("not reachable from here"), 0),
+    ],
+    ids=["another password", "another refusal", "away"],
+)
+def test_a_password_that_the_volume_does_not_have_is_named_with_the_remedy(
+    engine: Engine,
+    call: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Exception,
+    code: int,
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise answer
+
+    monkeypatch.setattr(containers, "connect_to_read", connect)
+
+    done = call("up", "--no-wait")
+
+    assert done.exit_code == code, done.stderr
+    remedies = ("Bring back the .env and secrets/", "\\password", "claire down --volumes")
+    if code:
+        assert f"the database in the volume {VOLUME} refuses POSTGRES_PASSWORD" in done.stderr
+        assert all(remedy in done.stderr for remedy in remedies)
+    assert engine.was_asked("compose up")
 
 
 def test_a_volume_of_a_longer_name_is_another(engine: Engine, call: Callable[..., Result]) -> None:
