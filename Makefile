@@ -7,7 +7,9 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
     $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
     && echo $$p && break; done)
-FAST := -m "not e2e and not bench and not local_only"
+# What runs tests at the same time, each with servers of its own: most wait more than they compute.
+WORKERS ?= 4
+FAST := -m "not e2e and not bench and not local_only" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What is added to the command of a target, for instance: make run ARGS="--seed 7"
 ARGS ?=
 

@@ -55,7 +55,7 @@ $claire = @($python, "-m", "services.cli.main")
 switch ($Target) {
     "test" {
         $fast = "not e2e and not bench and not local_only"
-        Invoke-Checked ($pytest + @("-m", $fast) + $Rest)
+        Invoke-Checked ($pytest + @("-m", $fast, "-n", "4", "--dist", "loadfile", "--no-loadscope-reorder") + $Rest)
     }
     "test-unit" { Invoke-Checked ($pytest + @("-m", "unit") + $Rest) }
     "test-integration" { Invoke-Checked ($pytest + @("-m", "integration and not local_only") + $Rest) }

@@ -2,8 +2,7 @@
 
 import os
 import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import psycopg
 import redis
@@ -12,22 +11,15 @@ from testcontainers.core.container import DockerContainer
 from services.runtime.bus.redis import functions
 from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded.process import free_port
+from tests.deadline import wait_until
 
 REDIS_IMAGE = os.environ.get("CDB_TEST_REDIS_IMAGE", "redis:7.4-alpine")
 POSTGRES_IMAGE = os.environ.get("CDB_TEST_POSTGRES_IMAGE", "postgres:16-alpine")
-READY_S = 60.0
 
 
 def wanted() -> bool:
     """Whether the tests are to run on containers."""
     return os.environ.get("CDB_TEST_CONTAINERS") == "1"
-
-
-def _wait(ready: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + READY_S
-    while not ready():
-        assert time.monotonic() < deadline, f"{what} was not ready after {READY_S:g} s"
-        time.sleep(0.05)
 
 
 class _Container:
@@ -49,7 +41,7 @@ class _Container:
         else:
             self._container.start()
             self._created = True
-        _wait(self._answers, type(self).__name__)
+        wait_until(self._answers, f"{type(self).__name__} is ready")
         wrapped = self._container.get_wrapped_container()
         wrapped.reload()
         self.pid = int(wrapped.attrs["State"]["Pid"])

@@ -1,13 +1,13 @@
 """What goes over the bus, as anybody with the operator's password sees it."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from redis.client import PubSub
 
+from tests.deadline import DEADLINE_S, Deadline
 from tests.e2e.stack import Stack
 
 Message = dict[str, Any]
@@ -22,11 +22,10 @@ class Listener:
 
     def drain(self, seconds: float = 0.0) -> None:
         """Take what is there; wait up to `seconds` for the first message."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         while True:
-            wait = max(0.0, deadline - time.monotonic())
-            message = self._subscription.get_message(timeout=wait)
-            if message is None and time.monotonic() >= deadline:
+            message = self._subscription.get_message(timeout=deadline.left_s)
+            if message is None and not deadline.left_s:
                 return
             if message is not None and message["type"] == "message":
                 event = json.loads(message["data"])
@@ -35,21 +34,22 @@ class Listener:
                     self.heard.append({"topic": message["channel"], **event})
 
     def wait_for(
-        self, what: str, matches: Callable[[Message], bool], seconds: float = 30.0
+        self, what: str, matches: Callable[[Message], bool], seconds: float = DEADLINE_S
     ) -> Message:
         """The first event since the start that matches; an assertion error if none comes."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         seen = 0
         while True:
             for event in self.heard[seen:]:
                 if matches(event):
                     return event
             seen = len(self.heard)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                told = [event for event in self.heard if event["topic"] != "market_data"][-8:]
-                raise AssertionError(f"not within {seconds:g} s: {what}; last heard: {told}")
-            self.drain(min(left, 0.5))
+            deadline.require(lambda: f"{what}; last heard: {self.last()}")
+            self.drain(min(deadline.left_s, 0.5))
+
+    def last(self) -> list[Message]:
+        """The last of what was heard, the market's data left out."""
+        return [event for event in self.heard if event["topic"] != "market_data"][-8:]
 
     def of(self, topic: str) -> list[Message]:
         """What was heard on one topic."""

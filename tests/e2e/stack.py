@@ -5,14 +5,13 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import redis
@@ -20,6 +19,7 @@ from dotenv import dotenv_values
 
 from services.runtime.embedded.process import free_port
 from services.runtime.settings.secrets import generate_env
+from tests.deadline import wait_until
 
 ROOT = Path(__file__).parents[2]
 PROJECT = os.environ.get("CDB_E2E_PROJECT", "cdbe2e")
@@ -45,24 +45,9 @@ UP_TIMEOUT_S = 600
 """The first build fetches packages; afterwards it is seconds."""
 HEALTHY_WITHIN_S = 300
 
-_T = TypeVar("_T")
-
 
 class StackError(RuntimeError):
     """A docker command failed; with what it said."""
-
-
-def eventually(
-    what: str, look: Callable[[], _T | None], seconds: float = 30.0, every: float = 0.2
-) -> _T:
-    """What `look` gives once that is true; an assertion error naming `what` if it never is."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what} (last: {found!r})"
-        time.sleep(every)
 
 
 def docker(*arguments: str, timeout: float = 60, **environment: str) -> str:
@@ -132,7 +117,7 @@ class Stack:
         """Build, start, and wait until all are healthy; on a busy machine some begin red."""
         try:
             self.compose("up", "-d", "--build", timeout=UP_TIMEOUT_S)
-            eventually("all are healthy", lambda: not self._unhealthy(), HEALTHY_WITHIN_S, 1.0)
+            wait_until(lambda: not self._unhealthy(), "all are healthy", HEALTHY_WITHIN_S, 1.0)
         except (StackError, AssertionError) as error:
             last_line = str(error).strip().splitlines()[-1]
             found = "\n".join(self._symptoms(name) for name in self._unhealthy())

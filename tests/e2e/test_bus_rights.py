@@ -3,8 +3,9 @@
 import pytest
 import redis
 
+from tests.deadline import wait_until
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -73,20 +74,20 @@ def test_counters_that_a_service_sets_are_put_right(
         def is_right() -> bool:
             return before <= int(client.hget("cdb:counters", counter) or 0) < before + FEW_EVENTS
 
-        eventually("the counter is put right", is_right, RIGHT_WITHIN_S)
+        wait_until(is_right, "the counter is put right", RIGHT_WITHIN_S)
     market.publish(3_001)
-    eventually("trades before and after are rows", lambda: market.rows() == 2, RIGHT_WITHIN_S)
+    wait_until(lambda: market.rows() == 2, "trades before and after are rows", RIGHT_WITHIN_S)
     for name in SERVICES:
-        eventually(f"{name} is green", lambda n=name: external.health(n)[0] == 200, RIGHT_WITHIN_S)
+        wait_until(lambda n=name: external.health(n)[0] == 200, f"{name} is green", RIGHT_WITHIN_S)
     assert [external.inspect(name)["RestartCount"] for name in SERVICES] == restarts
 
 
 def test_changed_counters_are_alerted(external: Stack) -> None:
-    eventually(
-        "the alert is a row",
+    wait_until(
         lambda: external.one(
             "SELECT count(*) FROM alerts WHERE code = 'COUNTERS_CHANGED' AND level = 'CRITICAL'"
         ),
+        "the alert is a row",
         RIGHT_WITHIN_S,
     )
 

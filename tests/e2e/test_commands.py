@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.deadline import wait_until
 from tests.e2e.commands import claire, figures
-from tests.e2e.stack import ROOT, SERVICES, Stack, eventually
+from tests.e2e.stack import ROOT, SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -27,9 +28,9 @@ def test_status_shows_a_halt_with_its_first_reason_until_the_reset(external: Sta
         for reason in ("first reason", "second reason"):
             assert claire(external, "halt", "--reason", reason, "--on", "compose").returncode == 0
 
-        shown = eventually(
-            "the halt is shown",
+        shown = wait_until(
             lambda: figures(external, "status")["trading"].get("halt_reason"),
+            "the halt is shown",
         )
         assert "first reason" in shown
         assert (

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.deadline import wait_until
 from tests.e2e.listening import Listener, Message, listening
-from tests.e2e.stack import SERVICES, SIM, Stack, eventually
+from tests.e2e.stack import SERVICES, SIM, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -64,14 +65,14 @@ def all_is_well_before_and_after(sim: Stack) -> Iterator[None]:
     _wait_until_healthy(sim)
     yield
     sim.start(SIM)  # whatever a failed test left stopped
-    eventually("the exchange answers", lambda: exchange_says(sim, "/sim/faults/clear"))
+    wait_until(lambda: exchange_says(sim, "/sim/faults/clear"), "the exchange answers")
     _wait_until_healthy(sim)
 
 
 def _wait_until_healthy(sim: Stack) -> None:
-    eventually(
-        "all are healthy",
+    wait_until(
         lambda: all(sim.health(name)[0] == 200 for name in SERVICES),
+        "all are healthy",
         RECOVERS_WITHIN_S,
     )
 
@@ -79,7 +80,7 @@ def _wait_until_healthy(sim: Stack) -> None:
 def test_it_trades_against_the_fake_exchange(sim: Stack) -> None:
     entries = "SELECT count(*) FROM orders WHERE status = 'FILLED' AND NOT reduce_only"
 
-    eventually("an entry is filled", lambda: sim.one(entries) > 0, TRADES_WITHIN_S)
+    wait_until(lambda: sim.one(entries) > 0, "an entry is filled", TRADES_WITHIN_S)
 
     with listening(sim, *TOPICS) as listener:
         trade = listener.wait_for("a live trade", is_live_trade)
@@ -125,8 +126,8 @@ def test_a_connected_but_silent_exchange_is_noticed_within_the_timeout(sim: Stac
 
 
 def _is_noticed(sim: Stack, listener: Listener) -> None:
-    eventually(
-        "cdb_ws is red", lambda: sim.health("cdb_ws")[0] == 503, STALE_AFTER_S + CHECK_S, every=0.1
+    wait_until(
+        lambda: sim.health("cdb_ws")[0] == 503, "cdb_ws is red", STALE_AFTER_S + CHECK_S, every=0.1
     )
     assert json.loads(sim.health("cdb_ws")[1])["reason"]
     listener.wait_for("the gap is on the record", lambda event: is_gap(event, "BEGAN"))
@@ -158,8 +159,8 @@ def _blocks_entries(sim: Stack, listener: Listener, symbol: str, price: str) -> 
 
 def _recovers(sim: Stack, listener: Listener) -> None:
     away = listener.received[-1]["seq"]
-    eventually(
-        "cdb_ws is green", lambda: sim.health("cdb_ws")[0] == 200, RECOVERS_WITHIN_S, every=0.5
+    wait_until(
+        lambda: sim.health("cdb_ws")[0] == 200, "cdb_ws is green", RECOVERS_WITHIN_S, every=0.5
     )
     listener.wait_for(
         "the hole is filled",

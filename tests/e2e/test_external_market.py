@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deadline import Deadline, wait_until
 from tests.e2e.listening import Listener, Message, listening
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -26,15 +27,14 @@ def is_filled(event: Message) -> bool:
 def trade_until_filled(market: Market, listener: Listener, price: float) -> Message:
     """Keep the market moving at a price until an order of this symbol is filled."""
     filled = [event for event in listener.heard if is_filled(event)]
-    deadline = time.monotonic() + FILLED_WITHIN_S
-    while time.monotonic() < deadline:
+    deadline = Deadline(FILLED_WITHIN_S)
+    while True:
+        deadline.require(lambda: f"an order of {market.symbol} is filled; heard: {listener.last()}")
         market.publish(price)
         listener.drain(0.3)
         for event in listener.heard:
             if is_filled(event) and event["symbol"] == market.symbol and event not in filled:
                 return event
-    told = [event for event in listener.heard if event["topic"] != "market_data"][-8:]
-    raise AssertionError(f"no order of {market.symbol} was filled; heard: {told}")
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_the_rows_are_in_the_database(
         )
         return bool(filled == 2)
 
-    eventually("both orders are FILLED rows", complete)
-    eventually("every trade is a row", lambda: market.rows() == len(market.trade_ids))
+    wait_until(complete, "both orders are FILLED rows")
+    wait_until(lambda: market.rows() == len(market.trade_ids), "every trade is a row")
     assert external.one("SELECT count(*) FROM signals") >= 2
     assert external.one("SELECT count(*) FROM risk_decisions") >= 2
     (closed,) = external.query(
@@ -152,8 +152,7 @@ def test_an_order_posted_by_hand_is_refused_on_the_record(external: Stack) -> No
     assert result["status"] == "REJECTED"
     assert result["reason"]
     assert float(result["filled_quantity"]) == 0
-    eventually(
-        "the refused order is a row",
+    wait_until(
         lambda: (
             external.query(
                 "SELECT status FROM orders"  # noqa: S608
@@ -161,6 +160,7 @@ def test_an_order_posted_by_hand_is_refused_on_the_record(external: Stack) -> No
             )
             == [("REJECTED",)]
         ),
+        "the refused order is a row",
     )
 
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_understood_goes_to_a_dead_letter(
 
         before = kept()
         client.publish(topic, body)
-        eventually(f"{keeper} puts it aside", lambda: kept() > before)
+        wait_until(lambda: kept() > before, f"{keeper} puts it aside")
 
     for service in SERVICES:
         assert external.health(service)[0] == 200, service
@@ -233,6 +233,6 @@ def test_operator_commands_work_without_the_paper_runner(external: Stack) -> Non
 
     assert "an e2e test" in json.dumps(halted)
     assert "test over" in json.dumps(released)
-    eventually(
-        "the paper runner is back", lambda: external.health("cdb_paper_runner")[0] == 200, 60
+    wait_until(
+        lambda: external.health("cdb_paper_runner")[0] == 200, "the paper runner is back", 60
     )

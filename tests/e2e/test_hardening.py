@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.e2e.stack import CONTAINERS, INSIDE_PORTS, SERVICES, Stack, StackError, eventually
+from tests.deadline import wait_until
+from tests.e2e.stack import CONTAINERS, INSIDE_PORTS, SERVICES, Stack, StackError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -25,9 +26,9 @@ def test_exactly_the_ten_containers_run(external: Stack) -> None:
 
 @every_container
 def test_a_container_is_healthy(external: Stack, name: str) -> None:
-    eventually(
-        "docker sees it healthy",
+    wait_until(
         lambda: external.inspect(name)["State"]["Health"]["Status"] == "healthy",
+        "docker sees it healthy",
     )
     assert external.inspect(name)["RestartCount"] == 0
 

@@ -7,10 +7,11 @@ import pytest
 import redis
 
 from services.kernel.events import topics
+from tests.deadline import wait_until
 from tests.e2e.commands import claire, figures
 from tests.e2e.listening import listening
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 POSTED = 5
@@ -36,7 +37,7 @@ def test_deep_nesting_on_any_channel_restarts_no_service(external: Stack, channe
         client.publish(channel, '{"symbol":' + '{"a":' * 1_100 + "1" + "}" * 1_101)
     Market(external, "BTC_USDT").publish(60_000)
     for service in SERVICES:
-        eventually(f"{service} is healthy", lambda s=service: external.health(s)[0] == 200)
+        wait_until(lambda s=service: external.health(s)[0] == 200, f"{service} is healthy")
     assert started_at(external) == before
 
 
@@ -58,7 +59,7 @@ def test_a_message_of_another_time_is_a_dead_letter(
     before = letters_of(external, keeper)
     with external.bus() as client:
         client.publish(channel, json.dumps(body | {"timestamp": when}))
-    eventually("it is put aside", lambda: letters_of(external, keeper) > before)
+    wait_until(lambda: letters_of(external, keeper) > before, "it is put aside")
     assert external.one(
         "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'market\\_data\\_%1970%'"
         " OR tablename LIKE 'market\\_data\\_%9999%'"
@@ -82,8 +83,8 @@ def test_a_signal_posted_four_times_is_ordered_at_most_once(external: Stack) -> 
             mine = listener.of("risk_decisions")
             return [one for one in mine if one.get("signal_id") == signal["signal_id"]]
 
-        decisions = eventually(
-            "four decisions", lambda: found if len(found := decided()) == 4 else None
+        decisions = wait_until(
+            lambda: found if len(found := decided()) == 4 else None, "four decisions"
         )
     assert [one["reason"] for one in decisions[1:]] == ["DUPLICATE_SIGNAL"] * 3
     orders = [one for one in listener.of("orders") if one["signal_id"] == signal["signal_id"]]
@@ -106,7 +107,7 @@ def test_signals_by_hand_beside_halts_are_all_recorded(external: Stack) -> None:
         f"SELECT count(*) FROM signals WHERE signal_id IN ({listed})",  # noqa: S608
         f"SELECT count(*) FROM events WHERE type = 'halt' AND body->>'reason' IN ({listed})",  # noqa: S608
     ):
-        eventually(what, lambda q=what: external.one(q) == POSTED)
+        wait_until(lambda q=what: external.one(q) == POSTED, what)
     assert figures(external, "validate", "--run", "last")["findings"] == 0
     assert figures(external, "verify", "--run", "last")["missing"] == 0
 
@@ -121,6 +122,6 @@ def test_a_services_password_neither_commands_nor_releases(external: Stack) -> N
     with listening(external, "risk_decisions") as listener:
         with external.bus("cdb_core") as client:
             client.publish(topics.CONTROL, command)
-        eventually("it is put aside", lambda: letters_of(external, "cdb_risk") > before)
+        wait_until(lambda: letters_of(external, "cdb_risk") > before, "it is put aside")
         listener.drain(1)
     assert not [one for one in listener.of("risk_decisions") if one["type"] == "trading_state"]

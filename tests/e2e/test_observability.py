@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import ROOT, SERVICES, Stack, eventually
+from tests.deadline import wait_until
+from tests.e2e.stack import ROOT, SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -30,7 +31,7 @@ def test_prometheus_reaches_every_service(synthetic: Stack) -> None:
         found = {r["metric"]["job"]: r["value"][1] for r in synthetic.prometheus("up")}
         return set(SERVICES) <= set(found) and set(found.values()) == {"1"}
 
-    eventually("all targets are up", up, 60)
+    wait_until(up, "all targets are up", 60)
 
 
 def test_grafana_has_both_data_sources(synthetic: Stack) -> None:
@@ -60,12 +61,12 @@ def test_a_panels_queries_find_data(synthetic: Stack, panel: dict[str, Any]) -> 
         if target["datasource"]["uid"] == "prometheus":
             # Grafana fills this in by the width of the panel.
             query = target["expr"].replace("$__rate_interval", "1m")
-            eventually(f"data for {query}", lambda q=query: synthetic.prometheus(q), DATA_WITHIN_S)
+            wait_until(lambda q=query: synthetic.prometheus(q), f"data for {query}", DATA_WITHIN_S)
         else:
             query = target["rawSql"]
-            eventually(
-                f"rows for {query}",
+            wait_until(
                 lambda q=query: synthetic.query(q, role="claire_grafana"),
+                f"rows for {query}",
                 DATA_WITHIN_S,
             )
 

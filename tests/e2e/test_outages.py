@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deadline import wait_until
 from tests.e2e.listening import Message, listening
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, docker, eventually
+from tests.e2e.stack import SERVICES, Stack, docker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -29,29 +30,29 @@ def green(stack: Stack, *names: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def healthy_before_and_after(external: Stack) -> Iterator[None]:
-    eventually("all are healthy before", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, *SERVICES), "all are healthy before", GREEN_WITHIN_S)
     yield
     external.compose("up", "-d", "--no-build")  # whatever a failed test left stopped
-    eventually("all are healthy after", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, *SERVICES), "all are healthy after", GREEN_WITHIN_S)
 
 
 def test_a_stopped_redis_turns_every_service_red_and_all_recover(external: Stack) -> None:
     market = Market(external, "ETH_USDT")
     market.publish(3_000)
-    eventually("the trade is a row", lambda: market.rows() == 1)
+    wait_until(lambda: market.rows() == 1, "the trade is a row")
 
     external.stop("cdb_redis")
 
-    eventually("all are red", lambda: red(external, *SERVICES), RED_WITHIN_S)
+    wait_until(lambda: red(external, *SERVICES), "all are red", RED_WITHIN_S)
     for service in SERVICES:
         assert json.loads(external.health(service)[1])["reason"], service
         assert external.inspect(service)["State"]["Running"], f"{service} must wait, not crash"
 
     external.start("cdb_redis")
 
-    eventually("all are green", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, *SERVICES), "all are green", GREEN_WITHIN_S)
     market.publish(3_001)
-    eventually("trades before and after are rows", lambda: market.rows() == 2)
+    wait_until(lambda: market.rows() == 2, "trades before and after are rows")
     for service in SERVICES:
         assert external.inspect(service)["RestartCount"] == 0, service
 
@@ -61,7 +62,7 @@ def test_a_stopped_postgres_stops_entries_loses_nothing_and_recovers(external: S
 
     with listening(external, "market_data", "control") as listener:
         external.stop("cdb_postgres")
-        eventually("both are red", lambda: red(external, *NEED_POSTGRES), RED_WITHIN_S)
+        wait_until(lambda: red(external, *NEED_POSTGRES), "both are red", RED_WITHIN_S)
         for service in NEED_POSTGRES:
             assert "postgres" in external.health(service)[1].lower(), service
         away = listener.wait_for(
@@ -77,13 +78,13 @@ def test_a_stopped_postgres_stops_entries_loses_nothing_and_recovers(external: S
         assert green(external, "cdb_ws", "cdb_core")
 
         external.start("cdb_postgres")
-        eventually("all are green", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+        wait_until(lambda: green(external, *SERVICES), "all are green", GREEN_WITHIN_S)
         listener.wait_for(
             "the condition is over",
             lambda e: e.get("name") == "DATABASE_AWAY" and e["phase"] == "CLEARED",
         )
 
-    eventually("nothing was lost", lambda: market.rows() == len(market.trade_ids))
+    wait_until(lambda: market.rows() == len(market.trade_ids), "nothing was lost")
 
 
 def test_a_frozen_postgres_stops_entries_within_seconds(external: Stack) -> None:
@@ -105,7 +106,7 @@ def test_a_frozen_postgres_stops_entries_within_seconds(external: Stack) -> None
                     listener.drain(0.3)
                     return any(e.get("name") == "DATABASE_AWAY" for e in listener.of("control"))
 
-                eventually("entries are forbidden", is_away, 60)
+                wait_until(is_away, "entries are forbidden", 60)
                 away = listener.wait_for("why", lambda e: e.get("name") == "DATABASE_AWAY")
                 assert away["timestamp"] - paused_ms < NOTICED_WITHIN_MS
                 decided = len(listener.of("risk_decisions"))
@@ -115,17 +116,17 @@ def test_a_frozen_postgres_stops_entries_within_seconds(external: Stack) -> None
                     listener.drain(0.3)
                     return listener.of("risk_decisions")[decided:]
 
-                eventually("it is refused", refusals)
-            eventually("both are red", lambda: red(external, *NEED_POSTGRES), RED_WITHIN_S)
+                wait_until(refusals, "it is refused")
+            wait_until(lambda: red(external, *NEED_POSTGRES), "both are red", RED_WITHIN_S)
         finally:
             docker("unpause", container)
-        eventually("all are green", lambda: green(external, *SERVICES), GREEN_WITHIN_S)
+        wait_until(lambda: green(external, *SERVICES), "all are green", GREEN_WITHIN_S)
 
         reasons = {one["reason"] for one in refusals() if one.get("signal_id")}
         assert reasons == {"DATABASE_AWAY"}
         filled = [e for e in listener.of("order_results") if e["status"] == "FILLED"]
         assert [e for e in filled if e["timestamp"] > away["timestamp"]] == []
-    eventually("nothing was lost", lambda: market.rows() == len(market.trade_ids))
+    wait_until(lambda: market.rows() == len(market.trade_ids), "nothing was lost")
 
 
 def test_a_service_that_starts_before_redis_waits_for_it(external: Stack) -> None:
@@ -134,11 +135,11 @@ def test_a_service_that_starts_before_redis_waits_for_it(external: Stack) -> Non
 
     external.start("cdb_core")
 
-    eventually("it says that it waits", lambda: "Redis" in external.health("cdb_core")[1])
+    wait_until(lambda: "Redis" in external.health("cdb_core")[1], "it says that it waits")
     assert external.health("cdb_core")[0] == 503
     assert external.inspect("cdb_core")["RestartCount"] == 0
     external.start("cdb_redis")
-    eventually("it works", lambda: green(external, "cdb_core"), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, "cdb_core"), "it works", GREEN_WITHIN_S)
 
 
 def test_a_writer_that_starts_before_postgres_waits_for_it(external: Stack) -> None:
@@ -147,10 +148,10 @@ def test_a_writer_that_starts_before_postgres_waits_for_it(external: Stack) -> N
 
     external.start("cdb_db_writer")
 
-    eventually("it says that it waits", lambda: "PostgreSQL" in external.health("cdb_db_writer")[1])
+    wait_until(lambda: "PostgreSQL" in external.health("cdb_db_writer")[1], "it says that it waits")
     assert external.inspect("cdb_db_writer")["RestartCount"] == 0
     external.start("cdb_postgres")
-    eventually("it works", lambda: green(external, "cdb_db_writer"), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, "cdb_db_writer"), "it works", GREEN_WITHIN_S)
 
 
 def test_a_killed_service_starts_again_and_goes_on(external: Stack) -> None:
@@ -159,10 +160,10 @@ def test_a_killed_service_starts_again_and_goes_on(external: Stack) -> None:
 
     external.kill_process("cdb_core")
 
-    eventually("it was restarted", lambda: external.inspect("cdb_core")["RestartCount"] > before)
-    eventually("it is healthy", lambda: green(external, "cdb_core"), GREEN_WITHIN_S)
+    wait_until(lambda: external.inspect("cdb_core")["RestartCount"] > before, "it was restarted")
+    wait_until(lambda: green(external, "cdb_core"), "it is healthy", GREEN_WITHIN_S)
     market.publish(3_000)
-    eventually("the market goes on", lambda: market.rows() == 1)
+    wait_until(lambda: market.rows() == 1, "the market goes on")
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -172,4 +173,4 @@ def test_a_service_stops_in_time_and_in_order(external: Stack, name: str) -> Non
     state = external.inspect(name)["State"]
     assert state["ExitCode"] == 0, external.logs(name)
     external.start(name)
-    eventually("it is back", lambda: green(external, name), GREEN_WITHIN_S)
+    wait_until(lambda: green(external, name), "it is back", GREEN_WITHIN_S)

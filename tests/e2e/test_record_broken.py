@@ -11,10 +11,11 @@ from services.kernel.events.ids import make_id
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.redis.address import RedisAddress
 from tests import builders as a
+from tests.deadline import wait_until
 from tests.e2e.commands import claire, figures
 from tests.e2e.listening import listening
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 WITHIN_S = 180.0
@@ -24,7 +25,7 @@ SIGNAL = {"symbol": "BTC_USDT", "direction": "BUY", "price": PRICE, "quantity": 
 
 def wait_green(stack: Stack) -> None:
     for service in SERVICES:
-        eventually(f"{service} is green", lambda s=service: stack.health(s)[0] == 200, WITHIN_S)
+        wait_until(lambda s=service: stack.health(s)[0] == 200, f"{service} is green", WITHIN_S)
 
 
 def publish_twice(stack: Stack) -> tuple[str, str]:
@@ -58,7 +59,7 @@ def trade_until_filled(stack: Stack) -> None:
             listener.drain(0.3)
             return any(result["status"] == "FILLED" for result in listener.of("order_results"))
 
-        eventually("the entry is filled", is_filled)
+        wait_until(is_filled, "the entry is filled")
 
 
 def test_an_event_that_cannot_be_recorded_halts_and_a_reset_leads_back(external: Stack) -> None:
@@ -67,9 +68,9 @@ def test_an_event_that_cannot_be_recorded_halts_and_a_reset_leads_back(external:
     broken_run, event_id = publish_twice(external)
 
     for service in SERVICES:  # cdb_ws was fenced off, and reads the condition after its restart
-        eventually(
-            f"{service} names what is broken",
+        wait_until(
             lambda s=service: f"{event_id} of cdb_ws" in external.health(s)[1],
+            f"{service} names what is broken",
             WITHIN_S,
         )
         status, body = external.health(service)
@@ -86,12 +87,12 @@ def test_an_event_that_cannot_be_recorded_halts_and_a_reset_leads_back(external:
 
     assert done.returncode == 0, done.stderr
     newest = "SELECT run_id FROM runs ORDER BY seq DESC LIMIT 1"
-    eventually("another run begins", lambda: external.one(newest) != broken_run, WITHIN_S)
+    wait_until(lambda: external.one(newest) != broken_run, "another run begins", WITHIN_S)
     wait_green(external)
     trade_until_filled(external)
     # The writer's health there is the engine's, which looks only now and then.
-    eventually(
-        "status is green", lambda: claire(external, "status", "--on", "compose").returncode == 0
+    wait_until(
+        lambda: claire(external, "status", "--on", "compose").returncode == 0, "status is green"
     )
     assert figures(external, "status")["trading"]["halt_reason"] is None
     assert figures(external, "verify", "--run", "last")["missing"] == 0

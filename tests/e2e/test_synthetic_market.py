@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from tests.deadline import wait_until
 from tests.e2e.listening import listening
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -31,11 +32,8 @@ def test_it_trades_by_itself(synthetic: Stack) -> None:
     ],
 )  # fmt: skip
 def test_a_table_fills(synthetic: Stack, table: str) -> None:
-    eventually(
-        f"{table} has rows",
-        lambda: synthetic.one(f"SELECT count(*) FROM {table}") > 0,  # noqa: S608 - see above
-        TRADES_WITHIN_S,
-    )
+    rows = f"SELECT count(*) FROM {table}"  # noqa: S608 - see above
+    wait_until(lambda: synthetic.one(rows) > 0, f"{table} has rows", TRADES_WITHIN_S)
 
 
 def test_redis_cli_shows_json_on_the_canonical_topics(synthetic: Stack) -> None:
@@ -76,5 +74,5 @@ def test_down_and_up_again_keeps_the_record(synthetic: Stack) -> None:
     synthetic.compose("down", "--timeout", "15")
     synthetic.up()
 
-    eventually("it goes on", lambda: synthetic.one("SELECT max(seq) FROM events") > rows, 60)
+    wait_until(lambda: synthetic.one("SELECT max(seq) FROM events") > rows, "it goes on", 60)
     assert synthetic.one("SELECT count(*) FROM runs") == run, "unchanged settings: the same run"

@@ -8,8 +8,9 @@ from typing import Final
 
 from services.kernel.events import topics
 from services.runtime.bus.journal import PAGE
+from tests.deadline import wait_until
 from tests.e2e.chaos.hands import Hands
-from tests.e2e.stack import SERVICES, Stack, eventually
+from tests.e2e.stack import SERVICES, Stack
 
 LONG_S: Final = 30.0
 SHORT_S: Final = 6.0
@@ -48,7 +49,7 @@ class Scene:
 
     def wait_red(self, name: str) -> None:
         """Wait until a service notices the outage, and then as long as that lasts."""
-        eventually(f"{name} is red", lambda: self.stack.health(name)[0] != 200, RED_WITHIN_S)
+        wait_until(lambda: self.stack.health(name)[0] != 200, f"{name} is red", RED_WITHIN_S)
         time.sleep(self.seconds)
 
 
@@ -85,7 +86,7 @@ def kill_one(scene: Scene, name: str) -> None:
     before = scene.hands.started_at(name)
     time.sleep(scene.chance.uniform(0.0, 1.0))
     scene.hands.kill(name)
-    eventually(f"{name} is started again", lambda: scene.hands.started_at(name) != before, 30)
+    wait_until(lambda: scene.hands.started_at(name) != before, f"{name} is started again", 30)
 
 
 def _kill_all(scene: Scene) -> None:
@@ -119,7 +120,7 @@ def _older_redis(scene: Scene) -> None:
     head = _head(scene)
     time.sleep(_REDIS_LOSES_S)
     written = "SELECT seq FROM db_writer_cursor"
-    eventually("the writer is behind the copy", lambda: int(scene.stack.one(written)) > head, 30)
+    wait_until(lambda: int(scene.stack.one(written)) > head, "the writer is behind the copy", 30)
     scene.hands.restore_redis_disk()
 
 
@@ -129,7 +130,7 @@ def _older_redis_unwritten(scene: Scene) -> None:
         scene.hands.copy_redis_disk()
         head = _head(scene)
         time.sleep(_REDIS_LOSES_S)
-        eventually("there is something to lose", lambda: _head(scene) > head, 30)
+        wait_until(lambda: _head(scene) > head, "there is something to lose", 30)
         scene.hands.restore_redis_disk()
 
 
@@ -160,14 +161,14 @@ def _postgres_full(scene: Scene) -> None:
     """Long enough that the writer takes more than one receipt to read what it has missed."""
     with scene.hands.full_postgres():
         scene.wait_red("cdb_db_writer")
-        eventually("the writer is far behind", lambda: _backlog(scene) > 3 * PAGE, 600)
+        wait_until(lambda: _backlog(scene) > 3 * PAGE, "the writer is far behind", 600)
 
 
 def _postgres_frozen(scene: Scene) -> None:
     with scene.hands.paused("cdb_postgres"):
-        eventually(
-            "entries are forbidden",
+        wait_until(
             lambda: "DATABASE_AWAY" in str(scene.stack.get("cdb_risk", "/status")),
+            "entries are forbidden",
             RED_WITHIN_S,
         )
         scene.wait_red("cdb_db_writer")
@@ -197,7 +198,7 @@ def _deeply_nested(scene: Scene) -> None:
                     client.publish(channel, body)
             time.sleep(_NESTED_EVERY_S)
     for name in _READERS:
-        eventually(f"{name} puts them aside", lambda n=name: _letters(scene, n) > put_aside[n], 60)
+        wait_until(lambda n=name: _letters(scene, n) > put_aside[n], f"{name} puts them aside", 60)
     after = {name: scene.hands.started_at(name) for name in SERVICES}
     assert after == before, "a service was restarted"
 

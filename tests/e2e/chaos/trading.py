@@ -9,6 +9,7 @@ import psycopg
 import redis
 
 from services.kernel.events import topics
+from tests.deadline import wait_until
 from tests.e2e.stack import SERVICES, Stack, StackError
 
 TRADES_WITHIN_S: Final = 120.0
@@ -48,24 +49,27 @@ class Trading:
         Returns:
             Seconds from then to trading.
         """
-        deadline = time.monotonic() + TRADES_WITHIN_S
         mark = 0
-        missing = "the bus answers"
+        missing = ""
         self.waited_for = []
-        while time.monotonic() < deadline:
+
+        def trades() -> bool:
+            nonlocal mark, missing
             try:
                 mark = mark or self._mark()
                 missing = self._missing(mark) if mark else "the bus is not compared with the record"
             except _AWAY as away:
                 missing = str(away).strip().splitlines()[0] if str(away).strip() else repr(away)
-            if not missing:
-                return time.monotonic() - since
-            self._note(missing, time.monotonic() - since)
-            time.sleep(_LOOK_EVERY_S)
-        logs = "\n".join(self._stack.logs(name, lines=12) for name in SERVICES)
-        raise AssertionError(
-            f"after {what} no trading within {TRADES_WITHIN_S:g} s: {missing}\n{logs}"
-        )
+            if missing:
+                self._note(missing, time.monotonic() - since)
+            return not missing
+
+        def state() -> str:
+            logs = "\n".join(self._stack.logs(name, lines=12) for name in SERVICES)
+            return f"trading after {what}: {missing}\n{logs}"
+
+        wait_until(trades, state, TRADES_WITHIN_S, _LOOK_EVERY_S)
+        return time.monotonic() - since
 
     def _mark(self) -> int:
         """The next seq; 0 until the bus is open: what is put back says nothing of trading."""
@@ -120,13 +124,13 @@ class Trading:
             The last seq.
         """
         self._stack.stop("cdb_ws")
-        deadline = time.monotonic() + TRADES_WITHIN_S
         last = -1
-        while time.monotonic() < deadline:
-            head = self.head()
+
+        def all_is_written() -> bool:
+            nonlocal last
+            before, last = last, self.head()
             written = int(self._stack.one("SELECT seq FROM db_writer_cursor"))
-            if head == last == written:
-                return head
-            last = head
-            time.sleep(1.0)
-        raise AssertionError(f"the record stands at {written}, the bus at {head}")
+            return before == last == written
+
+        wait_until(all_is_written, "the record has all of the bus", TRADES_WITHIN_S, every=1.0)
+        return last

@@ -1,7 +1,6 @@
 """The writer in a thread on real servers, and the other services as the test plays them."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,16 +12,8 @@ from services.runtime.bus.bus import Bus, Unavailable
 from services.runtime.database import migrations
 from services.runtime.database.connections import DatabaseAwayError, DatabaseRefusedError
 from services.runtime.service.lifecycle import Lifecycle
+from tests.deadline import DEADLINE_S, wait_until
 from tests.servers import PostgresServer, RedisServer
-
-DEADLINE_S = 30.0
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
-        time.sleep(0.02)
 
 
 def check_chain(postgres: PostgresServer) -> int:

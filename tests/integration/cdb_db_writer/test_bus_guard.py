@@ -9,7 +9,8 @@ from services.kernel.events import Alert, AlertPhase, topics
 from services.runtime.bus import journal
 from services.runtime.bus.bus import Unavailable
 from tests.bus_builders import clock, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
+from tests.deadline import wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]

@@ -9,7 +9,8 @@ from services.record.database import DatabaseRecord
 from services.runtime.bus import journal
 from services.runtime.database.connections import connect
 from tests.bus_builders import clock, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, StartWriter, wait_until
+from tests.deadline import wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.integration

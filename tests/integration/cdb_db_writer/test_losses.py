@@ -10,7 +10,8 @@ from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Transaction
 from services.runtime.bus import journal, snapshots
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
+from tests.deadline import wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain
 from tests.record_builders import alert
 from tests.servers import PostgresServer, RedisServer
 

@@ -19,11 +19,11 @@ from services.runtime.consumer.stage_loop import StageLoop
 from services.runtime.service.backoff import retry
 from tests import builders
 from tests.bus_builders import START_MS, clock, run_started, tick
+from tests.deadline import wait_until
 from tests.integration.cdb_db_writer.conftest import (
     Play,
     RunningWriter,
     StartWriter,
-    wait_until,
 )
 from tests.record_builders import funding, order, result
 from tests.servers import PostgresServer, RedisServer

@@ -10,7 +10,8 @@ from services.kernel.events.ids import make_id
 from services.persistence.rebuild import rebuild
 from services.runtime.bus import journal
 from tests.bus_builders import RUN, START_MS, clock, run_ended, run_started, tick
-from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain, wait_until
+from tests.deadline import wait_until
+from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain
 from tests.record_builders import alert, decision, funding, order, result, signal
 from tests.servers import PostgresServer, RedisServer, needs_signals
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from services.runtime.bus import journal, recovery
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.recovery import Known, TailEvent
 from tests.bus_builders import run_started
+from tests.deadline import DEADLINE_S, wait_until
 from tests.servers import RedisServer
-
-DEADLINE_S = 30.0
 
 
 class WsOnBus:
@@ -96,15 +94,20 @@ class WsOnBus:
         self, found: Callable[[list[AnyEvent]], bool], seconds: float = DEADLINE_S
     ) -> list[AnyEvent]:
         """The events, once they are as a test wants them."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+
+        def look() -> list[AnyEvent] | None:
             self.acknowledge()
             events = self.published()
-            if found(events):
-                return events
-            time.sleep(0.05)
+            return events if found(events) else None
+
+        events = wait_until(look, self._what_there_is, seconds)
+        assert events is not None
+        return events
+
+    def _what_there_is(self) -> str:
+        events = self.published()
         logs = "".join(self._log_of(process) for process in self._processes)
-        pytest.fail(f"not within {seconds} s; {len(events)} events, the last {events[-3:]}\n{logs}")
+        return f"{len(events)} events, the last {events[-3:]}\n{logs}"
 
     def _log_of(self, process: "subprocess.Popen[str]") -> str:
         process.terminate()

@@ -26,10 +26,10 @@ from services.kernel.events import (
 )
 from services.runtime.bus.bus import Bus
 from tests.builders import result
+from tests.deadline import DEADLINE_S, wait_until
 from tests.integration.cdb_ws.conftest import WsOnBus
 
 pytestmark = pytest.mark.integration
-DEADLINE_S = 20.0
 
 
 class Exchange:
@@ -64,11 +64,9 @@ class Exchange:
 
     def trades(self, symbol: str) -> Counter[tuple[int, Decimal, Side]]:
         """The newest trades as REST tells them."""
-        deadline = time.monotonic() + DEADLINE_S
-        while not (found := self.get(f"/api/v1/contract/deals/{symbol}?limit=100"))["success"]:
-            assert time.monotonic() < deadline, found
-            time.sleep(0.2)  # it counts this test's questions with those of the service
-        rows = found["data"]
+        path = f"/api/v1/contract/deals/{symbol}?limit=100"
+        # Not often: the exchange counts this test's questions with those of the service.
+        rows = wait_until(lambda: self.get(path).get("data"), f"trades of {symbol}", every=0.2)
         return Counter(
             (row["t"], Decimal(str(row["p"])), Side.BUY if row["T"] == 1 else Side.SELL)
             for row in rows
@@ -195,10 +193,7 @@ def test_a_killed_service_goes_on_behind_its_journal(ws: WsOnBus, exchange: Exch
     process.wait(10)
     seen = len(ws.published())
     before = exchange.trades("BTC_USDT")
-    deadline = time.monotonic() + DEADLINE_S
-    while exchange.trades("BTC_USDT") == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: exchange.trades("BTC_USDT") != before, "more trades", every=0.2)
     start(ws, exchange)
     events = ws.wait_for(lambda events: live_since(events, seen) > 5)
     # Then the hole was on the record, and nothing is missing and nothing there twice

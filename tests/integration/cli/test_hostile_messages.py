@@ -10,6 +10,7 @@ import redis
 from services.kernel.events import topics
 from tests import hostile
 from tests.claire_command import Claire
+from tests.deadline import wait_until
 from tests.integration.cli.test_run_paper import wait_for_session
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -25,6 +26,11 @@ def client_of(claire: Claire) -> "redis.Redis":
     return redis.Redis(
         host="127.0.0.1", port=session.redis_port, username="operator", password=password
     )
+
+
+def last_id(client: "redis.Redis") -> bytes:
+    found: bytes = client.xinfo_stream("cdb:journal:cdb_ws")["last-generated-id"]
+    return found
 
 
 def posted(client: "redis.Redis", count: int) -> None:
@@ -45,18 +51,12 @@ def test_services_and_record_outlive_whatever_is_posted(claire: Claire, count: i
     process = claire.start("run-paper", "--fresh", "--source", "external", "--json")
     wait_for_session(claire.home)
     with client_of(claire) as client:
-        deadline = time.monotonic() + DEADLINE_S
-        while not client.xlen("cdb:journal:cdb_ws"):
-            assert time.monotonic() < deadline, "no clock came"
-            time.sleep(0.1)
+        wait_until(lambda: client.xlen("cdb:journal:cdb_ws"), "a clock comes", DEADLINE_S)
         # When hostile messages come on every channel
         posted(client, count)
         # Then everything goes on
-        deadline = time.monotonic() + DEADLINE_S
-        before = client.xinfo_stream("cdb:journal:cdb_ws")["last-generated-id"]
-        while client.xinfo_stream("cdb:journal:cdb_ws")["last-generated-id"] == before:
-            assert time.monotonic() < deadline, "the clock stopped"
-            time.sleep(0.1)
+        before = last_id(client)
+        wait_until(lambda: last_id(client) != before, "the clock goes on", DEADLINE_S)
         letters = {
             entry[b"reason"].decode()
             for service in topics.SERVICES

@@ -3,8 +3,7 @@
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from services.cdb_ws.recording import write_ahead_log
 from services.cdb_ws.sources.recording import Recording
 from services.kernel.events import Clock, Instruments, MarketData, MarketDataKind
 from tests.claire_command import Claire
+from tests.deadline import DEADLINE_S, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
-DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -30,17 +29,10 @@ def exchange(claire: Claire, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(addresses["MEXC_REST_URL"])
 
 
-def wait_for(found: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not found():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def seconds_in_the_spool(folder: Path) -> int:
+def two_seconds_written(folder: Path, process: "subprocess.Popen[str]") -> bool:
+    assert process.poll() is None, process.communicate()[1]
     segments = write_ahead_log.open_segments(folder)
-    return sum(path.read_bytes().count(b'"type":"clock"') for path in segments)
+    return sum(path.read_bytes().count(b'"type":"clock"') for path in segments) >= 2
 
 
 @pytest.mark.usefixtures("exchange")
@@ -75,7 +67,7 @@ def test_a_recording_that_was_stopped_or_killed_goes_on(claire: Claire) -> None:
     command = ("record", "--symbols", "BTC_USDT", "--to", str(folder), "--json")
     for way in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process = claire.start(*command)
-        wait_for(lambda: seconds_in_the_spool(folder) >= 2, process)
+        wait_until(partial(two_seconds_written, folder, process), "two seconds are written")
         process.send_signal(way)
         process.communicate(timeout=DEADLINE_S)
 

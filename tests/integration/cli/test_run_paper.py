@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from services.runtime.embedded.home import Home
 from tests.claire_command import MINUTE_MS, START_MS, Claire
+from tests.deadline import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -21,10 +21,7 @@ def replay(market: Path, *more: str) -> tuple[str, ...]:
 
 
 def wait_for_session(home: Home) -> None:
-    deadline = time.monotonic() + 60
-    while home.session() is None:
-        assert time.monotonic() < deadline, "no session was published"
-        time.sleep(0.05)
+    wait_until(home.session, "a session is published")
 
 
 def processes_of(home: Home) -> list[int]:
@@ -121,10 +118,7 @@ def test_ctrl_c_stops_an_endless_market_and_gives_a_result(claire: Claire) -> No
         "run-paper", "--fresh", "--source", "synthetic", "--speed", "60", "--json"
     )
     wait_for_session(claire.home)
-    deadline = time.monotonic() + 60
-    while not ticks_recorded(claire.home):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: ticks_recorded(claire.home), "ticks are recorded")
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -160,10 +154,7 @@ def test_a_killed_service_comes_back_and_operators_need_no_orchestrator(claire: 
         "run-paper", "--fresh", "--source", "synthetic", "--speed", "60", "--json"
     )
     wait_for_session(claire.home)
-    deadline = time.monotonic() + 60
-    while not ticks_recorded(claire.home):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: ticks_recorded(claire.home), "ticks are recorded")
     for pid in processes_of(claire.home):
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         if b"services.cdb_paper_runner" in command:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from services.runtime.bus.redis.connection import Connection
 from services.runtime.database.connections import DatabaseAwayError, connect
 from services.runtime.embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError
 from services.runtime.embedded.process import ServerProcess
+from tests.deadline import wait_until
 
 pytestmark = pytest.mark.integration
 
 PASSWORD = "a password of the test"  # noqa: S105
 ACL = f"user default on #{sha256(PASSWORD.encode()).hexdigest()} ~* &* +@all"
-DEADLINE_S = 20.0
 
 
 def _client(server: EmbeddedRedis) -> redis.Redis:
@@ -173,10 +172,7 @@ def test_killing_the_parent_takes_the_servers_along(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait(timeout=10)
 
-    deadline = time.monotonic() + DEADLINE_S
-    while not all(_gone(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a server survived its parent"
-        time.sleep(0.05)
+    wait_until(lambda: all(_gone(pid) for pid in pids), "the servers die with their parent")
 
     with EmbeddedPostgres(tmp_path) as again, connect(again.address, application="test") as c:
         assert c.execute("SELECT 1").fetchone() == (1,)

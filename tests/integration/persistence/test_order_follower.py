@@ -1,7 +1,6 @@
 """Orders and trades: every order once, every closing fill once, whatever is away."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -19,20 +18,13 @@ from services.runtime.bus.bus import Bus
 from services.runtime.bus.recovery import Known
 from services.runtime.bus.subscription import Batch
 from tests.bus_builders import clock, run_started, tick
+from tests.deadline import DEADLINE_S, wait_until
 from tests.record_builders import SYMBOL, order, result
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 20.0
 Published = Callable[[], int]
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
-        time.sleep(0.02)
 
 
 class Desk:

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.bus_builders import run_started
+from tests.deadline import wait_until
 from tests.integration.persistence.test_order_follower import (
     Desk,
     desk,  # noqa: F401 - a fixture
-    wait_until,
 )
 from tests.servers import PostgresServer
 

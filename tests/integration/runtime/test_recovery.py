@@ -1,6 +1,5 @@
 """Opening the bus, and what happens when Redis has less than PostgreSQL knows."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from services.runtime.bus.recovery import LOST_MARGIN, Known, TailEvent
 from services.runtime.bus.subscription import Subscription
 from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import RUN, clock, run_started, tick
+from tests.deadline import Deadline
 from tests.fake_stages import RelayStage
 from tests.servers import RedisServer
 
@@ -32,9 +32,9 @@ def core(server: RedisServer, upto: int) -> Iterator[StageLoop]:
     loop = StageLoop(RelayStage("cdb_core"), Bus(server.address("cdb_core"), "cdb_core"))
     try:
         loop.start()
-        deadline = time.monotonic() + 20.0
+        deadline = Deadline()
         while loop.cursor < upto:
-            assert time.monotonic() < deadline, f"core is at {loop.cursor}, not at {upto}"
+            deadline.require(lambda: f"core is at {loop.cursor}, not at {upto}")
             loop.step(0.1)
         yield loop
     finally:

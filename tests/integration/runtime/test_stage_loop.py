@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from services.runtime.bus.recovery import Known
 from services.runtime.bus.redis.names import PROGRESS_CHANNEL
 from services.runtime.consumer.stage_loop import StageLoop
 from tests.bus_builders import clock, run_started, tick
+from tests.deadline import DEADLINE_S, wait_until
 from tests.fake_stages import RelayStage, fifo
 from tests.servers import RedisServer
 
@@ -33,7 +33,6 @@ def any_redis(redis_server: RedisServer) -> RedisServer:
 
 
 BusOf = Callable[[str], Bus]
-DEADLINE_S = 90.0
 
 
 class Processes:
@@ -75,13 +74,6 @@ def processes(open_redis: RedisServer) -> Iterator[Processes]:
     made = Processes(open_redis)
     yield made
     made.stop()
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
-        threading.Event().wait(0.05)
 
 
 def recorded(bus: Bus, of_topics: Iterable[str] = topics.TOPICS) -> list[AnyEvent]:

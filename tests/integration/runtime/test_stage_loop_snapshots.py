@@ -11,19 +11,18 @@ from services.runtime.bus.bus import Bus
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.consumer.loop_context import LoopContext
 from tests.bus_builders import run_ended, run_started, tick
+from tests.deadline import wait_until
 from tests.fake_stages import RelayStage
 from tests.integration.runtime.test_stage_loop import (
     identity,
     loop_for,
     recorded,
     running,
-    wait_until,
 )
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
 BusOf = Callable[[str], Bus]
-DEADLINE_S = 90.0
 
 
 def test_a_restart_goes_on_from_the_snapshot(open_redis: RedisServer, bus_of: BusOf) -> None:

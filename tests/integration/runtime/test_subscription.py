@@ -1,6 +1,5 @@
 """A subscription: ordered, without a gap, and nothing that nobody published."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -12,20 +11,18 @@ from services.runtime.bus.journal import JournalTrimmed
 from services.runtime.bus.recovery import Known
 from services.runtime.bus.subscription import Batch, Rewound, Subscription
 from tests.bus_builders import clock, condition, tick
+from tests.deadline import Deadline
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
 BusOf = Callable[[str], Bus]
-DEADLINE_S = 20.0
 
 
-def receive_until(
-    subscription: Subscription, enough: Callable[[Batch], bool], deadline_s: float = DEADLINE_S
-) -> Batch:
+def receive_until(subscription: Subscription, enough: Callable[[Batch], bool]) -> Batch:
     """Everything received until ``enough`` says so."""
-    total, deadline = Batch(), time.monotonic() + deadline_s
+    total, deadline = Batch(), Deadline()
     while not enough(total):
-        assert time.monotonic() < deadline, f"only {len(total.events)} events came"
+        deadline.require(lambda: f"only {len(total.events)} events came")
         batch = subscription.receive(0.2)
         total.events += batch.events
         total.bodies += batch.bodies

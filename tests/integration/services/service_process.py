@@ -7,27 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from services.runtime.embedded.process import free_port
 from services.runtime.service.http_query import HttpAnswer, get_json
+from tests.deadline import DEADLINE_S, wait_until
 
-DEADLINE_S = 20.0
 KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_S) -> Any:
-    """The first true answer of ``condition``; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
 
 
 class ServiceProcess:
@@ -76,7 +64,7 @@ class ServiceProcess:
             connection.close()
 
     def wait_answering(self) -> HttpAnswer:
-        return wait_for(self._answer, f"{self.service} answers; log: {self.tail()}")
+        return wait_until(self._answer, lambda: f"{self.service} answers; log: {self.tail()}")
 
     def _answer(self) -> HttpAnswer | None:
         self.require_running()
@@ -92,8 +80,11 @@ class ServiceProcess:
             fits = answer.status == status and reason in str(answer.body.get("reason", ""))
             return answer if fits else None
 
-        what = f"{self.service} answers {status} {reason!r}; last {self.health()}"
-        return wait_for(found, what, seconds)
+        return wait_until(
+            found,
+            lambda: f"{self.service} answers {status} {reason!r}; last {self.health()}",
+            seconds,
+        )
 
     def require_running(self) -> None:
         assert self._process is not None

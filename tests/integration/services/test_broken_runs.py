@@ -30,8 +30,9 @@ from services.runtime.operator.channel import OperatorChannel
 from services.runtime.operator.message import operator_message
 from tests import builders as a
 from tests.bus_builders import START_MS
+from tests.deadline import wait_until
 from tests.integration.services.conftest import StartService, writer_variables
-from tests.integration.services.service_process import ServiceProcess, wait_for
+from tests.integration.services.service_process import ServiceProcess
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = [
@@ -43,7 +44,6 @@ pytestmark = [
 
 BusOf = Callable[[str], Bus]
 BTC = "BTC_USDT"
-DEADLINE_S = 60.0
 SERVICES = (topics.DB_WRITER, *topics.STAGE_ORDER, topics.PAPER_RUNNER)
 WITHOUT_DATABASE = (topics.CORE, topics.RISK)
 
@@ -80,10 +80,9 @@ class System:
         return [event for event in events if isinstance(event, kind)]
 
     def wait_for_run(self, number: int) -> RunStarted:
-        runs = wait_for(
+        runs = wait_until(
             lambda: len(found := self.published(RunStarted)) >= number and found,
             f"run {number}",
-            DEADLINE_S,
         )
         assert isinstance(runs[-1], RunStarted)
         assert len(runs) == number
@@ -115,10 +114,10 @@ class System:
             topics.SIGNALS,
             '{"symbol": "BTC_USDT", "direction": "BUY", "price": "100", "quantity": "10"}',
         )
-        wait_for(lambda: len(self.published(RiskDecision)) > decided, "risk's answer", DEADLINE_S)
+        wait_until(lambda: len(self.published(RiskDecision)) > decided, "risk's answer")
         self.trade_for(5)
         last = self.published(RiskDecision)[-1:]
-        wait_for(lambda: len(self.fills()) > fills, f"a fill; {last}", DEADLINE_S)
+        wait_until(lambda: len(self.fills()) > fills, f"a fill; {last}")
 
     def fills(self) -> list[AnyEvent]:
         return [
@@ -138,18 +137,17 @@ class System:
 
     def wait_red(self, reason: str) -> None:
         for process in self.processes.values():
-            process.wait_health(503, reason, DEADLINE_S)
+            process.wait_health(503, reason)
 
     def wait_green(self) -> None:
         for process in self.processes.values():
-            process.wait_health(200, "", DEADLINE_S)
+            process.wait_health(200, "")
 
     def wait_written(self) -> None:
         writer = self.processes[topics.DB_WRITER]
-        wait_for(
+        wait_until(
             lambda: writer.status().get("committed_seq") == self.reader.head(),
             "everything is written",
-            DEADLINE_S,
         )
 
     def account(self) -> str:
@@ -187,7 +185,7 @@ def test_a_reset_after_a_checksum_mismatch_leads_back_to_trading(
     system.start(topics.RISK)
     # When the folds are compared
     system.trade_for(61)
-    wait_for(lambda: system.account() == "HALTED", "halted", DEADLINE_S)
+    wait_until(lambda: system.account() == "HALTED", "halted")
     system.wait_red("CHECKSUM_MISMATCH")
     health = system.processes[topics.RISK].health().body["reason"]
     assert 'claire reset --reason "..." begins a new run with this account' in health
@@ -222,10 +220,10 @@ def test_a_reset_after_an_event_that_cannot_be_recorded_leads_back_to_trading(
     market.publish([again])
     last = market.publish([again]).last_seq
     # Then trading halts, everything is red, and the record names the hole
-    wait_for(lambda: system.account() == "HALTED", "halted", DEADLINE_S)
+    wait_until(lambda: system.account() == "HALTED", "halted")
     system.wait_red(f"RECORD_BROKEN: event {last}, {again.event_id} of cdb_ws on control, is")
     alerts = "SELECT code FROM alerts WHERE level = 'CRITICAL'"
-    wait_for(lambda: ("RECORD_BROKEN",) in postgres_server.query(alerts), "alert", DEADLINE_S)
+    wait_until(lambda: ("RECORD_BROKEN",) in postgres_server.query(alerts), "alert")
     # When the advice is followed
     system.says("reset", "looked at it")
     system.run = system.wait_for_run(2)

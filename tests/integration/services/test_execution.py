@@ -23,8 +23,8 @@ from services.runtime.bus import journal
 from services.runtime.bus.bus import Bus
 from tests import builders as a
 from tests.bus_builders import RUN, clock, run_started, tick
+from tests.deadline import wait_until
 from tests.integration.services.conftest import StartService, open_bus
-from tests.integration.services.service_process import wait_for
 from tests.servers import PostgresServer, RedisServer, needs_signals
 
 pytestmark = pytest.mark.integration
@@ -84,7 +84,7 @@ def test_an_approved_order_is_filled_and_becomes_rows(
     bus_of(topics.RISK).publish([_of_run(a.decision(order)), order])
     market.publish([clock(1000), tick(2000), tick(2100)])
 
-    wait_for(
+    wait_until(
         lambda: postgres_server.query("SELECT status FROM orders") == [("FILLED",)],
         f"a filled order in the table; {execution.tail()}",
     )
@@ -104,7 +104,7 @@ def test_an_order_filled_in_part_before_a_crash_is_filled_up_once_after_it(
     bus_of(topics.RISK).publish(approved(1, "0.03"))
     market.publish([clock(1000), book(1100, [("65000", "0.01")])])
     rows = "SELECT status, filled_quantity, filled_price FROM orders"
-    wait_for(
+    wait_until(
         lambda: (
             postgres_server.query(rows) == [("PARTIALLY_FILLED", Decimal("0.01"), Decimal(65_000))]
         ),
@@ -116,7 +116,7 @@ def test_an_order_filled_in_part_before_a_crash_is_filled_up_once_after_it(
     again.wait_health(200)
     market.publish([clock(2000), book(2100, [("65003", "0.05")])])
 
-    wait_for(
+    wait_until(
         lambda: postgres_server.query(rows) == [("FILLED", Decimal("0.03"), Decimal(65_002))],
         f"the whole order in the table; {again.tail()}",
     )
@@ -133,11 +133,11 @@ def test_an_entry_that_nothing_fills_in_time_is_cancelled(
     market.publish([_of_run(a.instruments(a.instrument(BTC))), tick(1)])
     bus_of(topics.RISK).publish(approved(1, "0.01"))
     rows = "SELECT status, reason, filled_quantity FROM orders"
-    wait_for(lambda: postgres_server.query(rows) == [("PENDING", None, 0)], "the order")
+    wait_until(lambda: postgres_server.query(rows) == [("PENDING", None, 0)], "the order")
 
     market.publish([clock(60_000), clock(60_002)])
 
-    wait_for(
+    wait_until(
         lambda: postgres_server.query(rows) == [("CANCELLED", "EXPIRED", 0)], "its end in the table"
     )
     assert execution.terminate() == 0
@@ -154,7 +154,7 @@ def test_an_entry_that_would_slip_too_far_is_rejected_with_an_alert(
 
     market.publish([clock(1000), book(1100, [("66950", "1")])])
 
-    wait_for(
+    wait_until(
         lambda: (
             postgres_server.query("SELECT status, reason, slippage_bps FROM orders")
             == [("REJECTED", "SLIPPAGE_EXCEEDED", 300)]
@@ -178,7 +178,7 @@ def test_an_order_that_nobody_approved_is_refused_on_the_record(
     market.publish([tick(1)])
     bus_of(topics.RISK).publish([_of_run(a.order("BTC_USDT", approved_by=None))])
 
-    wait_for(
+    wait_until(
         lambda: (
             postgres_server.query("SELECT status, reason FROM orders")
             == [("REJECTED", "NOT_APPROVED")]
@@ -200,22 +200,22 @@ def test_an_exit_is_filled_while_the_database_is_away_and_its_rows_are_tried_unt
     risk.publish(approved(1, "0.01"))
     market.publish([clock(1000), book(1100, [("65000", "1")])])
     orders = "SELECT status, reduce_only FROM orders ORDER BY seq"
-    wait_for(lambda: postgres_server.query(orders) == [("FILLED", False)], "the entry")
+    wait_until(lambda: postgres_server.query(orders) == [("FILLED", False)], "the entry")
 
     postgres_server.stop()
     try:
         risk.publish(approved(1200, "0.01", Side.SELL, reduce_only=True))
-        wait_for(
+        wait_until(
             lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
             "the condition",
         )
         market.publish([clock(2000), book(2100, [("65000", "1")])])
-        wait_for(lambda: len(results(market)) == 2, "the exit's fill on the bus")
+        wait_until(lambda: len(results(market)) == 2, "the exit's fill on the bus")
     finally:
         postgres_server.start()
 
     filled = [("FILLED", False), ("FILLED", True)]
-    wait_for(lambda: postgres_server.query(orders) == filled, "both orders in the table")
+    wait_until(lambda: postgres_server.query(orders) == filled, "both orders in the table")
     trades = postgres_server.query("SELECT quantity, entry_price, exit_price FROM trades")
     assert trades == [(Decimal("0.01"), 65_000, 64_999)]
     assert execution.terminate() == 0
@@ -275,20 +275,20 @@ def test_a_database_that_is_away_turns_health_red_forbids_entries_and_clears(
     bus_of(topics.RISK).publish([_of_run(a.order("BTC_USDT", approved_by=None))])
     try:
         execution.wait_health(503, "PostgreSQL", seconds=10.0)
-        wait_for(
+        wait_until(
             lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
             "the condition",
         )
     finally:
         postgres_server.start()
 
-    wait_for(
+    wait_until(
         lambda: conditions(market)[-1] == (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
         "the end of the condition",
     )
     market.publish([clock(60_000)])
     execution.wait_health(200)
-    wait_for(
+    wait_until(
         lambda: postgres_server.query("SELECT count(*) FROM orders") == [(1,)], "nothing is lost"
     )
     assert execution.terminate() == 0
@@ -307,14 +307,14 @@ def test_a_record_that_nobody_writes_forbids_entries_until_it_has_caught_up(
     market.publish([tick(1)])
 
     execution.wait_health(503, "is cdb_db_writer running?")
-    wait_for(
+    wait_until(
         lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
         "the condition",
     )
     market.publish([clock(1000)])
     postgres_server.record_upto(EVERYTHING)
     execution.wait_health(200)
-    wait_for(
+    wait_until(
         lambda: (
             conditions(market)
             == [
@@ -339,12 +339,12 @@ def test_a_frozen_database_forbids_entries_and_clears(
     with postgres_server.frozen():
         market.publish([tick(1)])
         execution.wait_health(503, "does not answer")
-        wait_for(
+        wait_until(
             lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
             "the condition",
         )
 
-    wait_for(
+    wait_until(
         lambda: conditions(market)[-1] == (ConditionName.DATABASE_AWAY, ConditionPhase.CLEARED),
         "the end of the condition",
     )
@@ -360,7 +360,7 @@ def test_a_start_without_a_writer_forbids_entries_before_the_first_input(
     execution = start_service(topics.EXECUTION, postgres_server)
 
     execution.wait_health(503, "is cdb_db_writer running?")
-    wait_for(
+    wait_until(
         lambda: conditions(market) == [(ConditionName.DATABASE_AWAY, ConditionPhase.BEGAN)],
         "the condition",
     )

@@ -19,8 +19,9 @@ from services.runtime.bus.bus import Bus
 from services.runtime.service.http_query import get_json
 from tests import builders as a
 from tests.bus_builders import clock, condition, tick
+from tests.deadline import wait_until
 from tests.integration.services.conftest import StartService, writer_variables
-from tests.integration.services.service_process import ServiceProcess, wait_for
+from tests.integration.services.service_process import ServiceProcess
 from tests.servers import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.integration
@@ -36,7 +37,7 @@ def published(reader: Bus, kind: type[Any]) -> list[Any]:
 
 def wait_for_run(reader: Bus, number: int = 1) -> RunStarted:
     """The run_started with that number."""
-    runs = wait_for(
+    runs = wait_until(
         lambda: len(found := published(reader, RunStarted)) >= number and found,
         f"run_started number {number}",
     )
@@ -60,7 +61,7 @@ def wait_for_seq(runner: ServiceProcess, seq: int) -> dict[str, Any]:
         found = summary(runner)
         return found if found.get("last_seq", 0) >= seq else None
 
-    return wait_for(reached, f"the summary of event {seq}; {runner.tail()}")
+    return wait_until(reached, lambda: f"the summary of event {seq}; {runner.tail()}")
 
 
 def test_a_run_from_its_start_to_its_end(
@@ -76,7 +77,7 @@ def test_a_run_from_its_start_to_its_end(
     play(bus_of, run, clock(MINUTE_MS))
     runner.wait_health(200)
 
-    first, second = wait_for(
+    first, second = wait_until(
         lambda: len(found := published(reader, PortfolioSnapshot)) == 2 and found, "two snapshots"
     )
     assert (first.equity, second.positions[0].symbol) == (5000, "BTC_USDT")
@@ -86,7 +87,7 @@ def test_a_run_from_its_start_to_its_end(
     assert runner.metric("cdb_equity_quote") == float(second.equity)
 
     play(bus_of, run, replace(condition(topics.WS), name=ConditionName.SOURCE_ENDED))
-    (ended,) = wait_for(lambda: published(reader, RunEnded), "run_ended")
+    (ended,) = wait_until(lambda: published(reader, RunEnded), "run_ended")
     assert ended.reason.startswith("DATA_OVER")
     runner.wait_health(200)
     assert runner.terminate() == 0
@@ -101,7 +102,7 @@ def test_the_page_shows_the_account_and_escapes_what_came_from_outside(
     run = wait_for_run(reader)
     play(bus_of, run, clock(0), tick(1), a.result("BTC_USDT", quantity="0.01", price=65_000))
     reader.post(topics.ALERTS, '{"message": "<script>alert(1)</script>", "level": "warning"}')
-    wait_for(lambda: summary(runner).get("recent", {}).get("alerts"), "the alert")
+    wait_until(lambda: summary(runner).get("recent", {}).get("alerts"), "the alert")
 
     page = runner.page("/")
 
@@ -127,7 +128,7 @@ def test_a_restart_with_the_same_settings_continues_the_run(
 
     assert wait_for_seq(successor, reader.head())["ticks"] == 2
     assert wait_for_run(reader).run_id == run.run_id
-    wait_for(lambda: len(published(reader, PortfolioSnapshot)) == 2, "one snapshot per minute")
+    wait_until(lambda: len(published(reader, PortfolioSnapshot)) == 2, "one snapshot per minute")
 
 
 @pytest.mark.risk
@@ -149,7 +150,7 @@ def test_changed_settings_start_a_new_run_on_the_same_account(
     assert runner.terminate() == 0
 
     successor = start_service(topics.PAPER_RUNNER, postgres_server, MAX_LEVERAGE="2")
-    (ended,) = wait_for(lambda: published(reader, RunEnded), "the end of the first run")
+    (ended,) = wait_until(lambda: published(reader, RunEnded), "the end of the first run")
     successor.wait_health(503, "has not come to the end of the last run yet")
     for stage in topics.STAGE_ORDER:
         bus_of(stage).publish([], cursor=ended.seq)
@@ -183,7 +184,7 @@ def test_what_the_journal_no_longer_has_is_read_from_postgresql(
 
     fill = a.result("BTC_USDT", quantity="0.01", price=65_000, fees=10)
     play(bus_of, run, tick(2), fill, a.signal("BTC_USDT"), clock(1000), tick(1500))
-    wait_for(lambda: writer.status().get("committed_seq") == reader.head(), "all written down")
+    wait_until(lambda: writer.status().get("committed_seq") == reader.head(), "all written down")
     trim_everything(bus_of, open_redis)
     with pytest.raises(journal.JournalTrimmed):
         list(journal.read(reader, topics.TOPICS, 0, reader.head()))
@@ -222,11 +223,11 @@ def test_the_clock_that_stops_is_alerted_once_and_cleared(
     run = wait_for_run(reader)
     play(bus_of, run, clock(0))
     runner.wait_health(503, "no clock for")
-    wait_for(lambda: _alerts(reader) == ["BEGAN"], "the alert")
+    wait_until(lambda: _alerts(reader) == ["BEGAN"], "the alert")
 
     play(bus_of, run, clock(1000))
 
-    wait_for(lambda: _alerts(reader) == ["BEGAN", "CLEARED"], "the end of the alert")
+    wait_until(lambda: _alerts(reader) == ["BEGAN", "CLEARED"], "the end of the alert")
     runner.wait_health(200)
 
 

@@ -10,8 +10,8 @@ from services.runtime.bus.bus import Bus
 from services.runtime.operator.channel import OperatorChannel
 from services.runtime.operator.message import operator_message
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
+from tests.deadline import wait_until
 from tests.integration.services.conftest import StartService, open_bus
-from tests.integration.services.service_process import wait_for
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -64,7 +64,7 @@ def test_status_shows_state_and_settings_without_secrets(
     start_run(bus_of)
     process.wait_health(200)
 
-    status = wait_for(
+    status = wait_until(
         lambda: (body := process.status()).get("stage", {}).get("account") and body, "a status"
     )
 
@@ -117,7 +117,7 @@ def test_an_operator_halts_through_risk(start_service: StartService, bus_of: Bus
     operator = bus_of("operator")
     operator.post(topics.OPERATOR, '{"command": "halt", "reason": "drill"}')
 
-    wait_for(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
+    wait_until(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
     published = [
         event
         for event in journal.read(operator, {topics.CONTROL}, 0, operator.head())
@@ -144,12 +144,12 @@ def test_a_command_is_published_once_and_answered_as_often_as_it_is_posted(
 
     for _ in range(3):
         operator.post(topics.OPERATOR, command)
-    wait_for(lambda: len(answers()) == 3, "three answers")
+    wait_until(lambda: len(answers()) == 3, "three answers")
     assert process.terminate() == 0
     process = start_service(topics.RISK)
     process.wait_health(200)
     operator.post(topics.OPERATOR, command)
-    wait_for(lambda: len(answers()) == 4, "an answer behind the restart")
+    wait_until(lambda: len(answers()) == 4, "an answer behind the restart")
 
     assert [answer.repeated for answer in answers()] == [False, True, True, True]
     assert all(answer.changes == answers()[0].changes for answer in answers())
@@ -173,7 +173,7 @@ def test_claire_posts_a_command_until_risk_is_there(
         answer = answering.result(timeout=30)
     # Then it is answered
     assert (answer.command, [one.state for one in answer.changes]) == ("halt", ["HALTED"])
-    wait_for(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
+    wait_until(lambda: process.status()["stage"].get("account") == "HALTED", "halted")
 
 
 def test_a_command_on_control_is_a_dead_letter(start_service: StartService, bus_of: BusOf):
@@ -182,7 +182,7 @@ def test_a_command_on_control_is_a_dead_letter(start_service: StartService, bus_
     start_run(bus_of)
     process.wait_health(200)
     bus_of("operator").post(topics.CONTROL, '{"type": "halt", "reason": "not here"}')
-    wait_for(
+    wait_until(
         lambda: process.metric('cdb_dead_letters_total{reason="NOT_FROM_OUTSIDE"}') == 1.0,
         "counted",
     )
@@ -198,7 +198,9 @@ def test_what_is_no_command_becomes_a_dead_letter_and_the_service_lives(
 
     bus_of("operator").post(topics.OPERATOR, "{not json")
 
-    wait_for(lambda: process.metric('cdb_dead_letters_total{reason="NOT_JSON"}') == 1.0, "counted")
+    wait_until(
+        lambda: process.metric('cdb_dead_letters_total{reason="NOT_JSON"}') == 1.0, "counted"
+    )
     process.wait_health(200)
 
 
@@ -210,13 +212,15 @@ def test_sigterm_saves_a_snapshot_and_a_successor_goes_on(
     market.publish([tick(number) for number in range(2000, 2050)])
     head = market.head()
     process.wait_health(200)
-    wait_for(lambda: process.status()["cursor"] >= head, "all handled")
+    wait_until(lambda: process.status()["cursor"] >= head, "all handled")
 
     assert process.terminate() == 0
 
     assert int(market.run(("HGET", f"cdb:snapshot:{topics.CORE}", "cursor"))[0]) == head
     successor = start_service(topics.CORE)
-    wait_for(lambda: successor.wait_answering() and successor.status()["cursor"] >= head, "resumed")
+    wait_until(
+        lambda: successor.wait_answering() and successor.status()["cursor"] >= head, "resumed"
+    )
     assert successor.status()["run_id"] == RUN
 
 

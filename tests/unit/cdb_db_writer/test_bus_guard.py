@@ -1,8 +1,6 @@
 """A watch over the bus that fails is no secret: /health of the writer names why."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +12,9 @@ from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.bus.redis.connection import ReplyError, Unavailable
 from services.runtime.database.address import DatabaseAddress
 from services.runtime.service.lifecycle import Lifecycle
+from tests.deadline import DEADLINE_S, wait_until
 
 pytestmark = pytest.mark.unit
-DEADLINE_S = 30.0
 NOWHERE = RedisAddress("127.0.0.1", 1, topics.DB_WRITER, "")
 NO_DATABASE = DatabaseAddress("127.0.0.1", 1, "none", topics.DB_WRITER, "")
 
@@ -29,13 +27,6 @@ def writer() -> RecordService:
         roles={topics.DB_WRITER: NO_DATABASE},
         lifecycle=Lifecycle(),
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("error", [KeyError("producer"), ReplyError("NOPERM no rights")])
@@ -54,10 +45,10 @@ def test_an_unexpected_error_turns_the_writer_red_until_a_look_succeeds(
     watching = threading.Thread(target=service.guard.run, args=(stopping,))
     watching.start()
     try:
-        wait_for(lambda: not service.health().ok)
+        wait_until(lambda: not service.health().ok, "red")
         assert service.health().reasons == (f"nobody watches over the bus: {error!r}",)
         errors.clear()
-        wait_for(lambda: service.health().ok)
+        wait_until(lambda: service.health().ok, "green")
     finally:
         stopping.set()
         watching.join(DEADLINE_S)

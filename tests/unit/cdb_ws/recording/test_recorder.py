@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,18 +17,11 @@ from services.cdb_ws.recording.recorder import Recorder
 from services.cdb_ws.recording.store import FolderBusyError
 from services.cdb_ws.recording.write_ahead_log import SegmentFile
 from services.kernel.events import Alert, AlertPhase, Condition, ConditionPhase, Event, MarketData
+from tests.deadline import DEADLINE_S, wait_until
 from tests.unit.cdb_ws.recording import recordings
 from tests.unit.cdb_ws.recording.events import NOON, RUN, clock, details, said, trade
 
 pytestmark = pytest.mark.unit
-DEADLINE_S = 10.0
-
-
-def wait_for(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -82,12 +73,12 @@ def test_two_full_disks_at_one_event_time_are_two_alerts(folder: Path) -> None:
     writer = Recorder(folder, recordings.no_packer, lambda _: free[0])
     writer.start()
     writer.events([details(), *second(0)])
-    wait_for(lambda: writer.events_written == 3)
+    wait_until(lambda: writer.events_written == 3, "3 events")
     for _ in range(2):
         free[0] = 1 << 20
-        wait_for(lambda: writer.trouble is not None)
+        wait_until(lambda: writer.trouble is not None, "trouble")
         free[0] = 1 << 40
-        wait_for(lambda: writer.trouble is None)
+        wait_until(lambda: writer.trouble is None, "no trouble")
     writer.close()
     reported = writer.alerts(RUN, NOON)
     assert len(reported) == 4
@@ -100,16 +91,16 @@ def test_a_full_disk_is_reported_once_and_afterwards_recording_goes_on(folder: P
     writer.start()
     gap = data_gap(RUN, NOON, ConditionPhase.BEGAN, detail="away", unique=1)
     writer.events([details(), *second(0), gap])
-    wait_for(lambda: writer.events_written == 4)
+    wait_until(lambda: writer.events_written == 4, "4 events")
 
     free[0] = 1 << 20
-    wait_for(lambda: writer.trouble is not None)
+    wait_until(lambda: writer.trouble is not None, "trouble")
     back = data_gap(RUN, NOON + 1500, ConditionPhase.CLEARED, detail="back", unique=1)
     writer.events([*second(1), back])
-    wait_for(lambda: writer.dropped == 3)
+    wait_until(lambda: writer.dropped == 3, "dropped 3")
     began = writer.alerts(RUN, NOON)
     free[0] = 1 << 40
-    wait_for(lambda: writer.trouble is None)
+    wait_until(lambda: writer.trouble is None, "no trouble")
     writer.events(second(60))
     writer.close()
     packing.pack(folder)
@@ -137,7 +128,7 @@ def test_an_entry_that_could_not_be_written_leaves_the_segment_whole(
 ) -> None:
     writer = recordings.recorder(folder)
     writer.events([details(), *second(0)])
-    wait_for(lambda: writer.events_written == 3)
+    wait_until(lambda: writer.events_written == 3, "3 events")
     really = SegmentFile.write
 
     def full(segment: SegmentFile) -> None:
@@ -153,9 +144,9 @@ def test_an_entry_that_could_not_be_written_leaves_the_segment_whole(
 
     monkeypatch.setattr(SegmentFile, "write", full)
     writer.events(second(1))
-    wait_for(lambda: writer.trouble is not None)
+    wait_until(lambda: writer.trouble is not None, "trouble")
     monkeypatch.setattr(SegmentFile, "write", really)
-    wait_for(lambda: writer.trouble is None)
+    wait_until(lambda: writer.trouble is None, "no trouble")
     writer.events(second(2))
     writer.close()
     packing.pack(folder)
@@ -176,7 +167,7 @@ def test_too_much_at_once_is_one_hole_in_the_recording(
     writer.events([details(), *second(0)])
     writer.events(second(1))
     writer.events([clock(NOON + 2000)])
-    wait_for(lambda: writer.events_written == 3)
+    wait_until(lambda: writer.events_written == 3, "3 events")
     writer.events(second(3))
     writer.close()
     packing.pack(folder)
@@ -269,9 +260,9 @@ def test_a_folder_that_cannot_be_opened_yet_holds_nobody_up(folder: Path) -> Non
     writer = Recorder(folder, recordings.no_packer, lambda _: 1 << 40)
     writer.start()
     writer.events([details(), *second(0)])
-    wait_for(lambda: writer.trouble is not None)
+    wait_until(lambda: writer.trouble is not None, "trouble")
     folder.unlink()
-    wait_for(lambda: writer.trouble is None)
+    wait_until(lambda: writer.trouble is None, "no trouble")
     writer.events(second(1))
     writer.close()
     packing.pack(folder)
@@ -287,7 +278,7 @@ def test_segments_are_packed_beside_the_recorder(
     writer = Recorder(folder, free=lambda _: 1 << 40)
     writer.start()
     writer.events([details(), *second(0)])
-    wait_for(lambda: bool(store.days(folder)))
+    wait_until(lambda: bool(store.days(folder)), "a day of the recording")
     writer.close()
 
     assert said(recordings.replayed(folder)) == said([details(), *second(0)])
@@ -298,7 +289,7 @@ def test_an_unexpected_error_ends_no_recorder_in_silence(
 ) -> None:
     writer = recordings.recorder(folder)
     writer.events([details(), *second(0)])
-    wait_for(lambda: writer.events_written == 3)
+    wait_until(lambda: writer.events_written == 3, "3 events")
     with monkeypatch.context() as patched:
 
         def fails(*_: object) -> int:
@@ -306,10 +297,10 @@ def test_an_unexpected_error_ends_no_recorder_in_silence(
 
         patched.setattr(Journal, "events", fails)
         writer.events(second(1))
-        wait_for(lambda: writer.trouble == "RuntimeError('a defect')")
-    wait_for(lambda: writer.trouble is None)
+        wait_until(lambda: writer.trouble == "RuntimeError('a defect')", "the defect")
+    wait_until(lambda: writer.trouble is None, "no trouble")
     writer.events(second(2))
-    wait_for(lambda: writer.events_written == 5)
+    wait_until(lambda: writer.events_written == 5, "5 events")
     writer.close()
 
     assert writer.dropped == 2

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.runtime.embedded.supervisor import ChildFailedError, Supervisor
+from tests.deadline import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -21,13 +20,6 @@ def python(code: str) -> tuple[str, ...]:
 
 
 SLEEPER = python("import time; print('up', flush=True); time.sleep(600)")
-
-
-def until(reached: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -62,7 +54,7 @@ def test_a_child_that_ignores_sigterm_is_killed(
     )
     with Supervisor(tmp_path) as supervisor:
         supervisor.start("stubborn", stubborn, os.environ)
-        until(lambda: supervisor.last_line("stubborn").startswith("up"))
+        wait_until(lambda: supervisor.last_line("stubborn").startswith("up"), "it is up")
         (pid,) = supervisor.running.values()
 
     assert not alive(pid)
@@ -73,7 +65,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         supervisor.start("worker", SLEEPER, os.environ)
         first = supervisor.running["worker"]
         os.kill(first, signal.SIGKILL)
-        until(lambda: not supervisor.running)
+        wait_until(lambda: not supervisor.running, "all have ended")
 
         (line,) = supervisor.watch()
 
@@ -85,7 +77,7 @@ def test_a_child_that_says_why_it_cannot_work_is_not_started_again(tmp_path: Pat
     broken = python("import sys; print('REDIS_HOST is not set'); sys.exit(1)")
     with Supervisor(tmp_path) as supervisor:
         supervisor.start("broken", broken, os.environ)
-        until(lambda: not supervisor.running)
+        wait_until(lambda: not supervisor.running, "all have ended")
 
         with pytest.raises(ChildFailedError, match="broken ended with code 1: REDIS_HOST"):
             supervisor.watch()
@@ -122,4 +114,4 @@ def test_children_do_not_survive_a_killed_parent(tmp_path: Path) -> None:
         process.kill()
         process.wait(10)
 
-    until(lambda: not alive(child))
+    wait_until(lambda: not alive(child), "the child is gone")
