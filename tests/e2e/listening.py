@@ -18,7 +18,7 @@ class Listener:
 
     def __init__(self, subscription: PubSub) -> None:
         self._subscription = subscription
-        self.heard: list[Message] = []
+        self.received: list[Message] = []
 
     def drain(self, seconds: float = 0.0) -> None:
         """Take what is there; wait up to `seconds` for the first message."""
@@ -31,7 +31,7 @@ class Listener:
                 event = json.loads(message["data"])
                 # Without seq it was posted from outside, by this test or another.
                 if "seq" in event:
-                    self.heard.append({"topic": message["channel"], **event})
+                    self.received.append({"topic": message["channel"], **event})
 
     def wait_for(
         self, what: str, matches: Callable[[Message], bool], seconds: float = DEADLINE_S
@@ -40,20 +40,20 @@ class Listener:
         deadline = Deadline(seconds)
         seen = 0
         while True:
-            for event in self.heard[seen:]:
+            for event in self.received[seen:]:
                 if matches(event):
                     return event
-            seen = len(self.heard)
-            deadline.require(lambda: f"{what}; last heard: {self.last()}")
+            seen = len(self.received)
+            deadline.require(lambda: f"{what}; last received: {self.last()}")
             self.drain(min(deadline.left_s, 0.5))
 
     def last(self) -> list[Message]:
         """The last of what was heard, the market's data left out."""
-        return [event for event in self.heard if event["topic"] != "market_data"][-8:]
+        return [event for event in self.received if event["topic"] != "market_data"][-8:]
 
     def of(self, topic: str) -> list[Message]:
         """What was heard on one topic."""
-        return [event for event in self.heard if event["topic"] == topic]
+        return [event for event in self.received if event["topic"] == topic]
 
 
 @contextmanager

@@ -26,13 +26,13 @@ def is_filled(event: Message) -> bool:
 
 def trade_until_filled(market: Market, listener: Listener, price: float) -> Message:
     """Keep the market moving at a price until an order of this symbol is filled."""
-    filled = [event for event in listener.heard if is_filled(event)]
+    filled = [event for event in listener.received if is_filled(event)]
     deadline = Deadline(FILLED_WITHIN_S)
     while True:
-        deadline.require(lambda: f"an order of {market.symbol} is filled; heard: {listener.last()}")
+        deadline.require(lambda: f"an order of {market.symbol} is filled; received: {listener.last()}")
         market.publish(price)
         listener.drain(0.3)
-        for event in listener.heard:
+        for event in listener.received:
             if is_filled(event) and event["symbol"] == market.symbol and event not in filled:
                 return event
 
@@ -103,7 +103,7 @@ def test_the_events_are_dense_and_in_order(
 ) -> None:
     listener = round_trip[1]
 
-    assert [e["seq"] for e in listener.heard] == sorted({e["seq"] for e in listener.heard})
+    assert [e["seq"] for e in listener.received] == sorted({e["seq"] for e in listener.received})
     for topic in ("market_data", "signals", "orders", "order_results"):
         heard = [event["topic_seq"] for event in listener.of(topic)]
         assert heard == list(range(heard[0], heard[0] + len(heard)))
