@@ -6,7 +6,7 @@ from typing import TypeVar
 
 DEADLINE_S = 60.0
 """Ends what hangs. It says nothing of how long a thing may take: machines may be busy."""
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.02
 
 _Found = TypeVar("_Found")
 

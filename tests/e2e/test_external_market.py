@@ -29,7 +29,9 @@ def trade_until_filled(market: Market, listener: Listener, price: float) -> Mess
     filled = [event for event in listener.received if is_filled(event)]
     deadline = Deadline(FILLED_WITHIN_S)
     while True:
-        deadline.require(lambda: f"an order of {market.symbol} is filled; received: {listener.last()}")
+        deadline.require(
+            lambda: f"an order of {market.symbol} is filled; received: {listener.last()}"
+        )
         market.publish(price)
         listener.drain(0.3)
         for event in listener.received:
