@@ -1,4 +1,4 @@
-"""The soak's verbs: soak feed."""
+"""The soak's verbs: soak feed, soak system."""
 
 import json
 from collections.abc import Mapping
@@ -12,6 +12,9 @@ from services.cli.failure import Failure
 from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
 from services.cli.terminal import SafeConsole, say, wide_console
+from services.lab.simulation import system_soak
+from services.lab.simulation.system_run import Outcome as SystemOutcome
+from services.lab.simulation.system_run import play as play_system
 from services.lab.soak import feed_run, feed_soak
 from services.lab.soak.feed_soak import Outcome
 from services.lab.soak.virtual_time import StuckError
@@ -81,4 +84,58 @@ def _show(figures: Mapping[str, Any]) -> None:
     for name, value in figures.items():
         shown = f"{value:,}" if isinstance(value, int | float) else json.dumps(value)
         table.add_row(name, shown)
+    wide_console().print(table)
+
+
+@soak.command(
+    epilog="Examples: claire soak system --seeds 1000 --json; claire soak system --seed 17"
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=25, show_default=True,
+    help="How many.",
+)  # fmt: skip
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True,
+    help="The first of them.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Play this one only, and show everything.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one for each core.")
+@last_line_json_option
+def system(seeds: int, first: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
+    """All six services in one process under virtual time, with faults that a seed decides.
+
+    Afterwards the record must pass `claire validate` and `claire verify`, no market event may be
+    lost or doubled, and the market must have come to its end; if not, the exit code is 1.
+    """
+    system_soak.be_quiet()
+    if seed is not None:
+        outcome = play_system(seed)
+        for line in (*outcome.happened, *outcome.last_events):
+            say(line)
+        figures = system_soak.summary([outcome], outcome.seconds)
+    else:
+        console = SafeConsole(stderr=True)
+        with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
+            task = bar.add_task("seeds", total=seeds)
+
+            def done(outcome: SystemOutcome) -> None:
+                bar.advance(task)
+                if outcome.problems:
+                    bar.console.print(f"seed {outcome.seed} failed: {outcome.problems[0]}")
+
+            figures = system_soak.run(range(first, first + seeds), jobs, done)
+    if as_json:
+        say(json.dumps(figures))
+    else:
+        _show_system(figures)
+    if figures["failed"]:
+        failing = figures["failing_seeds"][0]
+        raise Failure(
+            f"{figures['failed']} of {figures['seeds']} seeds failed;"
+            f" claire soak system --seed {failing} replays the first"
+        )
+
+
+def _show_system(figures: Mapping[str, Any]) -> None:
+    table = Table("figure", "value", box=None)
+    for name, value in figures.items():
+        table.add_row(name, json.dumps(value) if isinstance(value, dict | list) else str(value))
     wide_console().print(table)

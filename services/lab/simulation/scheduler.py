@@ -159,7 +159,7 @@ class Scheduler:
         self._heap: list[tuple[float, int, VirtualTask, int]] = []
         self._order = count()
         self._tasks: dict[greenlet, VirtualTask] = {}
-        self._hub: greenlet | None = None
+        self._hub: greenlet = getcurrent()
         self._tokens = count(1)
 
     # -- the host's port ----------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Scheduler:
                 if task.greenlet is not None:
                     self._tasks.pop(task.greenlet, None)
 
-        task.greenlet = greenlet(body)
+        task.greenlet = greenlet(body, self._hub)
         self._tasks[task.greenlet] = task
         process.tasks.add(task)
         self.wake(task)
@@ -247,7 +247,6 @@ class Scheduler:
         task.wanted += 1
         if timeout is not None:
             self._due(task, self.now + timeout)
-        assert self._hub is not None
         self._hub.switch()
         if not task.process.alive:
             raise Killed
