@@ -80,6 +80,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
         "record",
         "exchange-sim",
         "soak feed",
+        "soak system",
         "bench feed",
         "bench store",
     }
