@@ -1,4 +1,4 @@
-"""What the feed says about itself: holes per symbol, and alerts that mark changes."""
+"""Publishes the gaps and alerts of the feed, each change once."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -20,19 +20,19 @@ CLOCK_OFFSET: Final = "CLOCK_OFFSET"
 
 
 class AlertPublisher:
-    """Makes conditions and alerts, each change once.
+    """Publishes conditions and alerts when they change.
 
     Args:
-        run_id: The run that the events belong to.
-        session: Tells this process's notices from those of earlier ones.
+        run_id: The run of the events.
+        session: Makes event ids of this process different from those of earlier ones.
         emit: Takes the events.
         now_ms: Wall time.
 
     Attributes:
-        gaps: Symbols in doubt, with the reason.
+        gaps: Symbols with an open gap, and the reason.
         clock_offsets: Why the times of a symbol, or of all (None), cannot be used.
-        gaps_begun: How often a symbol came into doubt.
-        lost_spans: How often trades were lost for good.
+        gaps_begun: Number of gaps that were opened.
+        lost_spans: Number of spans in which trades were lost for good.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class AlertPublisher:
         self._made = 0
 
     def gap_began(self, symbol: str, why: str, lost: tuple[int, int] | None = None) -> None:
-        """Trades of a symbol may be missing from here on; told once until it is over.
+        """Open the gap of a symbol, or name a lost span in it. An open gap is not reported again.
 
         Args:
-            symbol: Which one.
-            why: For people.
-            lost: A stretch that is lost for certain, whatever else is in doubt; each is told.
+            symbol: The symbol.
+            why: Reason, for people.
+            lost: A span that is lost for certain; each is reported.
         """
         begins = symbol not in self.gaps
         self.gaps[symbol] = why
@@ -70,10 +70,10 @@ class AlertPublisher:
         self.see(AlertLevel.WARNING, DATA_GAP, f"{symbol}: {why}", symbol)
 
     def gap_cleared(self, symbol: str, lost: tuple[int, int] | None, detail: str) -> None:
-        """Whether anything is missing is known now.
+        """Close the gap of a symbol: what is missing is known.
 
         Args:
-            symbol: Which one.
+            symbol: The symbol.
             lost: First and last millisecond between which trades may be missing; None if none are.
             detail: For people.
         """
@@ -86,11 +86,11 @@ class AlertPublisher:
         self.clear(DATA_GAP, symbol)
 
     def clock_offset(self, symbol: str | None, why: str | None) -> None:
-        """Whether the times of a symbol's ticks, or of all (None), can be used.
+        """Report whether the times of a symbol's ticks, or of all (None), can be used.
 
         Args:
-            symbol: Which one.
-            why: What is wrong with them; None when nothing is.
+            symbol: The symbol.
+            why: What is wrong with them; None if they can be used.
         """
         was = symbol in self.clock_offsets
         if why is not None:
@@ -106,7 +106,7 @@ class AlertPublisher:
             self._emit([self._offset(symbol, phase, why or "times can be used again")])
 
     def clear_clock_offsets(self, symbols: Iterable[str | None]) -> None:
-        """What an earlier process reported is measured again from the beginning."""
+        """Close the offsets that an earlier process reported; they are measured again."""
         for symbol in symbols:
             self.clock_offsets[symbol] = ""
             self.clock_offset(symbol, None)
@@ -119,13 +119,13 @@ class AlertPublisher:
         symbol: str | None = None,
         **context: object,
     ) -> None:
-        """A condition holds now; told when it begins, and at most once a minute afterwards."""
+        """A condition holds now: alert when it begins, then at most once a minute."""
         reported = self._book.see(code, symbol, None, level, self._now_ms())
         if reported is not None:
             self._alert(level, code, message, symbol, *reported, context)
 
     def clear(self, code: str, symbol: str | None = None) -> None:
-        """A condition holds no longer; told if it had begun."""
+        """A condition no longer holds: alert if it had begun."""
         cleared = self._book.clear(code, symbol, None)
         if cleared is not None:
             message = f"{code} cleared" + (f" for {symbol}" if symbol else "")

@@ -1,4 +1,4 @@
-"""What ``cdb_ws`` sees that changes decisions: the end of the data, and holes in it."""
+"""Conditions and alerts of ``cdb_ws``: the end of the data, and gaps in it."""
 
 from services.kernel.events import (
     SCHEMA_VERSION,
@@ -29,11 +29,11 @@ def condition(
     Args:
         run_id: The run.
         timestamp: Event time, milliseconds.
-        name: Which condition.
-        phase: Whether it begins to hold or no longer does.
+        name: Name of the condition.
+        phase: Whether it begins to hold or no longer holds.
         detail: What was seen, for people.
-        unique: Tells conditions of the same name apart.
-        symbol: Which symbol; None for all.
+        unique: Makes the id different from other conditions of the same name.
+        symbol: The symbol; None for all.
         lost: First and last millisecond between which trades may be missing.
     """
     lost_from, lost_to = lost or (None, None)
@@ -89,7 +89,7 @@ def data_gap(
 
 
 def source_failed(run_id: str, timestamp: int, why: str) -> Alert:
-    """The market's data cannot be read further."""
+    """The data of the market cannot be read any further."""
     event_id = make_id(run_id, WS, "alert", "SOURCE_FAILED")
     return alert(event_id, run_id, timestamp, AlertLevel.CRITICAL, "SOURCE_FAILED", why)
 
@@ -107,19 +107,19 @@ def alert(
     count: int = 1,
     context: dict[str, str] | None = None,
 ) -> Alert:
-    """An alert of ``cdb_ws``; outside the layers.
+    """An alert of ``cdb_ws``; it belongs to no risk layer.
 
     Args:
         event_id: Differs from change to change of one code.
         run_id: The run.
         timestamp: Event time, milliseconds.
-        level: How urgent.
-        code: What it is about.
+        level: Severity.
+        code: Alert code.
         message: For people.
         symbol: None for the whole market.
-        phase: Where in its life the cause is.
+        phase: Whether the cause begins, continues or is over.
         count: How often it was seen.
-        context: Figures beside the message.
+        context: Figures for the message.
     """
     return Alert(
         event_id=event_id,

@@ -1,4 +1,4 @@
-"""What ``cdb_ws`` reads from the settings; what shapes a run comes with ``run_started`` instead."""
+"""The settings of ``cdb_ws``; what defines a run comes with ``run_started`` instead."""
 
 from pathlib import Path
 from typing import Final
@@ -38,14 +38,14 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
     """Where the market is.
 
     Attributes:
-        source: ``mexc``, ``replay``, ``synthetic`` or ``external``; a run says the same.
+        source: ``mexc``, ``replay``, ``synthetic`` or ``external``; must equal that of the run.
         data: Files of a replay.
         instruments: File with contract details.
-        receive_market_data: Whether messages by hand on ``market_data`` are answered (with a dead
-            letter where the source is another); a flooded benchmark saves that.
-        cache_dir: Folder in which MEXC's contract details are kept; None keeps none.
-        record_dir: Folder that the market is recorded in; None records nothing.
-        hold_at: Event times (Unix ms) at which a recorded market waits for an operator's command.
+        receive_market_data: Whether external messages on ``market_data`` are received, if only to
+        refuse them where the source is another. A flooded benchmark switches it off.
+        cache_dir: Folder for MEXC's contract details; None: no cache.
+        record_dir: Folder in which the market is recorded; None: no recording.
+        hold_at: Event times (Unix ms) at which a recorded market waits for an operator command.
     """
 
     source: str
@@ -76,7 +76,7 @@ class FeedConfig(Struct, frozen=True, kw_only=True):
         )
 
     def check(self) -> None:
-        """Look at the files before anything waits for them.
+        """Check the files before the service starts.
 
         Raises:
             SettingError: A file is missing or unusable; one line says which, where and why.

@@ -1,7 +1,7 @@
-"""What ``cdb_ws`` hears: control, fills and its own clock, and messages from outside.
+"""Receives what ``cdb_ws`` consumes: control, fills, its own clock, and external messages.
 
-It is no stage: nobody waits for its acknowledgements, and its own publications are driven by the
-market and not by an input. So it listens itself instead of running the stages' loop.
+``cdb_ws`` is no stage: no service waits for its acknowledgements, and the market, not an input,
+causes its publications. It therefore has a subscriber instead of the loop of the stages.
 """
 
 from collections import deque
@@ -28,19 +28,20 @@ TakeExternal = Callable[[ExternalMessage, LoopContext], None]
 
 
 class ControlSubscriber:
-    """Hears the topics of ``cdb_ws`` in their order, across restarts.
+    """Receives the topics of ``cdb_ws`` in order, across restarts.
 
     Args:
-        watch: Told every event but the clock's.
+        watch: Handles every event but the clocks.
         bus: Claimed by ``start``.
-        take_outside: Takes a message from outside; or raises ``InvalidMessageError``.
-        receive_market_data: Whether messages from outside on ``market_data`` are heard too; that
-            costs a look at each of one's own ticks.
+        take_outside: Takes an external message, or raises ``InvalidMessageError``.
+        receive_market_data: Whether external messages on ``market_data`` are received too; that
+            costs
+        a check of each of our own ticks.
         keep_every_s: Seconds between two snapshots.
 
     Attributes:
-        context: The run and the clock, as far as heard.
-        ignored: Messages from outside that another service answers for.
+        context: The run and the clock, as far as received.
+        ignored: External messages that another service handles.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class ControlSubscriber:
         self._housekeep_at = 0.0
 
     def start(self) -> None:
-        """Claim the service's place, and go on hearing behind the last snapshot.
+        """Claim the service's place, and continue after the last snapshot.
 
         Raises:
             Unavailable: The bus is away or not open, or a snapshot has to be made again.
@@ -85,7 +86,7 @@ class ControlSubscriber:
         self._subscribe(self._kept)
 
     def receive(self, timeout: float) -> None:
-        """Take what is there; waits up to ``timeout`` seconds for it.
+        """Take the waiting events; wait up to ``timeout`` seconds for the first.
 
         Raises:
             Unavailable: The bus is away; call again.
@@ -97,7 +98,7 @@ class ControlSubscriber:
         self._housekeep()
 
     def keep(self) -> None:
-        """Save what was heard, so that nobody needs the journal before it for this service.
+        """Save the state, so that the journal before it is no longer needed for this service.
 
         Raises:
             Unavailable, Refused: It was not saved.
@@ -107,11 +108,11 @@ class ControlSubscriber:
             snapshots.save(self._bus, self._watch.snapshot(), received, self.context.snapshot())
             self._kept = received
         if self._kept and self._clocks:
-            # The journal is kept a while longer than was heard: a restarted source looks back.
+            # The journal is kept a while longer: a restarted source reads it.
             journal.record_commit(self._bus, min(self._kept, self._clocks[0][1]))
 
     def close(self) -> None:
-        """Stop hearing; nothing is saved."""
+        """Stop receiving; nothing is saved."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
@@ -138,7 +139,7 @@ class ControlSubscriber:
 
     def _take(self, message: ExternalMessage) -> None:
         if message.topic in (CONTROL, ORDER_RESULTS):
-            self.ignored += 1  # risk answers for commands, execution for results
+            self.ignored += 1  # risk handles commands, execution handles results
             return
         try:
             self._take_outside(message, self.context)

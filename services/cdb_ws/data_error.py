@@ -1,4 +1,4 @@
-"""What a user reads when a data file cannot be used."""
+"""The error for a data file that cannot be used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What ``cdb_ws`` does: wait for a run, find its market, publish it, and begin again."""
+"""The worker of ``cdb_ws``: wait for a run, publish its market, wait for the next run."""
 
 from typing import Final
 
@@ -49,8 +49,7 @@ _log = logging.get(__name__)
 class Feed:
     """The worker of ``cdb_ws``.
 
-    One thread does everything, so that what is published and what is heard never overtake each
-    other.
+    One thread does everything, so that published and received events keep their order.
 
     Args:
         shell: Settings, metrics and lifecycle.
@@ -87,7 +86,7 @@ class Feed:
         """Serve one run after the other until asked to stop.
 
         Raises:
-            Unavailable: The bus is away; calling again goes on where it stopped.
+            Unavailable: The bus is away; call again to continue.
             Refused: Another instance took over, or the bus lost something.
         """
         self._stopping = stopping
@@ -115,7 +114,7 @@ class Feed:
             self.bus.close()
 
     def _serve(self, run: RunStarted) -> None:
-        """Publish one run's market to its end, or until the run is over."""
+        """Publish the market of one run, to its end or until the run is over."""
         plan = RunPlan.of(run)
         claim = self.bus.own_claim()
         start = position.load(claim.position, plan.run_id)
@@ -140,7 +139,7 @@ class Feed:
             self._listen(plan, forgotten=forgotten)
 
     def _published_after(self, kept: Position) -> bool:
-        """Whether this process has published more of the run than the bus remembers."""
+        """Whether this process has published more of the run than the bus still has."""
         if self.publisher is None or self.publisher.position.run_id != kept.run_id:
             return False
         mine = self.publisher.position
@@ -187,11 +186,11 @@ class Feed:
 
     def _listen(self, plan: RunPlan, *, forgotten: bool) -> None:
         assert self.publisher is not None
-        # A venue is asked for what is missing, symbol by symbol; messages by hand are gone.
+        # Missing trades of a venue are requested again; messages by hand are gone.
         by_hand = plan.source == "external"
         earlier = past.read(self.bus, plan.run_id, self.watch.open, ticks=not by_hand)
         source = self._live(plan, earlier)
-        # Messages by hand are heard; everything else comes by itself.
+        # Messages by hand arrive on the bus; a venue's data arrives by itself.
         poll_control = self._poll_control if by_hand else self._pause
         self.listener = Listener(source, plan, self.publisher, self.pressure, poll_control)
         lost = by_hand and (forgotten or earlier.cut_off)
@@ -220,7 +219,7 @@ class Feed:
         return Mexc(config, on_frame, held=self.watch.held)
 
     def _poll_control_and_hold(self, seconds: float) -> bool:
-        """As ``_poll_control``, and wait for the operator's commands that are due by now."""
+        """Like ``_poll_control``, but also wait for operator commands that are due."""
         goes_on = self._poll_control(seconds)
         while goes_on and self.publisher and self._holds.holds(self.publisher.position.clock):
             goes_on = self._poll_control(HOLD_WAIT_S)
@@ -236,14 +235,14 @@ class Feed:
     # -- in between ---------------------------------------------------------------------------
 
     def _pause(self, seconds: float) -> bool:
-        """As ``_poll_control``, without it in short waits: our own ticks would end each of them."""
+        """Like ``_poll_control``, without it in short waits: own ticks would end each of them."""
         if 0 < seconds < LOOK_EVERY_S and host.monotonic() < self._look_at:
             self._stopping.wait(seconds)
             seconds = 0
         return self._poll_control(seconds)
 
     def _poll_control(self, seconds: float) -> bool:
-        """Hear what is on ``control``; says whether this run goes on."""
+        """Receive what is on ``control``; returns whether this run goes on."""
         now = host.monotonic()
         if seconds > 0 or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
@@ -251,7 +250,7 @@ class Feed:
                 self.control.receive(seconds)
                 self._shell.lifecycle.working()
             except Unavailable as away:
-                # Publishing waits for the bus by itself; hearing only tries again.
+                # Publishing waits for the bus by itself; receiving only tries again.
                 self._shell.lifecycle.waits(str(away))
                 self._stopping.wait(IDLE_S)
         run = self.watch.open_run
@@ -265,24 +264,24 @@ class Feed:
         assert self._external is not None
         self._external.put(message, context)
 
-    # -- what others ask ----------------------------------------------------------------------
+    # -- figures ------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
-        """Whether nothing is waited for."""
+        """Whether the bus is connected."""
         return self._shell.lifecycle.waiting_for is None
 
     @property
     def external_taken(self) -> int:
-        """Messages from outside that became events."""
+        """Number of external messages that became events."""
         return self._external.taken if self._external else 0
 
     def health(self) -> Health:
-        """Bus, clock age, and the market's own troubles, measured now."""
+        """Health of bus, clock and market, measured now."""
         reasons = [reason for reason in (self.trouble, self.control.context.broken) if reason]
         run, publisher, listener = self.watch.open_run, self.publisher, self.listener
         if publisher is not None and publisher.position.ended:
-            run = None  # the market has said its last; the orchestrator ends the run
+            run = None  # the market has ended; the orchestrator ends the run
         measured: dict[str, object] = {
             "writer_lag_events": self.pressure.writer_lag,
             "memory": round(self.pressure.memory, 3),

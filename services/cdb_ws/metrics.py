@@ -1,4 +1,4 @@
-"""What Prometheus is told about the market data."""
+"""The metrics of ``cdb_ws``."""
 
 from collections.abc import Iterable
 
@@ -12,14 +12,17 @@ from services.runtime.service.metrics import gauge, gauges, total, totals
 
 
 def figures(feed: Feed) -> Iterable[Metric]:
-    """The figures of this moment."""
+    """The current figures for Prometheus."""
     publisher, pressure = feed.publisher, feed.pressure
     yield gauge("cdb_healthy", "1 while /health answers 200.", float(feed.health().ok))
     yield gauge("cdb_bus_connected", "1 while the bus answers.", float(feed.connected))
     yield gauge("cdb_writer_lag_events", "Events the writer has to take.", pressure.writer_lag)
     yield gauge("cdb_bus_memory_ratio", "Used part of the bus's memory.", pressure.memory)
     yield totals(
-        "cdb_dead_letters", "Messages put aside.", "reason", dict(feed.control.dead_letters.counts)
+        "cdb_dead_letters",
+        "Messages that were refused.",
+        "reason",
+        dict(feed.control.dead_letters.counts),
     )
     yield total("cdb_external_taken", "Messages from outside published.", feed.external_taken)
     if feed.recorder is not None:
@@ -59,7 +62,7 @@ def _recording(recorder: Recorder) -> Iterable[Metric]:
 def _rows(source: RecordedSource) -> Metric:
     family = CounterMetricFamily(
         "cdb_rows",
-        "Rows of the recorded files, by what became of them.",
+        "Rows of the recorded files, by outcome.",
         labels=("file", "outcome"),
     )
     for file, outcome, count in source.rows():

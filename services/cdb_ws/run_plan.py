@@ -1,4 +1,4 @@
-"""What a run says about its market: ``run_started`` as a source reads it."""
+"""What ``run_started`` says about the market of a run."""
 
 from collections.abc import Mapping
 
@@ -10,13 +10,13 @@ from services.runtime.intake import event_time
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
-    """What a run says about its market.
+    """What ``run_started`` says about the market of a run.
 
     Attributes:
         speed: ``max``, ``flood``, or a factor of event time over wall time.
-        symbols: What to trade; empty lets the source choose.
+        symbols: Symbols to trade; empty: the source chooses.
         duration_ms: Event time after which the market ends; 0 for never.
-        behind_ms: The stale timeout: how old a tick may be.
+        behind_ms: The stale timeout: maximum age of a tick.
     """
 
     run_id: str
@@ -31,7 +31,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, run: RunStarted) -> "RunPlan":
-        """The plan in a run's recorded settings."""
+        """The plan in the recorded settings of a run."""
         return cls.read(run.run_id, run.source, run.seed, run.settings)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""``cdb_ws``: market data in, and time. Its parts are put together here."""
+"""``cdb_ws`` publishes market data and time. This module wires its parts."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from services.runtime.service.shell import Shell
 
 
 def build(shell: Shell) -> Feed:
-    """The worker, its files looked at; connects to nothing.
+    """The worker, with its data files checked; connects to nothing.
 
     Raises:
         SettingError: A data file is missing or unusable.

@@ -1,7 +1,7 @@
-"""The fake exchange: one asyncio program, over whatever connections it is given.
+"""The fake exchange: one asyncio program over any kind of connection.
 
-It knows no socket and no thread, and no time but the loop's and ``now_ms``: it runs in a server,
-and in memory under a clock that jumps.
+It uses no socket, no thread, and no time but the loop's and ``now_ms``: it runs in a server, and in
+memory under virtual time.
 """
 
 import asyncio
@@ -44,23 +44,24 @@ class Admission(Enum):
 
 
 class Exchange:
-    """A market, and everybody who is connected to it.
+    """A market, and the sessions connected to it.
 
     Args:
-        market: What is traded; its past is taken in at once.
+        market: The market; its history is loaded at once.
         script: Faults and when they begin.
         now_ms: Wall time, Unix milliseconds.
-        random: Chance of books and faults.
-        pace: How often what is pushed.
-        keep_trades: Whether ``trades_made`` and ``left_out`` remember trades; they grow for ever.
+        random: Randomness of books and faults.
+        pace: How often data is pushed.
+        keep_trades: Whether ``trades_made`` and ``left_out`` are filled; they grow without bound.
         compressed: Whether frames are sent as gzip.
 
     Attributes:
-        trades_made: Every trade the market made, in order, if they are kept.
-        left_out: Those that a fault kept from a session that had subscribed them, if they are kept;
-            what is lost with a connection is not among them. One may be named twice.
-        trade_count: How many.
-        board: The faults that are on.
+        trades_made: Every trade of the market in order, if they are kept.
+        left_out: Trades that a fault kept from a subscribed session, if they are kept. Trades lost
+            with
+        a connection are not among them. One may be named twice.
+        trade_count: Number of trades.
+        board: The active faults.
     """
 
     def __init__(
@@ -253,7 +254,7 @@ class Exchange:
         self.begin(fault)
 
     def _happen_until(self, elapsed_ms: float) -> None:
-        """Let happen what is due, and push the trades."""
+        """Run what is due, and push the trades."""
         made: dict[int, list[MadeTrade]] = {}
         upcoming, happenings, ledgers = self._upcoming, self._happenings, self._ledgers
         while upcoming is not None and upcoming.offset_ms <= elapsed_ms:

@@ -1,4 +1,4 @@
-"""What is pushed to whom, and when; and what faults make of it on the way."""
+"""Pushes frames to subscribed sessions, and applies faults to them."""
 
 import asyncio
 import gzip
@@ -41,17 +41,17 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 class Pusher:
-    """Writes frames and hands them to the sessions that have subscribed them.
+    """Writes frames and gives them to the sessions that have subscribed them.
 
     Args:
         ledgers: The contracts.
-        subscriptions: Who wants what.
-        board: The faults that are on.
-        random: Chance of the faults.
+        subscriptions: Subscriptions of the sessions.
+        board: The active faults.
+        random: Randomness of the faults.
         server_ms: The server's time.
         pace: How often.
         compressed: Whether frames are sent as gzip.
-        left_out: Takes the trades that a fault keeps from those who have subscribed them.
+        left_out: Takes the trades that a fault keeps from subscribed sessions.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class Session:
         self._closing: int | None = None
 
     def push(self, frame: Frame, on_lost: OnLost = None) -> None:
-        """Put a frame behind those that wait; ``on_lost`` is told if it is muted away."""
+        """Put a frame behind those that wait; ``on_lost`` is called if it is muted."""
         if self.muted or self.dead:
             self._lose(on_lost)
             return

@@ -1,4 +1,4 @@
-"""When a lost socket may be opened again: at once, then with back-off, within a budget."""
+"""Decides when a lost socket is opened again: at once, then with back-off, within a budget."""
 
 from collections import deque
 from random import Random
@@ -13,10 +13,10 @@ BUDGET_S: Final = 600.0
 
 
 class Attempts:
-    """The attempts of one socket.
+    """The connection attempts of one socket.
 
     Args:
-        random: Where the jitter comes from.
+        random: Source of the jitter.
     """
 
     def __init__(self, random: Random) -> None:
@@ -25,14 +25,14 @@ class Attempts:
 
     @property
     def made(self) -> int:
-        """Attempts since data came last; a connection alone proves nothing."""
+        """Attempts since the last data; a connection without data proves nothing."""
         return self._backoff.attempts
 
     def next_wait(self, now: float) -> float:
         """Seconds to wait before the next attempt.
 
         Args:
-            now: A clock that never goes back, in seconds.
+            now: A monotonic clock, in seconds.
         """
         wait = self._backoff.next_delay()
         if self.spent(now):
@@ -41,9 +41,9 @@ class Attempts:
         return wait
 
     def spent(self, now: float) -> bool:
-        """Whether the budget of attempts is used up: one more only after the longest wait."""
+        """Whether the budget is used up; the next attempt then waits for the longest time."""
         return len(self._times) == BUDGET and now - self._times[0] < BUDGET_S
 
     def reset(self) -> None:
-        """Data came."""
+        """Data arrived."""
         self._backoff.reset()

@@ -1,18 +1,18 @@
-"""A clock of the time in which this process listened.
+"""Measures the time in which the event loop ran.
 
-Whoever is not run for three seconds, because the machine was busy or asleep, finds every symbol
-silent for three seconds. That was no pause of the venue: what came meanwhile waits in the sockets.
+If the process was not scheduled for three seconds, every symbol seems to be silent for three
+seconds. That is no pause of the venue: the data waits in the sockets.
 """
 
 from typing import Final
 
 BEAT_S: Final = 0.25
 MOST_BETWEEN_BEATS_S: Final = 0.5
-"""Of the time since the last beat no more counts: by then the next one was overdue."""
+"""At most this much of the time since the last beat counts; the next beat is overdue by then."""
 
 
 class LoopUptime:
-    """Time that stands still while nobody beats.
+    """Time that stops while the loop does not run.
 
     Args:
         now: The loop's clock, seconds.
@@ -23,9 +23,9 @@ class LoopUptime:
         self._uptime = now
 
     def beat(self, now: float) -> None:
-        """The loop runs; to be called every ``BEAT_S`` seconds."""
+        """The loop runs; call this every ``BEAT_S`` seconds."""
         self._uptime, self._beat_at = self.time(now), now
 
     def time(self, now: float) -> float:
-        """Seconds on a scale of its own."""
+        """Seconds of uptime; the origin has no meaning."""
         return self._uptime + min(now - self._beat_at, MOST_BETWEEN_BEATS_S)

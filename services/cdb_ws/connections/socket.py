@@ -1,4 +1,4 @@
-"""One WebSocket to the venue, opened again whenever it ends."""
+"""One WebSocket to the venue that reconnects whenever it ends."""
 
 import asyncio
 import contextlib
@@ -20,46 +20,45 @@ CLOSE_TIMEOUT_S: Final = 3.0
 LOOK_EVERY_S: Final = 1.0
 COMMANDS_PER_S: Final = 10
 FRAMES_A_TURN: Final = 200
-"""Frames after which everybody else gets a turn, even when more are there."""
+"""Frames after which other tasks may run, even if more frames are waiting."""
 
 _log = logging.get(__name__)
 
 
 class Owner(Protocol):
-    """Who uses sockets."""
+    """Uses the sockets."""
 
     def opened(self, socket: "Socket") -> None:
-        """A connection is there: subscribe."""
+        """A connection was made: subscribe."""
 
     def received(self, socket: "Socket", body: str | bytes) -> bool:
-        """A frame came; says whether it is market data."""
+        """Take a frame; returns whether it is market data."""
 
     def lost(self, socket: "Socket", reason: str) -> None:
         """The connection ended, or could not be made."""
 
     def backpressure(self) -> bool:
-        """Whether so much waits to be published that nothing more may be received."""
+        """Whether too many events wait to be published to receive more."""
 
 
 class Socket:
     """A connection that is made again whenever it ends.
 
     Args:
-        number: Tells it from the other sockets.
+        number: Number of this socket.
         network: Opens connections.
-        url: The address.
+        url: WebSocket address.
         random: Jitter of the waits between attempts.
-        owner: Told what happens.
-        handshakes: How many sockets may be opened at the same time, so that a venue that comes
-            back is not stormed.
+        owner: Receives frames and states.
+        handshakes: Limits concurrent handshakes, so that a venue that comes back is not flooded.
 
     Attributes:
-        connection: Number of the present connection, counted over its life; 0 before the first.
+        connection: Number of the current connection over the socket's life; 0 before the first.
         open: Whether there is a connection now.
-        up: Whether market data has come on it.
+        up: Whether market data has arrived on it.
         reason: Why the last connection ended.
-        pinged_ms: Wall time of the ping that waits for its pong; None without one.
-        expects_data: Whether anything is subscribed, so that silence means trouble.
+        pinged_ms: Wall time of the ping without a pong yet; None without one.
+        expects_data: Whether anything is subscribed; silence is a fault then.
         idle_since: When the last command was sent, on the loop's clock.
     """
 
@@ -90,22 +89,22 @@ class Socket:
         self._unanswered = 0
 
     def send(self, command: str) -> None:
-        """Send a command on the present connection, in its turn."""
+        """Queue a command for the current connection."""
         self._commands.append(command)
         self._wanted.set()
 
     @property
     def connection_id(self) -> int:
-        """Tells the present connection from all others of the process."""
+        """Identifies the current connection within the process."""
         return self.number * 1_000_000 + self.connection
 
     @property
     def unsent(self) -> int:
-        """Commands that wait for their turn."""
+        """Number of queued commands."""
         return len(self._commands)
 
     def pong(self) -> None:
-        """A pong came."""
+        """A pong arrived."""
         self._unanswered = 0
         self.pinged_ms = None
 
@@ -128,7 +127,7 @@ class Socket:
             await asyncio.sleep(wait)
 
     async def _session(self) -> str:
-        """One connection from its opening to its end; returns why it ended."""
+        """Run one connection from its opening to its end; returns why it ended."""
         try:
             async with self._handshakes, asyncio.timeout(OPEN_TIMEOUT_S):
                 connection = await self._network.connect(self._url)
@@ -175,7 +174,7 @@ class Socket:
                 await asyncio.sleep(0)
 
     async def _ping(self, connection: Connection) -> str:
-        """At once and at a fixed pace, whatever else is sent or received."""
+        """Ping at once and at a fixed rate, whatever else is sent or received."""
         while True:
             if self._unanswered >= MISSED_PONGS:
                 return f"{self._unanswered} pings without a pong"
@@ -204,7 +203,7 @@ class Socket:
 
 
 async def _first_of(*parts: Coroutine[Any, Any, str]) -> str:
-    """Run all until one ends; that one's result or error."""
+    """Run all until one ends; returns its result or raises its error."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The times of one live stream: which ticks are refused or backfilled, and whose clock is wrong."""
+"""Judges the times of one live stream: which ticks are refused, and whether its clock is wrong."""
 
 from collections import deque
 from statistics import median_low
@@ -11,24 +11,24 @@ from services.runtime.intake import event_time
 from services.runtime.intake.event_time import MOST_AHEAD_MS, OLDEST_BACKFILL_MS, Verdict
 
 WINDOW: Final = 9
-"""Ticks whose times decide together whether the stream's clock can be used."""
+"""Number of last ticks that decide together whether the clock of the stream is usable."""
 
 LEAST: Final = 3
-"""Fewer ticks decide nothing."""
+"""With fewer ticks nothing is decided."""
 
 
 class StreamTimes:
-    """Judges the ticks of one channel of one symbol by the time of the venue.
+    """Judges the ticks of one channel of one symbol by the venue's time.
 
-    While most of the last ticks fail, the stream's own clock is wrong: ticks are then judged by
-    their usual distance from the present, and published with their time of receipt.
+    While most of the last ticks fail, the clock of the stream is wrong. Ticks are then judged by
+    their median distance from the present, and published with their time of receipt.
 
     Args:
-        behind_ms: The stale timeout: older ticks are backfill.
+        behind_ms: The stale timeout; older ticks are backfill.
 
     Attributes:
         wrong: Whether most of the last ticks failed.
-        shift_ms: The usual distance of the stream's times from the venue's; 0 unless ``wrong``.
+        shift_ms: Median distance of the stream's times from the venue's; 0 unless ``wrong``.
     """
 
     def __init__(self, behind_ms: int = event_time.STALE_MS) -> None:
@@ -39,11 +39,11 @@ class StreamTimes:
         self._distances: deque[int] = deque(maxlen=WINDOW)
 
     def judge(self, timestamp: int, venue_ms: int) -> Verdict:
-        """Take the time of one tick as it comes.
+        """Judge the time of one tick.
 
         Args:
-            timestamp: As the venue sent it, Unix milliseconds.
-            venue_ms: The present time of the venue.
+            timestamp: As sent by the venue, Unix milliseconds.
+            venue_ms: The venue's present time.
         """
         distance = timestamp - venue_ms
         distances = self._distances
@@ -59,23 +59,23 @@ class StreamTimes:
         return event_time.judge(timestamp, venue_ms + self.shift_ms, self._behind_ms)
 
     def latest(self, venue_ms: int) -> int:
-        """The latest time that is accepted at a present time of the venue."""
+        """The latest accepted time."""
         return venue_ms + self.shift_ms + MOST_AHEAD_MS
 
     def earliest(self, venue_ms: int) -> int:
-        """The earliest time that is accepted, as backfill."""
+        """The earliest accepted time, as backfill."""
         return venue_ms + self.shift_ms - OLDEST_BACKFILL_MS
 
     def published(
         self, tick: MarketData, received_ms: int, venue_ms: int, *, clock_off: bool
     ) -> MarketData:
-        """A tick as it is published: too old ones as backfill.
+        """A tick as it is published; old ones become backfill.
 
         Args:
             tick: With the venue's time.
-            received_ms: When it was received, on this machine's clock.
-            venue_ms: The present time of the venue.
-            clock_off: Whether the venue's clock and this machine's differ too much.
+            received_ms: Time of receipt on this machine's clock.
+            venue_ms: The venue's present time.
+            clock_off: Whether the clocks of venue and machine differ too much.
         """
         present = venue_ms + self.shift_ms if self._fails(tick.timestamp - venue_ms) else venue_ms
         backfill = tick.backfill or tick.timestamp < present - self._behind_ms

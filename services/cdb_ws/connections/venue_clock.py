@@ -1,4 +1,4 @@
-"""The venue's clock beside this machine's, and what a live tick's time is worth."""
+"""Measures the venue's clock and judges the time of every live tick."""
 
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -12,11 +12,11 @@ from services.venues.mexc.commands import TRADE_CHANNEL
 from services.venues.mexc.messages import Trade
 
 MOST_OFFSET_MS: Final = 2_000
-"""A larger difference of the clocks is reported."""
+"""A larger clock difference is reported."""
 
 
 class Handling(Enum):
-    """What is done with a live tick."""
+    """How a live tick is published."""
 
     AS_IS = "published with the venue's time"
     CORRECTED = "published as backfill, or with its time of receipt"
@@ -26,18 +26,18 @@ class Handling(Enum):
 class VenueClock:
     """Measures the venue's clock by its pongs, and judges every live tick by it.
 
-    While the clocks differ by more than a tick may be ahead, or most ticks of a symbol fail,
-    ``CLOCK_OFFSET`` forbids entries and ticks take their time of receipt: stops go on working.
+    ``CLOCK_OFFSET`` forbids entries while the clocks differ by more than a tick may be ahead, or
+    while most ticks of a symbol fail. Ticks then take their time of receipt, so that stops keep
+    working.
 
     Args:
         alerts: Publishes ``CLOCK_OFFSET``.
         now_ms: Wall time.
-        behind_ms: The stale timeout: older ticks are backfill.
+        behind_ms: The stale timeout; older ticks are backfill.
 
     Attributes:
-        offset_ms: How far the venue's clock is ahead of this machine's; None before the first
-            pong.
-        off: Whether the difference is too large for the venue's times to be published.
+        offset_ms: How far the venue's clock is ahead of this machine's; None before the first pong.
+        off: Whether the difference is too large to publish the venue's times.
     """
 
     def __init__(self, alerts: AlertPublisher, now_ms: Callable[[], int], behind_ms: int) -> None:
@@ -50,9 +50,9 @@ class VenueClock:
         self._streams: dict[str, dict[str, StreamTimes]] = {}
 
     def pong(self, sent_ms: int, server_ms: int, now_ms: int) -> None:
-        """The venue said its time somewhere between a ping and its pong.
+        """Take a pong: the venue read its clock between ping and pong.
 
-        A slow answer does not move a measured offset that it does not contradict.
+        A slow pong does not move a measured offset that it does not contradict.
         """
         least, most = server_ms - now_ms, server_ms - sent_ms
         known = (least + most) // 2 if self.offset_ms is None else self.offset_ms
@@ -71,12 +71,12 @@ class VenueClock:
         )
 
     def judge(self, symbol: str, channel: str, timestamp: int, now_ms: int) -> Handling:
-        """Take the time of a tick that has just come.
+        """Judge the time of a tick that has just arrived.
 
         Args:
-            symbol: Whose.
-            channel: Each channel of a symbol is judged by itself.
-            timestamp: The tick's, Unix milliseconds.
+            symbol: The symbol.
+            channel: Each channel of a symbol is judged separately.
+            timestamp: Of the tick, Unix milliseconds.
             now_ms: Wall time.
         """
         times = self._times(symbol, channel)
@@ -93,7 +93,7 @@ class VenueClock:
     def corrected(
         self, symbol: str, channel: str, events: Sequence[Event], now_ms: int
     ) -> list[Event]:
-        """Events as they are published; arguments as for ``judge``."""
+        """The events with corrected times; arguments as for ``judge``."""
         times = self._times(symbol, channel)
         venue_ms = now_ms + self._correction_ms
         return [
@@ -104,7 +104,7 @@ class VenueClock:
         ]
 
     def acceptable(self, symbol: str, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """The trades of a REST answer that are not too far ahead; oldest first, as given."""
+        """The trades of a REST answer that are not too far ahead, in the given order."""
         venue_ms = self._now_ms() + self._correction_ms
         latest = self._times(symbol, TRADE_CHANNEL).latest(venue_ms)
         if not trades or trades[-1].timestamp <= latest:
@@ -112,11 +112,11 @@ class VenueClock:
         return [trade for trade in trades if trade.timestamp <= latest]
 
     def is_ahead(self, timestamp: int, now_ms: int) -> bool:
-        """Whether a time is further ahead of the venue's than any right one."""
+        """Whether a time is too far ahead of the venue's clock."""
         return timestamp > now_ms + self._correction_ms + MOST_AHEAD_MS
 
     def forget(self, symbol: str) -> None:
-        """A symbol is no longer listened to."""
+        """A symbol was unsubscribed."""
         self._streams.pop(symbol, None)
         self._alerts.clock_offset(symbol, None)
 

@@ -1,7 +1,7 @@
-"""MEXC's market as one asyncio program: frames in, events out.
+"""The live feed of MEXC as one asyncio program: frames in, events out.
 
-No thread, no clock and no chance of its own: the network tells the time, the loop measures it, and
-jitter comes from the given ``Random``. So a simulation runs the same program.
+It uses no thread, clock or randomness of its own: the network gives the wall time, the loop the
+monotonic time, and jitter comes from ``random``. A simulation can therefore run the same program.
 """
 
 import asyncio
@@ -58,10 +58,10 @@ from services.venues.mexc.rest import MexcRest
 
 Emit = Callable[[list[Event]], None]
 OnFrame = Callable[[int, int, str | None, str | bytes], None]
-"""Told of each frame: received (Unix ms), number of the connection, symbol, body."""
+"""Called with each frame: received (Unix ms), connection number, symbol, body."""
 
 MOST_WAITING: Final = 200_000
-"""Emitted events that nobody has taken: more, and the sockets are left until half are taken."""
+"""With more unpublished events, sockets are not read until half of them are published."""
 
 MOST_CHANNELS: Final = 50
 CROSSED_BOOK: Final = "crossed_book"
@@ -70,7 +70,7 @@ SYMBOL_SILENT: Final = "SYMBOL_SILENT"
 WRONG_TIME: Final = "wrong_time"
 
 Timed = Book | FairPrice | FundingRate | IndexPrice
-"""Frames beside the trades that say when they were true."""
+"""Frames, other than trades, that carry their own time."""
 
 _log = logging.get(__name__)
 
@@ -79,20 +79,20 @@ class Engine:
     """The feed of one run.
 
     Args:
-        network: How the venue is reached.
-        config: What to listen to.
+        network: Connection to the venue.
+        config: What to subscribe.
         random: Jitter; seeded in a simulation.
-        emit: Takes events, on the loop, in their order.
-        on_frame: Told of every frame as received.
-        backlog: How many emitted events nobody has taken yet.
-        held: Tells the symbols with an open position; these are listened to whatever else is.
+        emit: Takes events in order, on the loop.
+        on_frame: Called with every received frame.
+        backlog: Returns the number of emitted events that are not published yet.
+        held: Returns the symbols with an open position; these are always subscribed.
 
     Attributes:
         refused: Frames left out, by reason.
-        ignored: Frames of channels that are not used, by channel.
-        frames: Received so far.
-        venue_says: Its last refusal.
-        feeds: The symbols that are listened to.
+        ignored: Frames of unused channels, by channel.
+        frames: Number of received frames.
+        venue_says: The last refusal of the venue.
+        feeds: The subscribed symbols.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Engine:
         return self._network.now_ms()
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Run until cancelled."""
         self._loop = asyncio.get_running_loop()
         self._uptime = LoopUptime(self._loop.time())
         self.alerts.clear_clock_offsets(self._config.clock_offsets)
@@ -172,9 +172,9 @@ class Engine:
     # -- symbols --------------------------------------------------------------------------------
 
     def add(self, feed: SymbolFeed) -> None:
-        """Listen to one more symbol."""
+        """Subscribe a symbol."""
         self.feeds[feed.symbol] = feed
-        if feed.symbol in self._ticks:  # it comes back, and goes on counting: no id is used twice
+        if feed.symbol in self._ticks:  # it returns and keeps counting: no id is used twice
             self._ticks[feed.symbol].use(feed.contract)
         else:
             made = SymbolTicks(self._config.run_id, self._session, feed.contract)
@@ -182,7 +182,7 @@ class Engine:
         self.pool.add(feed)
 
     def drop(self, symbol: str) -> SymbolFeed | None:
-        """Listen to a symbol no longer; returns what was known of it."""
+        """Unsubscribe a symbol; returns its state."""
         feed = self.feeds.pop(symbol, None)
         if feed is not None:
             self.pool.remove(symbol)
@@ -193,7 +193,7 @@ class Engine:
         return feed
 
     def use(self, contract: Instrument) -> None:
-        """Convert a symbol's contracts by these details from now on."""
+        """Use these contract details of a symbol from now on."""
         if (feed := self.feeds.get(contract.symbol)) is not None:
             feed.contract = contract
             self._ticks[contract.symbol].use(contract)
@@ -204,7 +204,7 @@ class Engine:
     # -- frames ---------------------------------------------------------------------------------
 
     def received(self, socket: Socket, body: str | bytes) -> bool:
-        """Take a frame; says whether it is market data."""
+        """Take a frame; returns whether it is market data."""
         self.frames += 1
         now_ms = self._network.now_ms()
         try:
@@ -267,7 +267,7 @@ class Engine:
         feed.published(entries)
         late = any(entry.origin is Origin.LATE for entry in entries)
         if late and self.clock.is_ahead(feed.sequence.newest_ms, now_ms):
-            # Late only beside trades whose times were wrong.
+            # Late only compared with trades whose times were wrong.
             entries = [replace(entry, origin=Origin.LIVE) for entry in entries]
             handling = Handling.CORRECTED
         events = self._ticks[symbol].trades(entries)
@@ -294,7 +294,7 @@ class Engine:
         self._emit([event])
 
     def _other_frame(self, socket: Socket, frame: Frame, now_ms: int) -> None:
-        """A frame of no symbol."""
+        """Take a frame that belongs to no symbol."""
         if isinstance(frame, Pong):
             self.supervision.pong(socket, frame.server_ms, now_ms)
         elif isinstance(frame, Subscribed):
@@ -319,10 +319,10 @@ class Engine:
         self.instruments.changed(symbol)
 
     def _unreadable(self, socket: Socket, error: FrameError) -> None:
-        """If it may have held trades that is a hole: of every symbol of the socket if unnamed."""
+        """A frame that may have held trades is a gap: of all symbols of the socket if unnamed."""
         self.refused[error.reason] += 1
         count = self.refused[error.reason]
-        if count & (count - 1) == 0:  # told whenever their number has doubled
+        if count & (count - 1) == 0:  # logged when their number has doubled
             _log.warning("frame_refused", reason=str(error)[:200], kind=error.reason, count=count)
         feed = self.feeds.get(error.symbol or "")
         if error.reason == CROSSED_BOOK and feed is not None:
@@ -349,29 +349,29 @@ class Engine:
             self._emit(events)
 
     def fell_silent(self, feed: SymbolFeed, why: str) -> None:
-        """A symbol's stream has ended, or stopped without a word."""
+        """A symbol's stream has ended, or sends nothing any more."""
         self.recoveries.lost(feed, why)
 
     def never_speaks(self, feed: SymbolFeed) -> None:
-        """A symbol was asked for again and again."""
+        """Repeated subscriptions of a symbol brought no data."""
         feed.silent = True
-        message = f"{feed.symbol} does not speak, although it was subscribed again and again"
+        message = f"{feed.symbol} sends no data, although it was subscribed repeatedly"
         self.alerts.see(AlertLevel.WARNING, SYMBOL_SILENT, message, feed.symbol)
 
     def _missed(self, feed: SymbolFeed) -> None:
-        """A living stream left trades out: perhaps its subscription is gone."""
+        """A running stream missed trades: its subscription may be gone."""
         self.pool.ask_again(feed, TRADE_CHANNEL)
 
     # -- in between -----------------------------------------------------------------------------
 
     def backpressure(self) -> bool:
-        """Whether so much waits to be published that nothing more may be received."""
+        """Whether too many events wait to be published to receive more."""
         limit = MOST_WAITING // 2 if self._backpressure else MOST_WAITING
         self._backpressure = self._backlog() > limit
         return self._backpressure
 
     def troubles(self) -> list[str]:
-        """Why the market cannot be trusted now; empty when it can."""
+        """Why the market cannot be trusted now; empty if it can."""
         return self.supervision.troubles()
 
     async def _beat(self) -> None:
@@ -380,7 +380,7 @@ class Engine:
             await asyncio.sleep(BEAT_S)
 
     async def _look_for_too_old(self) -> None:
-        """What came too late to be placed is a hole of its own."""
+        """Report trades that arrived too late to be published as a gap of their own."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for feed in self._all():

@@ -1,4 +1,4 @@
-"""What an engine is told at its beginning."""
+"""The configuration of an engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from services.runtime.intake.event_time import STALE_MS
 
 
 class EngineConfig(Struct, frozen=True, kw_only=True):
-    """What the engine listens to.
+    """What the engine subscribes, and where it continues.
 
     Attributes:
-        run_id: The run that the events belong to.
+        run_id: The run of the events.
         ws_url: WebSocket address.
         rest_urls: REST addresses, tried in turn.
-        symbols: What to subscribe; empty takes the movers.
-        top_n: How many movers.
-        lookback_minutes: History that is published first; 0 for none.
-        past: What this run's journal still holds of earlier market data, oldest first.
-        last_clock_ms: The last clock that was published in this run; 0 at its beginning.
+        symbols: Symbols to subscribe; empty: the movers of the day.
+        top_n: Number of movers.
+        lookback_minutes: Length of the history that is published first; 0 for none.
+        past: Market data of this run in the journal, oldest first.
+        last_clock_ms: The last published clock of this run; 0 at its beginning.
         clock_offsets: Symbols, or None for all, whose ``CLOCK_OFFSET`` is open on the record.
-        behind_ms: The stale timeout: older ticks are backfill.
+        behind_ms: The stale timeout; older ticks are backfill.
         uncertain_symbols: Symbols whose ``DATA_GAP`` is open on the record.
-        cache: Folder in which contract details are kept for a start without REST; None keeps none.
+        cache: Folder of contract details for a start without REST; None: no cache.
     """
 
     run_id: str

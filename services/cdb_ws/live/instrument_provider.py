@@ -1,4 +1,4 @@
-"""Which symbols are on, with contract and history: from the start, and re-evaluated later."""
+"""Provides the subscribed symbols with contract and history, at the start and every hour."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -26,12 +26,12 @@ from services.venues.mexc.rest_messages import RestError
 
 MINUTE_MS: Final = 60_000
 PATIENCE_S: Final = 10.0
-"""Symbols do not wait longer for their history or their funding interval."""
+"""Maximum wait of a symbol for its history and its funding interval."""
 
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 30.0
 STALE_RETRY_S: Final = 15.0
-"""Between two questions for contract details while they are not the venue's own."""
+"""Time between two requests for contract details while they are not the venue's current ones."""
 
 POSITION_UNLISTED: Final = "POSITION_UNLISTED"
 
@@ -39,33 +39,33 @@ _log = logging.get(__name__)
 
 
 class Feeds(Protocol):
-    """Who listens to symbols."""
+    """Subscribes and unsubscribes symbols."""
 
     def add(self, feed: SymbolFeed) -> None:
-        """Listen to one more."""
+        """Subscribe a symbol."""
 
     def drop(self, symbol: str) -> SymbolFeed | None:
-        """Listen to one no longer; returns what was known of it."""
+        """Unsubscribe a symbol; returns its state."""
 
     def use(self, contract: Instrument) -> None:
-        """Convert by these details from now on, if the symbol is listened to."""
+        """Use these contract details from now on, if the symbol is subscribed."""
 
 
 class InstrumentProvider:
-    """The symbols that are on.
+    """The subscribed symbols and their contracts.
 
     Args:
-        config: What is asked for.
+        config: What is requested.
         universe: Chooses the symbols.
         restart_state: What was published before a restart.
-        alerts: Told what is stale.
+        alerts: Publishes alerts about stale or missing contracts.
         emit: Takes events.
         now_ms: Wall time.
         random: Jitter of the waits for a venue that does not answer at the start.
 
     Attributes:
-        on: The contracts of the symbols that are listened to.
-        away: Why nothing could begin yet; None once it has.
+        on: Contracts of the subscribed symbols.
+        away: Why nothing could start yet; None once it has.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class InstrumentProvider:
         self._left: dict[str, TradeSequence] = {}
 
     async def run(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
-        """Begin as soon as there are contracts and symbols, then evaluate again and again."""
+        """Start as soon as contracts and symbols are known, then evaluate again at intervals."""
         self._feeds = feeds
         while True:
             await self._book.refresh(self._now_ms())
@@ -117,7 +117,7 @@ class InstrumentProvider:
                 await asyncio.sleep(self._backoff.next_delay())
 
     def changed(self, symbol: str) -> None:
-        """The venue has pushed new details of a contract, or that it can be traded no longer."""
+        """The venue has pushed new contract details, or has delisted a contract."""
         known, contract = self.on.get(symbol), self._book.contracts.get(symbol)
         if known is not None and contract is not None:
             self.on[symbol] = replace(contract, funding_interval_hours=known.funding_interval_hours)
@@ -125,11 +125,11 @@ class InstrumentProvider:
         self._report_unlisted()
 
     def unlisted(self) -> dict[str, str]:
-        """Why positions have no price, by symbol. For any thread."""
+        """Why positions have no price, by symbol. Thread-safe."""
         return {symbol: self._why_unlisted(symbol) for symbol in self._universe.unlisted()}
 
     async def _stay(self, seconds: float, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
-        """Wait for the next evaluation; what is held and missing meanwhile joins at once."""
+        """Wait for the next evaluation; symbols with a new position are added at once."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while (left := until - loop.time()) > 0:
@@ -148,7 +148,7 @@ class InstrumentProvider:
         if problem := self._book.problem or self._universe.problem:
             return problem
         unknown = ", ".join(self._universe.unknown)
-        return f"no contract of these: {unknown}" if unknown else "no symbol to listen to"
+        return f"no contract of these: {unknown}" if unknown else "no symbol to subscribe"
 
     def _report_stale(self) -> None:
         if self._book.origin is Origin.VENUE:
@@ -156,18 +156,20 @@ class InstrumentProvider:
             return
         age = self._book.age_ms(self._now_ms())
         how_old = f"{age // 60_000} minutes old" if age is not None else "shipped with the program"
-        message = f"contract details are not the venue's of now but {how_old}: {self._book.problem}"
+        message = (
+            f"contract details are not the venue's current ones but {how_old}: {self._book.problem}"
+        )
         self._alerts.see(AlertLevel.WARNING, "CONTRACTS_STALE", message)
 
     def _why_unlisted(self, symbol: str) -> str:
         if symbol in self.on:
             return (
-                f"a position is open in {symbol}, which MEXC lists no longer:"
-                " its stop works only as long as its stream speaks; close it"
+                f"a position is open in {symbol}, which MEXC has delisted:"
+                " its stop works only while its stream sends data; close it"
             )
         return (
-            f"a position is open in {symbol}, of which no contract is known"
-            f" (details: {self._book.origin}): nothing prices it, its stop is blind"
+            f"a position is open in {symbol}, whose contract is unknown"
+            f" (details: {self._book.origin}): it has no price, and its stop cannot trigger"
         )
 
     def _report_unlisted(self) -> None:
@@ -182,7 +184,7 @@ class InstrumentProvider:
 
     async def _change(self, feeds: Feeds, tasks: asyncio.TaskGroup) -> None:
         wanted = self._universe.symbols
-        # One that is held and not listed any more stays on: its stream may go on for a while.
+        # A delisted symbol with a position stays: its stream may continue for a while.
         for symbol in set(self.on).difference(wanted, self._universe.unlisted()):
             del self.on[symbol]
             left = feeds.drop(symbol)
@@ -195,13 +197,13 @@ class InstrumentProvider:
             known = self.on.get(symbol, contract).funding_interval_hours
             self.on[symbol] = replace(contract, funding_interval_hours=hours.get(symbol, known))
         self._announce(self.on.values())
-        if self._is_fresh:  # otherwise a symbol may be missing only because its details are
+        if self._is_fresh:  # otherwise a symbol may be missing only because its details are missing
             self._restart_state.clear_others(self.on, self._alerts)
         for symbol in new:
             tasks.create_task(self._start(symbol, feeds))
 
     def _announce(self, contracts: Iterable[Instrument]) -> None:
-        """Tell those contracts that are new or have changed, and what may be entered."""
+        """Publish new and changed contracts, and the symbols in which positions may be opened."""
         changed = [one for one in contracts if self._announced.get(one.symbol) != one]
         universe = tuple(sorted(self._universe.chosen))
         if not changed and universe == self._announced_universe:
@@ -219,7 +221,7 @@ class InstrumentProvider:
     async def _funding_hours(
         self, symbols: Sequence[str], tasks: asyncio.TaskGroup
     ) -> dict[str, int]:
-        """The intervals that are known within `PATIENCE_S`; later answers are used as they come."""
+        """The intervals known within `PATIENCE_S`; later answers are used when they arrive."""
         found: dict[str, int] = {}
 
         async def ask(symbol: str) -> None:
@@ -250,7 +252,7 @@ class InstrumentProvider:
             self._announce(changed)
 
     async def _start(self, symbol: str, feeds: Feeds) -> None:
-        """History first, as long as it comes soon; then the stream."""
+        """Publish the history if it arrives soon, then subscribe the symbol."""
         contract = self.on[symbol]
         earlier = self._restart_state.feed(symbol, contract)
         if earlier is not None:
@@ -264,7 +266,7 @@ class InstrumentProvider:
         history = asyncio.create_task(self._history(contract))
         try:
             await asyncio.wait({history}, timeout=PATIENCE_S)
-            # Trades since the last closed minute are asked for: nothing is missing in between.
+            # Trades since the last closed minute are requested: nothing is missing in between.
             since = history.result() if history.done() else None
             fresh = TradeSequence(since)
             if since is not None:
@@ -280,7 +282,7 @@ class InstrumentProvider:
         return self._now_ms() - left.newest_ms <= self._lookback_ms + MINUTE_MS
 
     async def _history(self, contract: Instrument) -> int | None:
-        """Publish the closed minutes; returns when the last of them ended."""
+        """Publish the closed minutes; returns the end of the last one."""
         if not self._lookback_ms:
             return None
         start = self._now_ms() - self._lookback_ms - MINUTE_MS

@@ -1,4 +1,4 @@
-"""Recording MEXC without a run: the engine, time, and nothing that trades."""
+"""Records MEXC without a run: the engine and a clock, no trading."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,17 +17,17 @@ LOOK_EVERY_S: Final = 0.2
 
 
 class LiveRecording:
-    """Listens as a run does, and records what a run would publish.
+    """Subscribes as a run does, and records what a run would publish.
 
     Args:
-        network: How the venue is reached.
-        config: What to listen to.
+        network: Connection to the venue.
+        config: What to subscribe.
         random: Jitter.
-        recorder: Started.
-        on_alert: Told each alert: of the feed, and of the recorder.
+        recorder: A started recorder.
+        on_alert: Called with each alert of feed and recorder.
 
     Attributes:
-        engine: What listens.
+        engine: The feed.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class LiveRecording:
         self._report(events)
 
     def _pass_time(self) -> None:
-        """A clock each second, before what happens in it.
+        """Record a clock each second, before the events of that second.
 
-        The first comes in the second after the contract details: they, and the history that comes
-        with them, stand before all time.
+        The first clock comes in the second after the contract details: these, and the history
+        published with them, come before all clocks.
         """
         second = self._network.now_ms() // SECOND_MS * SECOND_MS
         if self._began and second > self._clock:

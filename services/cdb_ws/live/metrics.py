@@ -1,6 +1,6 @@
-"""What the engine tells of itself: for ``/status``, and for Prometheus.
+"""The figures of the engine for ``/status`` and Prometheus.
 
-It is asked from another thread: what may grow meanwhile is copied first.
+They are read from another thread: collections that may grow meanwhile are copied first.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.runtime.service.metrics import gauge, total, totals
 
 MOST_LISTED: Final = 50
-"""Symbols whose ages ``/status`` lists one by one."""
+"""Maximum number of symbols whose ages ``/status`` lists."""
 
 
 def counts(engine: Engine) -> dict[str, object]:
-    """Everything that was received, refused, filled and lost."""
+    """Numbers of received, refused, recovered and lost items."""
     feeds, now = list(engine.feeds.values()), engine.time()
     return {
         "symbols": [feed.symbol for feed in feeds],
@@ -60,7 +60,7 @@ def counts(engine: Engine) -> dict[str, object]:
 
 
 def metrics(engine: Engine) -> Iterable[Metric]:
-    """The figures of this moment."""
+    """The current figures for Prometheus."""
     feeds = list(engine.feeds.values())
     sockets = list(engine.pool.sockets.copy().values())
     yield total("cdb_mexc_frames", "Frames received.", engine.frames)
@@ -70,8 +70,8 @@ def metrics(engine: Engine) -> Iterable[Metric]:
         "cdb_mexc_trades", "Trades not published live.", "kind", dict(_trade_counts(feeds))
     )
     yield totals("cdb_mexc_recovery", "Holes filled.", "result", dict(engine.recoveries.counts))
-    yield total("cdb_mexc_gaps", "Times a symbol came into doubt.", engine.alerts.gaps_begun)
-    yield total("cdb_mexc_lost_spans", "Stretches lost for good.", engine.alerts.lost_spans)
+    yield total("cdb_mexc_gaps", "Gaps opened.", engine.alerts.gaps_begun)
+    yield total("cdb_mexc_lost_spans", "Spans lost for good.", engine.alerts.lost_spans)
     yield gauge("cdb_mexc_uncertain", "Symbols with an open gap.", len(engine.alerts.gaps))
     unlisted = len(engine.universe.unlisted())
     yield gauge("cdb_mexc_positions_unlisted", "Positions without a listed contract.", unlisted)

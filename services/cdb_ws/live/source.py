@@ -1,4 +1,4 @@
-"""The source ``mexc``: the engine on a thread and loop of its own."""
+"""The source ``mexc``: runs the engine on a thread and event loop of its own."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ from services.venues.mexc.network import InternetNetwork, Network
 
 CLOSE_WITHIN_S: Final = 6.0
 MOST_AT_ONCE: Final = 2_000
-"""Events that are published together at most."""
+"""Maximum number of events published together."""
 
 _log = logging.get(__name__)
 
@@ -30,11 +30,11 @@ class Mexc:
     """The live market.
 
     Args:
-        config: What to listen to; what is remembered comes with ``begin``.
-        on_frame: Told of every frame as received, on the engine's thread.
-        network: How the venue is reached.
+        config: What to subscribe; the restart state comes with ``begin``.
+        on_frame: Called with every received frame, on the engine's thread.
+        network: Connection to the venue.
         random: Jitter.
-        held: Tells the symbols with an open position; asked on the engine's thread.
+        held: Returns the symbols with an open position; called on the engine's thread.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Mexc:
         self._failed: BaseException | None = None
 
     def begin(self, past: Sequence[MarketData], clock_ms: int) -> None:
-        """Start the engine; it finds the venue by itself, as long as that takes."""
+        """Start the engine. It connects by itself, however long that takes."""
         self._engine = Engine(
             self._network,
             replace(self._config, past=past, last_clock_ms=clock_ms),
@@ -77,10 +77,10 @@ class Mexc:
         started.wait(CLOSE_WITHIN_S)
 
     def take(self) -> list[Outgoing]:
-        """What has arrived.
+        """The events that have arrived.
 
         Raises:
-            BaseException: The engine has failed; its own error.
+            BaseException: The error with which the engine failed.
         """
         if self._failed is not None:
             raise self._failed
@@ -92,7 +92,7 @@ class Mexc:
         return self._engine.troubles() if self._engine else ["MEXC is not asked yet"]
 
     def counts(self) -> dict[str, object]:
-        """What was received, refused, filled and lost."""
+        """Numbers of received, refused, recovered and lost items."""
         if self._engine is None:
             return {}
         return metrics.counts(self._engine) | {"events_waiting": len(self._events)}
@@ -102,14 +102,14 @@ class Mexc:
         return metrics.metrics(self._engine) if self._engine else ()
 
     def close(self) -> None:
-        """Disconnect and end the thread."""
+        """Disconnect and stop the thread."""
         loop, task, thread = self._loop, self._task, self._thread
         if loop is not None and task is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
         if thread is not None:
             thread.join(CLOSE_WITHIN_S)
         self._thread = self._engine = None
-        # A web of cycles, with the past it was given: up to 45 s of the whole market.
+        # The engine is full of reference cycles and holds up to 45 s of the whole market.
         gc.collect()
 
     def _emitted(self, events: list[Event]) -> None:
@@ -126,6 +126,6 @@ class Mexc:
             asyncio.run(run())
         except asyncio.CancelledError:
             pass
-        except BaseException as failure:  # raised again where somebody can act on it
+        except BaseException as failure:  # raised again by take()
             _log.exception("mexc_failed")
             self._failed = failure

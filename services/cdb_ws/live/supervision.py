@@ -1,4 +1,4 @@
-"""What is wrong with the feed as a whole: the venue away, clocks apart, sockets that flap."""
+"""Supervises the feed as a whole: venue away, clocks apart, sockets that reconnect too often."""
 
 import asyncio
 from typing import Final
@@ -18,13 +18,13 @@ RECONNECTS_SPENT: Final = "RECONNECTS_SPENT"
 
 
 class Supervision:
-    """Looks at the whole once a second, and tells what changes.
+    """Checks the feed once a second, and alerts on changes.
 
     Args:
-        instruments: Knows whether the venue was reached at all.
+        instruments: Knows whether the venue was reached.
         pool: The sockets.
-        alerts: Takes the alerts.
-        clock: Of the venue.
+        alerts: Publishes alerts.
+        clock: The venue's clock.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Supervision:
         self._alerts = alerts
 
     def pong(self, socket: Socket, server_ms: int, now_ms: int) -> None:
-        """A pong came: the venue said its time in the middle between ping and now."""
+        """A pong arrived: the venue read its clock between ping and now."""
         sent_ms = now_ms if socket.pinged_ms is None else socket.pinged_ms
         self._clock.pong(sent_ms, server_ms, now_ms)
         socket.pong()
 
     def away(self) -> str | None:
-        """Why the venue is not reached at all; None when it is."""
+        """Why the venue cannot be reached; None if it can."""
         if self._instruments.away is not None:
             return f"MEXC is not reached: {self._instruments.away}"
         sockets = list(self._pool.sockets.values())
@@ -51,12 +51,12 @@ class Supervision:
         return None
 
     def troubles(self) -> list[str]:
-        """Why the market cannot be trusted now; empty when it can. For any thread."""
+        """Why the market cannot be trusted now; empty if it can. Thread-safe."""
         unlisted = list(self._instruments.unlisted().values())
         if (away := self.away()) is not None:
             return [away, *unlisted]
         gaps = list(self._alerts.gaps.items())
-        found = [f"{symbol} is in doubt: {why}" for symbol, why in gaps]
+        found = [f"{symbol} has an open gap: {why}" for symbol, why in gaps]
         silent = [feed.symbol for feed in list(self._pool.feeds.values()) if feed.silent]
         if silent:
             found.append(f"no data although subscribed: {', '.join(silent)}")
@@ -64,7 +64,7 @@ class Supervision:
         return found + unlisted + wrong + ([offset] if (offset := self._clock.trouble()) else [])
 
     async def watch(self) -> None:
-        """Tell what begins and what is over, for ever."""
+        """Report what begins and what is over, for ever."""
         down_since: float | None = None
         loop = asyncio.get_running_loop()
         while True:

@@ -1,4 +1,4 @@
-"""Which symbols are listened to: those named or the movers of the day, and what is held."""
+"""Chooses the symbols to subscribe: those named, or the movers of the day, and open positions."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
@@ -17,24 +17,24 @@ _log = logging.get(__name__)
 class Universe:
     """The symbols of a run.
 
-    A mover that is no longer one stays until it has been out at two evaluations in a row. A symbol
-    with an open position is always listened to: its stop needs its prices. It is not one to enter
-    for that.
+    A mover is dropped only after it is missing in two consecutive evaluations. A symbol with an
+    open position is always subscribed, because its stop needs prices. That alone does not permit
+    entries.
 
     Args:
-        rest: Asks for the movers.
-        book: Knows the contracts; a symbol without one is not listened to.
-        named: Symbols that were asked for; empty takes the movers.
-        top_n: How many movers.
-        known: Symbols of this run that were listened to before a restart.
-        held: Tells the symbols with an open position.
+        rest: REST client.
+        book: Contract details; a symbol without a contract is not subscribed.
+        named: Requested symbols; empty: the movers.
+        top_n: Number of movers.
+        known: Symbols of this run that were subscribed before a restart.
+        held: Returns the symbols with an open position.
 
     Attributes:
         rest, book, held: As given.
-        chosen: What may be entered: those named, or the movers.
-        symbols: What to listen to: they, and what is held.
+        chosen: Symbols in which positions may be opened: those named, or the movers.
+        symbols: Symbols to subscribe: ``chosen`` and those with an open position.
         unknown: Named symbols without a contract.
-        problem: Why the movers are unknown; None when they are not.
+        problem: Why the movers are unknown; None if they are known.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Universe:
         self._out: frozenset[str] = frozenset()
 
     async def evaluate(self) -> None:
-        """Choose anew; where the movers cannot be asked, everything stays."""
+        """Choose the symbols again; without an answer of REST they stay as they are."""
         await self._choose()
         self.symbols = self.chosen
         self.include_held()
 
     def include_held(self) -> bool:
-        """Add what is held and has a contract; says whether any was missing."""
+        """Add symbols with an open position and a contract; returns whether any was missing."""
         missing = [
             name
             for name in sorted(self.held())
@@ -75,7 +75,7 @@ class Universe:
         return bool(missing)
 
     def leave_unlisted(self) -> bool:
-        """Remove symbols whose contract is no longer known; reports whether there was any."""
+        """Remove symbols whose contract is no longer known; returns whether there was any."""
         contracts = self.book.contracts
         before = self.symbols
         self.chosen = tuple(name for name in self.chosen if name in contracts)
@@ -83,7 +83,7 @@ class Universe:
         return self.symbols != before
 
     def unlisted(self) -> list[str]:
-        """What is held and has no contract; nothing before contracts are known. For any thread."""
+        """Symbols with a position but no contract; empty before the first load. Thread-safe."""
         if self.book.origin is None:
             return []
         return [name for name in sorted(self.held()) if name not in self.book.contracts]
@@ -114,7 +114,7 @@ class Universe:
         self.chosen = (*movers, *stays)
 
     def _present(self, contracts: Mapping[str, Instrument]) -> tuple[str, ...]:
-        """The movers so far; after a restart, nobody knows whether what is held was one."""
+        """The current movers; after a restart, without the symbols that have a position."""
         if self.chosen:
             return tuple(name for name in self.chosen if name in contracts)
         held = self.held()

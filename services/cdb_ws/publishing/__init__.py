@@ -1,1 +1,1 @@
-"""Publishing market data: events, position, backpressure."""
+"""Publishes market data: events, clocks, position, back-pressure."""

@@ -1,4 +1,4 @@
-"""Back-pressure: how far the writer is behind, and how full the bus's memory is."""
+"""Measures back-pressure: the lag of the writer, and the memory in use on the bus."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,7 +10,7 @@ from services.runtime.bus.bus import Bus, Unavailable
 LOOK_EVERY_S: Final = 0.25
 LOOK_WHILE_HIGH_S: Final = 0.02
 MOST_BEHIND: Final = 40_000
-"""Events that the writer may be behind the head before a recorded market waits."""
+"""Maximum lag of the writer, in events, before a recorded market waits."""
 
 LEAST_BEHIND: Final = 20_000
 MEMORY_HIGH: Final = 0.80
@@ -18,17 +18,17 @@ MEMORY_LOW: Final = 0.75
 
 
 class Pressure:
-    """What is measured now and then, with hysteresis.
+    """The last measurement, with hysteresis.
 
     Args:
-        bus: Whose memory and cursors are looked at.
-        now: A clock that never goes back, in seconds.
+        bus: The bus to measure.
+        now: A monotonic clock, in seconds.
 
     Attributes:
-        writer_lag: Events that the writer has still to take.
-        memory: Part (0 to 1) of the bus's memory that is in use.
-        writer_behind: The writer is too far behind.
-        memory_full: The memory is too full for more ticks.
+        writer_lag: Events that the writer has not taken yet.
+        memory: Share (0 to 1) of the bus memory in use.
+        writer_behind: Whether the writer is too far behind.
+        memory_full: Whether the memory is too full for more ticks.
     """
 
     def __init__(self, bus: Bus, now: Callable[[], float] = host.monotonic) -> None:
@@ -61,7 +61,7 @@ class Pressure:
         return self.writer_behind or self.memory_full
 
     def why(self) -> str:
-        """What is waited for, in words."""
+        """What the market waits for, in words."""
         if self.memory_full:
             return f"the bus's memory is {self.memory:.0%} full"
         return f"cdb_db_writer is {self.writer_lag} events behind"

@@ -1,4 +1,4 @@
-"""Time as events in a recorded market: where the clocks go between the ticks."""
+"""Places clock events between the ticks of a recorded market."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -13,15 +13,15 @@ Timed = tuple[int, Any]
 
 
 class ClockRule:
-    """When time itself is an event (ARCHITECTURE.md, "Four ideas").
+    """Decides when a clock event is published.
 
-    A clock comes before the first tick of each second that has one, every 15 s in a silence, at
-    00:00 UTC and at every funding time; clocks are strictly increasing and no tick comes before
+    A clock comes before the first tick of each second that has one, every 15 s without ticks, at
+    00:00 UTC and at every funding time. Clocks are strictly increasing, and no tick comes before
     the clock of its second.
 
     Args:
-        funding_interval_hours: Hours between settlements, of all contracts in the market; the
-            settlements lie at whole multiples of them since 00:00 UTC.
+        funding_interval_hours: Hours between settlements, of all contracts in the market. The
+        settlements lie at whole multiples of them since 00:00 UTC.
     """
 
     def __init__(self, funding_interval_hours: Iterable[int] = (8,)) -> None:
@@ -33,7 +33,7 @@ class ClockRule:
         return min((after // interval + 1) * interval for interval in self._intervals)
 
     def between(self, last: int, until: int) -> Iterator[int]:
-        """The clocks of the silence after the clock ``last``, earlier than ``until``."""
+        """The clocks after the clock ``last`` and before ``until``, in a time without ticks."""
         boundary = self.next_boundary(last)
         while True:
             due = min(last + SILENCE_MS, boundary)
@@ -45,11 +45,11 @@ class ClockRule:
                 boundary = self.next_boundary(due)
 
     def insert(self, ticks: Iterable[Timed], last: int | None = None) -> Iterator[Timed]:
-        """Put the clocks between the ticks.
+        """Insert the clocks between the ticks.
 
         Args:
-            ticks: What happened, in the order of time.
-            last: Timestamp of the clock that came before, if there was one.
+            ticks: Ticks in the order of time.
+            last: Timestamp of the clock before them, if there was one.
         """
         for tick in ticks:
             timestamp = tick[0]

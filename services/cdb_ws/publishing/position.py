@@ -1,4 +1,4 @@
-"""How far the market data has been published: kept on the bus with each publication."""
+"""The position up to which market data is published; the bus keeps it with each publication."""
 
 import msgspec
 from msgspec import Struct
@@ -7,16 +7,16 @@ from services.kernel.bounded_json import Decoder
 
 
 class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a restarted service needs to go on without loss and without duplicates.
+    """What a restarted service needs to continue without loss and without duplicates.
 
     Attributes:
-        run_id: The run it belongs to; a new run begins anew.
-        cursor: Of a recorded source: the step that was published last.
+        run_id: The run of the position; a new run starts from the beginning.
+        cursor: Of a recorded source: the last published step.
         ticks: Market data events published in this run.
         began: Timestamp of the run's first clock; 0 before it.
         clock: Timestamp of the last clock; 0 before the first.
-        ended: The source has ended and has said so.
-        behind: The bus lost the position: a recorded source goes on behind its event with this id.
+        ended: Whether the end of the source was published.
+        behind: The bus lost the position: a recorded source continues after the event with this id.
     """
 
     run_id: str
@@ -33,12 +33,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def dump(position: Position) -> str:
-    """A position as the bus keeps it."""
+    """A position as stored on the bus."""
     return _encoder.encode(position).decode()
 
 
 def load(kept: str | None, run_id: str) -> Position:
-    """The position of a run: what was kept if it is this run's, else the beginning."""
+    """The stored position if it belongs to this run; otherwise the beginning."""
     if kept:
         try:
             position = _decoder.decode(kept)

@@ -1,4 +1,4 @@
-"""Publishing market data: each event once, together with the position that it leads to."""
+"""Publishes each market data event once, together with the position after it."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,20 +16,20 @@ from services.runtime.service.backoff import Backoff
 
 
 class Publisher:
-    """Publishes for one run, and remembers how far it came.
+    """Publishes for one run, and keeps its position.
 
     Args:
-        bus: Claimed.
-        start: Where the run stands, from the claim.
-        stopping: Ends the waiting for a bus that is away.
-        on_wait: Told the reason of each wait.
-        recorder: Told what was published, and may have something to say itself.
+        bus: A claimed bus.
+        start: Position of the run, from the claim.
+        stopping: Ends the wait for a bus that is away.
+        on_wait: Called with the reason of each wait.
+        recorder: Gets what was published, and may add alerts.
 
     Attributes:
-        position: What the bus knows as this service's position.
+        position: The position that the bus has.
         by_kind: Market data events published by this process, by kind.
-        last_tick_ms: Per symbol the event time of its last tick.
-        last_tick_at: Per symbol when it was published, monotonic seconds.
+        last_tick_ms: Event time of the last tick, by symbol.
+        last_tick_at: When it was published, monotonic seconds, by symbol.
         last_clock_at: When the last clock was published, monotonic seconds.
     """
 
@@ -89,7 +89,9 @@ class Publisher:
                 if self._stopping.is_set():
                     raise
                 self._on_wait(str(reason))
-                backoff = backoff or Backoff()  # its chance is the system's: dear in every turn
+                backoff = (
+                    backoff or Backoff()
+                )  # made only when needed: seeding its randomness is slow
                 backoff.wait(self._stopping)
         self.position = after
         self._note(events)
@@ -97,7 +99,7 @@ class Publisher:
             self._recorder.events(events)
 
     def pass_over(self, cursor: int, event: Event) -> None:
-        """Count an event that is published already, though the bus has lost the position of it."""
+        """Count an event that is published although the bus has lost its position."""
         self.position = replace(self._after([event]), cursor=cursor, behind="")
         self.last_event_ms = event.timestamp
 

@@ -1,4 +1,4 @@
-"""What is recorded of events: put into the segment of their day, with what a reader must know."""
+"""Writes events into the segment of their day, with the notes that a reader needs."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -78,7 +78,7 @@ class Journal:
         return self._segment.path.name if self._segment else ""
 
     def after_break(self, reason: str, dropped: int) -> None:
-        """Say before the next event that something is missing since what was written last."""
+        """Note before the next event that something is missing."""
         self._expect_break(reason, self._written_clock, dropped)
 
     def events(self, events: Sequence[Outgoing]) -> int:
@@ -107,7 +107,7 @@ class Journal:
         return count
 
     def miss(self, events: Iterable[Outgoing]) -> None:
-        """Take notice of what cannot be written: what it changed is told after the break."""
+        """Note events that cannot be written; their effects are recorded after the break."""
         for event in events:
             if _shapes_the_market(event):
                 if event.run_id != self.state.run_id:
@@ -165,7 +165,7 @@ class Journal:
         )
 
     def _turn_to_run(self, event: Outgoing) -> None:
-        """Another run: what was known of the one before counts no longer."""
+        """A new run: discard the state of the previous one."""
         if self.state.run_id:
             self._expect_break("another run was recorded before", self.state.clock, 0)
         self._contracts = None
@@ -184,7 +184,7 @@ class Journal:
             self._stage_ms = self._stage_ms or event.timestamp
 
     def _restore(self, event: Outgoing) -> None:
-        """Keep what the reader of the next segment must know."""
+        """Keep the state that the reader of the next segment needs."""
         if isinstance(event, Clock):
             self.state = replace(self.state, clock=event.timestamp)
         elif isinstance(event, Instruments):
@@ -229,7 +229,7 @@ def _entry(time_ms: int, note: notes.Note) -> Entry:
 
 
 def _shapes_the_market(event: Outgoing) -> bool:
-    """Whether a replay must hear it: time, contracts, holes; the end comes with the data's end."""
+    """Whether a replay needs the event: clocks, contracts, gaps. The end follows from the data."""
     if isinstance(event, Condition):
         return event.name is not ConditionName.SOURCE_ENDED
     return isinstance(event, Clock | Instruments)

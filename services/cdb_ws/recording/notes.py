@@ -1,4 +1,4 @@
-"""What a recorder says in its own name, between the events."""
+"""Notes of the recorder between the events."""
 
 import msgspec
 from msgspec import Struct
@@ -8,12 +8,12 @@ from services.kernel.events import Condition, Instruments
 
 
 class Break(Struct, frozen=True, kw_only=True, tag="break", tag_field="type"):
-    """Nothing was recorded for a while: what lies between is not known.
+    """Nothing was recorded for a while.
 
     Attributes:
-        reason: Why, for people.
+        reason: For people.
         since_ms: Time of the last clock before it, Unix milliseconds; 0 if there was none.
-        dropped: Events and frames that were seen and could not be written.
+        dropped: Events and frames that arrived and could not be written.
     """
 
     reason: str
@@ -22,11 +22,11 @@ class Break(Struct, frozen=True, kw_only=True, tag="break", tag_field="type"):
 
 
 class Carried(Struct, frozen=True, kw_only=True, tag="carried", tag_field="type"):
-    """What held when a segment began, so that each can be read without those before.
+    """The state at the start of a segment, so that each segment can be read alone.
 
     Attributes:
         instruments: All contract details known by then.
-        conditions: Those that had begun and not cleared.
+        conditions: Conditions that had begun and not cleared.
     """
 
     instruments: Instruments | None

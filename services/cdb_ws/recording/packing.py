@@ -1,8 +1,8 @@
-"""Packing: a segment of the spool becomes Parquet files by symbol, and a line in the manifest.
+"""Packs a segment of the write-ahead log into Parquet files and a line of the manifest.
 
-Runs in a process of its own beside ``cdb_ws`` (``python -m services.cdb_ws.recording.packing
-FOLDER``), so that it never takes time from the market. Killed at any moment, it begins the
-segment again; a packed segment is never packed twice.
+It runs in a process of its own (``python -m services.cdb_ws.recording.packing FOLDER``), so that it
+takes no time from the market. Killed at any moment, it starts the segment again; a packed segment
+is never packed twice.
 """
 
 import os
@@ -45,7 +45,7 @@ def pack(folder: Path, packed: Callable[[Path], None] = lambda _: None) -> int:
 
     Args:
         folder: The recording.
-        packed: Told each segment's file when it is done.
+        packed: Called with each segment's file when it is done.
 
     Raises:
         FolderBusyError: Another process packs it.

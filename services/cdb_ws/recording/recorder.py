@@ -1,7 +1,7 @@
-"""The recorder: takes what is received and published, and writes it beside the market's thread.
+"""Records what is received and published, on a thread beside the market's.
 
-It never holds the market up: its queue is bounded, a full disk stops the recording and not the
-trading, and what is missing afterwards is told in the recording itself.
+It never delays the market: its queue is bounded, and a full disk stops the recording, not trading.
+What is missing afterwards is noted in the recording itself.
 """
 
 import contextlib
@@ -38,13 +38,13 @@ from services.runtime.service import logging
 
 QUEUE_BYTES: Final = 64 << 20
 EVENT_BYTES: Final = 600
-"""What an event that waits to be written takes, about."""
+"""Approximate size of an event in the queue."""
 
 LEAST_FREE_BYTES: Final = 512 << 20
 """The recorder stops before the disk is full: the bus and the database may write on it too."""
 
 MOST_EARLY: Final = 10_000
-"""Events kept while the folder cannot be opened, for the contract details among them."""
+"""Maximum number of events kept while the folder cannot be opened; contract details among them."""
 
 WRITE_EVERY_S: Final = 0.25
 SYNC_EVERY_S: Final = 1.0
@@ -72,14 +72,14 @@ class Recorder:
     """Records one market into one folder.
 
     Args:
-        folder: Made if it is not there; one recorder at a time.
+        folder: Created if missing; one recorder at a time.
         packer: Starts the packing of full segments.
-        free: Free bytes of the folder's disk.
-        frames: Whether raw frames are recorded, and not only events.
+        free: Returns the free bytes of the folder's disk.
+        frames: Whether raw frames are recorded in addition to events.
 
     Attributes:
         trouble: Why nothing can be recorded now; None while it can.
-        events_written, frames_written, dropped: So far.
+        events_written, frames_written, dropped: Totals so far.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class Recorder:
         self._sync_at = self._retry_at = 0.0
 
     def open(self) -> None:
-        """Take the folder, and put right what a killed recorder left.
+        """Take the folder, and repair what a killed recorder left.
 
         Raises:
             FolderBusyError: Another recorder writes there.
-            DataError: What is there is damaged.
+            DataError: Its content is damaged.
             OSError: It cannot be written.
         """
         write_ahead_log.repair(self.folder)
@@ -148,7 +148,7 @@ class Recorder:
         self._put(Frame(received_ms, connection, symbol or "", raw), len(raw) + EVENT_BYTES, 1)
 
     def alerts(self, run_id: str, timestamp: int) -> list[Event]:
-        """What is to be told of the recording since this was last asked."""
+        """The alerts of the recorder since the last call."""
         reported: list[Event] = []
         while self._news:
             phase, message = self._news.popleft()
@@ -170,9 +170,9 @@ class Recorder:
         }
 
     def close(self, seconds: float = 5.0) -> None:
-        """Write what was taken, pack it if there is time, and let the folder go.
+        """Write the queue, pack it if there is time, and release the folder.
 
-        What is not packed waits for the next recorder, or for ``claire data check --repair``.
+        The rest is packed by the next recorder, or by ``claire data check --repair``.
         """
         until = time.monotonic() + seconds
         self._stopping.set()
@@ -189,7 +189,7 @@ class Recorder:
 
     def _put(self, item: Item, size: int, count: int) -> None:
         with self._lock:
-            # Once something is missing, all is until the queue was emptied: one hole, not many.
+            # After the first loss all is dropped until the queue is empty: one gap, not many.
             if self._missing or self._queued_bytes + size > QUEUE_BYTES:
                 self.dropped += count
                 self._missing += count
@@ -233,7 +233,7 @@ class Recorder:
         except (OSError, DataError, FolderBusyError) as error:
             self._stop(items, str(error))
             return
-        except Exception as error:  # a thread that ended in silence would drop everything after it
+        except Exception as error:  # a silent end of the thread would drop everything after it
             _log.exception("recorder_failed")
             self._stop(items, repr(error))
             return
@@ -261,7 +261,7 @@ class Recorder:
             )
 
     def _stop(self, items: "deque[Item]", reason: str) -> None:
-        """Nothing can be written: say so once, and try again later."""
+        """Nothing can be written: report it once, and try again later."""
         self._retry_at = time.monotonic() + RETRY_EVERY_S
         if self._journal is not None:
             with contextlib.suppress(OSError):
@@ -320,7 +320,7 @@ def _record(journal: Journal, items: "deque[Item]") -> tuple[int, int]:
 
 
 def _stands_at(folder: Path) -> State:
-    """Where the recording stands, what a killed recorder wrote last included."""
+    """The state of the recording, including what a killed recorder wrote last."""
     state = store.read_state(folder)
     for path in write_ahead_log.full_segments(folder):
         reader = SegmentReader(path)

@@ -1,4 +1,4 @@
-"""Which part of a recording is meant: all of it, some days, one symbol, single files."""
+"""Resolves which part of a recording is meant: all of it, days, a symbol, single files."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class _Wanted(NamedTuple):
 
 
 def root_of(path: Path) -> Path | None:
-    """The folder of the recording that a path belongs to; None where it belongs to none."""
+    """The recording that contains a path; None if there is none."""
     path = path.resolve()
     for folder, depth in ((path, 0), *((parent, 1) for parent in path.parents[:3])):
         if (folder / store.STATE).is_file() and store.days(folder):

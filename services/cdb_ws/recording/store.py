@@ -4,7 +4,7 @@
 
     <folder>/
       state.json                 the next segment's number, and where the recording stands
-      spool/                     what is recorded now, or waits to be packed
+      spool/                     the write-ahead log: segments not packed yet
       2026-11-21/manifest.jsonl  one line per packed segment: files, rows, hashes
       2026-11-21/_market/events-000007.parquet      clocks, contract details, conditions
       2026-11-21/BTC_USDT/events-000007.parquet     ticks
@@ -30,7 +30,7 @@ from services.cdb_ws.data_error import DataError
 from services.kernel.bounded_json import Decoder
 
 MARKET: Final = "_market"
-"""The folder of what has no symbol."""
+"""The folder of events and frames without a symbol."""
 
 MANIFEST: Final = "manifest.jsonl"
 LOG_FOLDER: Final = "spool"
@@ -112,7 +112,7 @@ def folder_name(symbol: str) -> str:
 
 
 def symbol_of(folder: str) -> str:
-    """The symbol that a folder is named for."""
+    """The symbol of a folder."""
     return unquote(folder)
 
 

@@ -1,7 +1,7 @@
-"""The spool: what is recorded goes here first, one entry after the other, and is never lost.
+"""The write-ahead log of a recording: entries are appended here first and are never lost.
 
-An entry that was not written to its end (a killed process, a full disk) is noticed by its
-checksum and left out.
+An entry that was not written to its end (process killed, disk full) is found by its checksum and
+left out.
 """
 
 import mmap
@@ -49,21 +49,21 @@ class Entry(NamedTuple):
 
 
 class SegmentFile:
-    """The segment that is written now.
+    """The segment that is being written.
 
     Args:
-        folder: The recording's.
-        day: Of its entries.
-        number: Its place among the segments.
+        folder: The recording.
+        day: Day of its entries.
+        number: Number of the segment.
 
     Raises:
         OSError: It cannot be written.
     """
 
     def __init__(self, folder: Path, day: str, number: int) -> None:
-        spool = folder / LOG_FOLDER
-        spool.mkdir(parents=True, exist_ok=True)
-        self.path = spool / f"{day}.{number:06d}{OPEN_SUFFIX}"
+        log = folder / LOG_FOLDER
+        log.mkdir(parents=True, exist_ok=True)
+        self.path = log / f"{day}.{number:06d}{OPEN_SUFFIX}"
         self.day = day
         self.size = 0
         self._durable = 0
@@ -72,7 +72,7 @@ class SegmentFile:
         self._waiting.append(_MAGIC)
 
     def add(self, entry: Entry) -> None:
-        """Put an entry behind the others; ``write`` hands it to the system."""
+        """Append an entry; ``write`` passes it to the operating system."""
         symbol = entry.symbol.encode()
         payload = symbol + entry.body
         head = _HEAD.pack(
@@ -86,10 +86,10 @@ class SegmentFile:
         self._waiting += (head, payload)
 
     def write(self) -> None:
-        """Hand what was added to the operating system.
+        """Pass the appended entries to the operating system.
 
         Raises:
-            OSError: The disk is full or broken; what was written in part is taken back.
+            OSError: The disk is full or broken; a partial write is undone.
         """
         data = b"".join(self._waiting)
         self._waiting.clear()
@@ -123,7 +123,7 @@ class SegmentFile:
 
 
 def finish(path: Path) -> Path:
-    """Mark a segment that nobody writes any longer as ready to be packed."""
+    """Mark a segment without a writer as ready to be packed."""
     full = path.with_suffix(FULL_SUFFIX)
     path.replace(full)
     sync_folder(path.parent)
@@ -141,7 +141,7 @@ def full_segments(folder: Path) -> list[Path]:
 
 
 def number_of(path: Path) -> int:
-    """A segment's place among the segments, from its name."""
+    """The number of a segment, from its name."""
     return int(path.name.split(".")[1])
 
 
@@ -165,10 +165,10 @@ def repair(folder: Path) -> int:
 
 
 class SegmentReader:
-    """A written segment: its entries in their order, and any of them again by its place.
+    """Reads a written segment: its entries in order, and any of them again by its place.
 
     Attributes:
-        cut_off: The last entry was not written to its end; known after ``scan``.
+        cut_off: Whether the last entry was not written to its end; known after ``scan``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -200,7 +200,7 @@ class SegmentReader:
             place = begin + length
 
     def at(self, place: int) -> Entry:
-        """The entry at a place that ``scan`` gave."""
+        """The entry at a place returned by ``scan``."""
         length, _, time_ms, kind, symbol_length, connection = _HEAD.unpack_from(self._bytes, place)
         begin = place + _HEAD.size
         symbol = self._bytes[begin : begin + symbol_length].decode()
@@ -208,6 +208,6 @@ class SegmentReader:
         return Entry(Kind(kind), time_ms, symbol, connection, body)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if isinstance(self._bytes, mmap.mmap):
             self._bytes.close()

@@ -1,1 +1,1 @@
-"""Playing a recorded or a live market at its pace."""
+"""Publishes a recorded or a live market at its pace."""

@@ -1,6 +1,6 @@
-"""Holding a recorded market at given event times until the operator's command is on the record.
+"""Holds a recorded market at given event times until an operator command is on the record.
 
-So a scripted command comes between the same two ticks on any machine.
+A scripted command thus comes between the same two ticks on any machine.
 """
 
 from bisect import bisect_right
@@ -12,19 +12,19 @@ from services.runtime import host
 from services.runtime.service import logging
 
 PATIENCE_S: Final = 60.0
-"""A command that is not there after so long will not come."""
+"""A command that is not on the record after this time will not come."""
 
 _log = logging.get(__name__)
 
 
 class Holds:
-    """Where to hold.
+    """The times at which the market holds.
 
     Args:
         times: Event times, Unix milliseconds; one command is expected for each.
         watch: Counts the commands.
-        idle: Whether the stages have done with everything that was published.
-        now: A clock that never goes back, in seconds.
+        idle: Returns whether the stages have handled everything that was published.
+        now: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Holds:
         self._since: float | None = None
 
     def holds(self, clock_ms: int) -> bool:
-        """Whether the market must wait, given that its clock has come so far."""
+        """Whether the market must wait at this clock."""
         if not self._times:
             return False
         missing = bisect_right(self._times, clock_ms) - self._watch.commands - self._given_up

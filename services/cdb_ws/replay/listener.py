@@ -1,4 +1,4 @@
-"""Listening to a live market: what arrives is published, and the wall's seconds are its clock."""
+"""Publishes a live market: its events as they arrive, and a clock each second of wall time."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -15,21 +15,21 @@ from services.runtime import host
 from services.runtime.bus.encoded import Outgoing, Tick
 
 TURN_S: Final = 0.01
-"""How long one turn waits for something to arrive."""
+"""Maximum time for which one turn waits for events."""
 
 
 class Listener:
     """Publishes one live source for one run.
 
-    When the bus's memory is nearly full, ticks are dropped and the hole is recorded as
-    ``DATA_GAP``; clock and control go on.
+    When the memory of the bus is nearly full, ticks are dropped and a ``DATA_GAP`` is recorded;
+    clock and control continue.
 
     Args:
-        source: What to listen to.
+        source: The live source.
         plan: What the run asks for.
-        publisher: Knows where the run stands.
-        pressure: Tells when to drop.
-        poll_control: Called in each turn with the seconds it may take; says whether the run goes
+        publisher: Publishes and keeps the position.
+        pressure: Decides when ticks are dropped.
+        poll_control: Called in each turn with the seconds it may take; returns whether the run goes
             on.
         now_ms: Wall time.
 
@@ -60,9 +60,10 @@ class Listener:
         """Publish until the run is over.
 
         Args:
-            past: What the journal holds of this run's last ticks.
-            lost_from: The bus lost what was published after this clock, and nobody can tell it
-                again; 0 when nothing is lost.
+            past: The last ticks of this run in the journal.
+            lost_from: The bus lost what was published after this clock, and it cannot be recovered;
+                0 if
+            nothing is lost.
         """
         try:
             if lost_from:

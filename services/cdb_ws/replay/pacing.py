@@ -1,4 +1,4 @@
-"""The pace of a recorded market: a multiple of its own time, lock-step, or none."""
+"""Paces a recorded market: a multiple of its own time, lock-step, or as fast as possible."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -13,28 +13,28 @@ BATCH_STEPS: Final = 500
 LONGEST_WAIT_S: Final = 0.1
 SHORTEST_WAIT_S: Final = 0.01
 LATE_S: Final = 5.0
-"""Later than this, event time is not caught up: it goes on from here at its pace."""
+"""With a larger delay, event time is not caught up: it continues from here at its pace."""
 
 
 class Pace(Protocol):
-    """Says which steps are published together, and when the next ones may be."""
+    """Decides which steps are published together, and when the next may be."""
 
     def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
-        """The steps in the portions that are published together; empty ones pass the time."""
+        """The steps in batches that are published together; an empty batch means waiting."""
 
     def settled(self) -> bool:
-        """Whether the next portion may be published; if not, ask again."""
+        """Whether the next batch may be published; if not, ask again."""
 
 
 class TimedPace:
-    """``speed`` times as fast as the market was: what is due is published together.
+    """``speed`` times as fast as the market was; steps that are due are published together.
 
-    What comes before the first clock (contract details, history) is due at once.
+    Steps before the first clock (contract details, history) are due at once.
 
     Args:
         speed: Event time over wall time, greater than 0.
-        wait: Waits for some seconds, and may do something useful meanwhile.
-        now: A clock that never goes back, in seconds.
+        wait: Waits for some seconds, and may do other work meanwhile.
+        now: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TimedPace:
         self._origin: tuple[float, int] | None = None
 
     def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
-        """What is due together; an empty portion after each wait."""
+        """The steps that are due together; an empty batch after each wait."""
         due: list[Step] = []
         for step in steps:
             while (left := self._seconds_until(step)) > 0:
@@ -67,7 +67,7 @@ class TimedPace:
             yield due
 
     def settled(self) -> bool:
-        """Always: time is the only brake."""
+        """Always true: only time limits the pace."""
         return True
 
     def _seconds_until(self, step: Step) -> float:
@@ -84,13 +84,13 @@ class TimedPace:
 
 
 class LockStepPace:
-    """One step at a time, the next when execution, risk and core have done with the last.
+    """One step at a time; the next when execution, risk and core have handled the last.
 
-    What comes before the first clock moves windows only, so it may be published in portions.
+    Steps before the first clock only fill windows, and are published in batches.
 
     Args:
-        lockstep: Tells when all stages have nothing left to do.
-        patience: Seconds that one question waits for the answer.
+        lockstep: Reports when all stages are idle.
+        patience: Seconds for which one question waits.
     """
 
     def __init__(self, lockstep: LockStep, patience: float = 0.2) -> None:
@@ -99,7 +99,7 @@ class LockStepPace:
         self._published = False
 
     def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
-        """Portions before the first clock, single steps from there on."""
+        """Batches before the first clock, single steps from there on."""
         before: list[Step] = []
         for step in steps:
             if isinstance(step[1], Clock):
@@ -122,7 +122,7 @@ class LockStepPace:
             yield [step]
 
     def settled(self) -> bool:
-        """Whether all stages have nothing left to do."""
+        """Whether all stages are idle."""
         if self._published and not self._lockstep.wait_idle(self._patience):
             return False
         self._published = False
@@ -130,13 +130,13 @@ class LockStepPace:
 
 
 class FloodPace:
-    """As fast as it goes, for benchmarks: only the writer's backlog holds it."""
+    """As fast as possible, for benchmarks; only the writer's backlog limits it."""
 
     def batches(self, steps: Iterator[Step]) -> Iterator[list[Step]]:
-        """Portions of several hundred."""
+        """Batches of several hundred steps."""
         while batch := list(islice(steps, BATCH_STEPS)):
             yield batch
 
     def settled(self) -> bool:
-        """Always."""
+        """Always true."""
         return True

@@ -1,4 +1,4 @@
-"""What this service's own journal still holds of a run: where a restarted live market goes on."""
+"""Reads the end of a run from this service's journal, for a live market that restarts."""
 
 from typing import Final
 
@@ -17,17 +17,17 @@ from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
 
 KEEP_MS: Final = 45_000
-"""The journal of one's own ticks is kept for so long: REST's windows are compared with it."""
+"""The journal of our own ticks is kept for this long: REST windows are compared with it."""
 
 
 class Past:
     """The end of a run so far.
 
     Attributes:
-        ticks: Its trades, and of each symbol the first tick of any kind; oldest first.
+        ticks: Its trades, and the first tick of any kind of each symbol; oldest first.
         open: Conditions that are not over.
         clock_ms: The last clock; 0 without one.
-        cut_off: The bus lost what came behind it, and ``recovered`` says so.
+        cut_off: Whether the bus lost what came after it, as ``recovered`` reports.
     """
 
     def __init__(self, run_id: str, known: OpenConditions) -> None:
@@ -44,7 +44,7 @@ class Past:
         return tuple(sorted(self.open.gaps))
 
     def add(self, event: AnyEvent) -> None:
-        """The next event of the journal."""
+        """Add the next event of the journal."""
         if event.run_id != self._run_id:
             return
         if isinstance(event, Recovered):
@@ -67,11 +67,12 @@ def read(bus: Bus, run_id: str, known: OpenConditions, *, ticks: bool = True) ->
     """The past of a run, as far back as the journal is kept.
 
     Args:
-        bus: Where the journal is.
+        bus: The bus with the journal.
         run_id: Events of other runs are left out.
         known: Open conditions as far as received before.
-        ticks: Whether they are wanted; else the last clock and what follows it is read, which is
-            little, however many ticks there were.
+        ticks: Whether to read ticks. False: only the last clock and what follows it is read, which
+            is
+        fast.
 
     Raises:
         Unavailable: The bus is away.

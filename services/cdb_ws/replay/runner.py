@@ -1,4 +1,4 @@
-"""Playing a recorded market: its steps at the run's pace, held when the writer falls behind."""
+"""Runs a replay: publishes the steps of a recorded market at the run's pace."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -19,17 +19,17 @@ from services.runtime.service import logging
 HELD_WAIT_S: Final = 0.02
 
 PollControl = Callable[[float], bool]
-"""Does what else is to be done, for some seconds; says whether the run goes on."""
+"""Receives control events for some seconds; returns whether the run goes on."""
 
 _log = logging.get(__name__)
 
 
 class PlaceMissing(Exception):
-    """The source has not the event behind which it is to go on; the argument is its id."""
+    """The source lacks the event after which it should continue; the argument is its id."""
 
 
 def pace_of(speed: str, bus: Bus, poll_control: PollControl) -> Pace:
-    """The pace that a run asks for: ``max``, ``flood``, or a factor."""
+    """The pace of a run: ``max``, ``flood``, or a factor."""
     if speed == "max":
         return LockStepPace(LockStep(bus))
     if speed == "flood":
@@ -38,20 +38,20 @@ def pace_of(speed: str, bus: Bus, poll_control: PollControl) -> Pace:
 
 
 class ReplayRunner:
-    """Plays one source for one run.
+    """Publishes one recorded source for one run.
 
     Args:
-        source: What to play.
+        source: The recorded market.
         plan: What the run asks for.
-        publisher: Knows where the run stands.
-        pace: When the next steps are due.
-        pressure: Tells when to hold.
-        poll_control: Called between the portions.
-        recovered_ms: The bus lost the position, and everything up to this clock is known already.
+        publisher: Publishes and keeps the position.
+        pace: Decides when the next steps are due.
+        pressure: Decides when the market waits.
+        poll_control: Called between the batches.
+        recovered_ms: The bus lost the position; everything up to this clock is known already.
 
     Attributes:
-        held_by: What the market waits for now; None while it goes on.
-        failed: Why the source could not be read further; None while it can.
+        held_by: What the market waits for; None while it goes on.
+        failed: Why the source could not be read any further; None while it can.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class ReplayRunner:
         self._known_until = recovered_ms if lost else 0
 
     def play(self) -> None:
-        """Publish all steps behind the run's position, then the end; returns when the run is over.
+        """Publish all steps after the run's position, then the end; returns when the run is over.
 
-        A fault in the data ends the market where it is, with an alert that says file and line.
+        A fault in the data ends the market there, with an alert that names file and line.
 
         Raises:
             PlaceMissing, DataError: The run's position is not in the data; nothing was published.
@@ -90,11 +90,11 @@ class ReplayRunner:
         self._end()
 
     def _publish(self, batch: list[Step]) -> bool:
-        """Publish a portion and wait until the next one may come; False when the run is over."""
+        """Publish a batch and wait until the next one may come; False when the run is over."""
         if batch:
             self._publisher.send([event for _, event in batch], cursor=batch[-1][0])
         while not self._pace.settled():
-            self.held_by = "the stages have not done with the last step"
+            self.held_by = "the stages have not handled the last step"
             if not self._poll_control(0):
                 return False
         self.held_by = None
@@ -132,7 +132,7 @@ class ReplayRunner:
             yield step
 
     def _unpublished(self) -> Iterator[Step]:
-        """The steps behind the run's position, or behind the event that it names instead."""
+        """The steps after the run's position, or after the event that it names instead."""
         behind = self._publisher.position.behind
         steps = self.source.steps(self._publisher.position.cursor)
         if not behind:

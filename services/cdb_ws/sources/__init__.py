@@ -1,1 +1,1 @@
-"""Where market data comes from: recorded files, a seeded synthetic market, outside, MEXC."""
+"""Sources of market data: recorded files, a synthetic market, external messages, MEXC."""

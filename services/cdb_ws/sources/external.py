@@ -32,14 +32,14 @@ def fine_tick(price: Decimal) -> Decimal:
 
 
 class ExternalMarket:
-    """Takes messages from outside, and tells the contract of each symbol before its first tick.
+    """Takes external messages, and announces the contract of each symbol before its first tick.
 
-    It is always there, to refuse what comes while another source is on; as the source of a run it
-    hands out what it took.
+    It always exists, to refuse messages while another source is active. As the source of a run it
+    returns the messages that it took.
 
     Args:
-        unique: What no other process of this service has; makes ids.
-        known: Contract details by symbol; others get a generic contract.
+        unique: Makes event ids different from those of other processes of this service.
+        known: Contract details by symbol; other symbols get a generic contract.
         now_ms: Wall time.
 
     Attributes:
@@ -88,16 +88,16 @@ class ExternalMarket:
         past: Sequence[MarketData],  # noqa: ARG002 - what was not published is lost, as messages are
         clock_ms: int,  # noqa: ARG002
     ) -> None:
-        """Be a run's source; nothing comes before the first message."""
+        """Become the source of a run; nothing comes before the first message."""
         self._open = True
 
     def take(self) -> list[Outgoing]:
-        """What was put since the last time."""
+        """The messages taken since the last call."""
         taken, self._waiting = self._waiting, []
         return taken
 
     def troubles(self) -> list[str]:
-        """None: an idle market is healthy."""
+        """Always empty: an idle market is healthy."""
         return []
 
     def counts(self) -> dict[str, object]:
@@ -109,7 +109,7 @@ class ExternalMarket:
         return ()
 
     def close(self) -> None:
-        """Be no run's source any more."""
+        """Stop being the source of a run."""
         self._open = False
 
     def _refuse_repeated(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What a live market is: events that arrive when they arrive, at wall time."""
+"""The protocol of a live market: events at wall time."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -10,26 +10,26 @@ from services.runtime.bus.encoded import Outgoing
 
 
 class LiveSource(Protocol):
-    """A market whose time is the wall's."""
+    """A market that runs at wall time."""
 
     def begin(self, past: Sequence[MarketData], clock_ms: int) -> None:
-        """Start to listen; returns at once, whether the venue answers or not.
+        """Start; returns at once, whether the venue answers or not.
 
         Args:
-            past: What this run has published last, oldest first; a source uses it to tell what it
-                has missed since.
+            past: The last published ticks of this run, oldest first, used to find what was missed
+                since.
             clock_ms: The last clock of this run; 0 at its beginning.
         """
 
     def take(self) -> list[Outgoing]:
-        """What has arrived since the last time, in order.
+        """The events that have arrived since the last call, in order.
 
         Raises:
             Exception: The source has failed, with its own error.
         """
 
     def troubles(self) -> list[str]:
-        """Why the market cannot be trusted now; empty when it can."""
+        """Why the market cannot be trusted now; empty if it can."""
 
     def counts(self) -> dict[str, object]:
         """What was received, refused and dropped, JSON-able."""

@@ -1,4 +1,4 @@
-"""What a recorded market is: a stream that can be read again from any place in it."""
+"""The protocol of a recorded market: a stream that can be read again from any place."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -7,11 +7,11 @@ from services.kernel.events import Event
 from services.kernel.instruments.contracts import Instrument
 
 Step = tuple[int, Event]
-"""An event, and the cursor after it: what a restart hands back to go on behind that event."""
+"""An event, and the cursor after it; a restart continues after that cursor."""
 
 
 class RecordedSource(Protocol):
-    """A market whose time is its own: the same run, data and seed always give the same events.
+    """A market with its own time: the same run, data and seed always give the same events.
 
     Attributes:
         contracts: Details of every contract in the market.
@@ -22,7 +22,7 @@ class RecordedSource(Protocol):
     first_timestamp: int
 
     def steps(self, after: int) -> Iterator[Step]:
-        """All events behind the cursor ``after`` (0 is the beginning), contract details first."""
+        """All events after the cursor ``after`` (0 is the beginning), contract details first."""
 
     def counts(self) -> dict[str, object]:
         """What was read and made so far, JSON-able."""

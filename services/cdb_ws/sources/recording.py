@@ -1,7 +1,7 @@
-"""The source ``replay`` from a recording: the events that were published then, in their order.
+"""The source ``replay`` from a recording: the events as they were published, in their order.
 
-Clocks, contract details and conditions are the recorded ones, so that a run on a recording decides
-what the recorded run decided. Only what the recorder itself missed is told as ``DATA_GAP``.
+Clocks, contract details and conditions are the recorded ones, so a run on a recording makes the
+decisions of the recorded run. Only what the recorder itself missed is reported as ``DATA_GAP``.
 """
 
 from collections import Counter
@@ -133,7 +133,7 @@ class Recording:
         return ticks.clock(self._run_id, timestamp)
 
     def hole(self, timestamp: int, phase: ConditionPhase, lost: Break, until: int | None) -> Event:
-        """What the recorder missed."""
+        """The gap that the recorder left."""
         return data_gap(
             self._run_id,
             timestamp,
@@ -164,7 +164,7 @@ class Recording:
 
 
 class _Reading:
-    """One reading from the beginning: what was said so far."""
+    """The state of one reading from the beginning."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -192,7 +192,7 @@ class _Reading:
                 yield self._recording.tick(number, row, content)
 
     def _known_already(self, tick: dict[str, Any]) -> bool:
-        """After a break a run's history may tell again what was recorded before the break."""
+        """Whether history of a run repeats what was recorded before a break."""
         timestamp, symbol = tick["timestamp"], tick["symbol"]
         if self._missing is not None and tick.get("backfill", False):
             return bool(timestamp <= self._last_ms.get(symbol, 0))
@@ -239,7 +239,7 @@ class _Reading:
         if isinstance(note, Break):
             if self._began and self._missing is None:
                 self._missing = note
-                if self._clock:  # before time began there is nothing to miss
+                if self._clock:  # nothing can be missing before the first clock
                     yield recording.hole(self._clock, ConditionPhase.BEGAN, note, None)
         elif not self._began or self._missing is not None:
             if note.instruments is not None:

@@ -198,7 +198,7 @@ def _marks(random: Random, symbol: _Symbol, bar: Minute) -> list[_Item]:
 
 
 def _funding(symbol: _Symbol, bar: Minute, started: int) -> _Item:
-    """The rate leans with the trend: who follows it pays."""
+    """The rate has the sign of the trend: positions that follow it pay."""
     rate = _RATE_STEP * int((_BASE_RATE + bar.trend / 5) * 1_000_000)
     interval = FUNDING_INTERVAL_HOURS * HOUR_MS
     fields = {

@@ -1,4 +1,4 @@
-"""Order books by version: old ones are refused, and a stream that cannot go on is renewed."""
+"""Accepts order books in the order of their versions, and renews a broken book stream."""
 
 from collections import Counter
 from typing import Final, Protocol
@@ -9,16 +9,16 @@ from services.kernel.events import AlertLevel
 from services.venues.mexc.commands import DEPTH_CHANNEL
 
 CROSSED_IN_A_ROW: Final = 5
-"""Crossed books of a symbol after which its book is subscribed again."""
+"""Crossed books of a symbol after which the book is subscribed again."""
 
 OLD_IN_A_ROW: Final = 5
-"""Books with an old version, one after the other, after which the version has begun again."""
+"""Consecutive books with an old version after which the versions are taken to have restarted."""
 
 BOOK_RESTARTED: Final = "BOOK_RESTARTED"
 
 
 class AskAgain(Protocol):
-    """Subscribes a channel of a symbol once more."""
+    """Subscribes a channel of a symbol again."""
 
     def __call__(self, feed: SymbolFeed, channel: str) -> None:
         """Subscribe ``channel`` of ``feed`` again."""
@@ -28,9 +28,9 @@ class BookVersions:
     """Accepts each book once, in the order of the venue's versions.
 
     Args:
-        refused: Counts refused books.
+        refused: Counter of refused books.
         alerts: Publishes ``BOOK_RESTARTED``.
-        ask_again: Renews a subscription.
+        ask_again: Subscribes a channel again.
     """
 
     def __init__(self, refused: Counter[str], alerts: AlertPublisher, ask_again: AskAgain) -> None:
@@ -60,12 +60,12 @@ class BookVersions:
             self._ask_again(feed, DEPTH_CHANNEL)
 
     def forget(self, symbol: str) -> None:
-        """A symbol is no longer listened to."""
+        """A symbol was unsubscribed."""
         self._alerts.clear(BOOK_RESTARTED, symbol)
 
     def _restart(self, feed: SymbolFeed) -> None:
-        """The version began again without a disconnect: every further book would be refused."""
-        message = f"{feed.symbol}: the versions of its order book began again; subscribed again"
+        """The versions restarted without a disconnect: all further books would be refused."""
+        message = f"{feed.symbol}: the versions of its order book restarted; subscribed again"
         self._alerts.see(AlertLevel.WARNING, BOOK_RESTARTED, message, feed.symbol)
         feed.book_version = 0
         self._ask_again(feed, DEPTH_CHANNEL)

@@ -1,4 +1,4 @@
-"""MEXC's minute bars as backfilled trades: the past of a symbol, and what fills a lost span."""
+"""Minute bars of MEXC as backfilled trades: the history of a symbol, and a fill for lost spans."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,14 +16,14 @@ MINUTE_MS: Final = 60_000
 def history(
     run_id: str, contract: Instrument, bars: Sequence[tuple[int, Bar]], after: int, until: int
 ) -> list[MarketData]:
-    """The closed minutes of a span as backfilled trades, in base units.
+    """The closed minutes of a span as backfilled trades, in base quantity.
 
     Args:
-        run_id: The run that the events belong to.
+        run_id: The run of the events.
         contract: The contract; its bars count volume in contracts.
         bars: Opening time and bar.
         after: Minutes that opened before this time are left out.
-        until: Minutes that close after this time are left out: they are still running.
+        until: Minutes that close after this time are still running and are left out.
     """
     maker = TickMaker(run_id, HISTORY_SOURCE, contract.symbol)
     events: list[MarketData] = []

@@ -1,4 +1,4 @@
-"""Prices by REST while symbols have no stream: stops work on them, entries wait."""
+"""Polls prices by REST for symbols without a stream: stops work on them, entries wait."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -14,9 +14,11 @@ from services.venues.mexc.rest_messages import RestError
 
 EVERY_S: Final = 2.0
 SINGLE_SYMBOLS: Final = 4
-"""Up to so many silent symbols are requested one by one: the answer with all symbols has 350 kB."""
+"""Up to this many symbols are requested one by one: the answer with all symbols has 350 kB."""
 
 ALL_BURST: Final = 60
+"""Budget of requests for all symbols: two minutes without a limit, then one every 20 s."""
+
 ALL_REFILL_S: Final = 20.0
 """Budget of requests for all symbols: a burst of two minutes, then one every 20 s."""
 
@@ -24,16 +26,16 @@ _log = logging.get(__name__)
 
 
 class Polling:
-    """Requests the summaries of symbols that have no stream, within a budget.
+    """Requests the summaries of symbols without a stream, within a budget.
 
     Args:
-        rest: Answers.
-        ticks_of: Makes a symbol's events.
-        emit: Takes them.
+        rest: REST client.
+        ticks_of: Returns the event maker of a symbol.
+        emit: Takes the events.
         now_ms: Wall time.
 
     Attributes:
-        polls: Requests that were answered.
+        polls: Number of answered requests.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Polling:
         self._budget = float(ALL_BURST)
 
     async def run(self, down: Callable[[], Sequence[SymbolFeed]]) -> None:
-        """Poll for ever; asks nothing while every symbol speaks."""
+        """Poll for ever; sends no request while every symbol has a stream."""
         while True:
             await asyncio.sleep(EVERY_S)
             self._budget = min(self._budget + EVERY_S / ALL_REFILL_S, ALL_BURST)
@@ -73,7 +75,7 @@ class Polling:
             return []
 
     def _publish(self, rows: Sequence[Ticker], silent: Collection[str]) -> None:
-        """Publish the rows of symbols that are silent still; REST may have taken minutes."""
+        """Publish the rows of symbols that still have no stream; REST may have taken minutes."""
         now = self._now_ms()
         events: list[Event] = []
         for row in rows:

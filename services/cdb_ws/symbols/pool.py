@@ -1,4 +1,4 @@
-"""The sockets: which symbol is on which, what is subscribed, and whether it speaks."""
+"""Distributes symbols over sockets, subscribes their channels and checks that data arrives."""
 
 import asyncio
 from collections import deque
@@ -20,7 +20,7 @@ from services.venues.mexc.network import Network
 SUBSCRIPTIONS: Final = 100
 SYMBOLS_PER_SOCKET: Final = SUBSCRIPTIONS // len(CHANNELS)
 LEAST_SOCKETS: Final = 3
-"""A few symbols are spread too, so that a lost socket is not everything."""
+"""Even a few symbols are spread over this many sockets, so that one loss does not hit them all."""
 
 HANDSHAKES: Final = 8
 MOVE_AFTER_S: Final = 60.0
@@ -29,36 +29,36 @@ _log = logging.get(__name__)
 
 
 class User(Protocol):
-    """Who listens to the symbols."""
+    """Receives the frames and states of the symbols."""
 
     def received(self, socket: Socket, body: str | bytes) -> bool:
-        """A frame came; says whether it is market data."""
+        """Take a frame; returns whether it is market data."""
 
     def fell_silent(self, feed: SymbolFeed, why: str) -> None:
-        """A symbol's stream has ended, or stopped without a word."""
+        """A symbol's stream has ended, or sends nothing any more."""
 
     def never_speaks(self, feed: SymbolFeed) -> None:
-        """A symbol was asked for again and again."""
+        """Repeated subscriptions of a symbol brought no data."""
 
     def backpressure(self) -> bool:
-        """Whether so much waits to be published that nothing more may be received."""
+        """Whether too many events wait to be published to receive more."""
 
 
 class Pool:
-    """Sockets as many as the symbols need.
+    """As many sockets as the symbols need.
 
     Args:
         network: Opens connections.
-        url: The address.
+        url: WebSocket address.
         random: Jitter.
-        user: Told what happens.
+        user: Receives frames and states.
 
     Attributes:
         tasks: Runs the sockets; set before the first symbol is added.
         feeds: The symbols on sockets.
         sockets: By number.
-        asked_again: Subscriptions sent once more.
-        moved: Symbols given another socket.
+        asked_again: Number of repeated subscriptions.
+        moved: Number of symbols moved to another socket.
     """
 
     tasks: asyncio.TaskGroup
@@ -92,7 +92,7 @@ class Pool:
         self._take_away(feed)
 
     def move(self, feed: SymbolFeed) -> None:
-        """Give a symbol another socket."""
+        """Move a symbol to another socket."""
         old = feed.socket
         new = self._roomiest(old)
         self._take_away(feed)
@@ -104,7 +104,7 @@ class Pool:
         return list(self._members.get(socket.number, ()))
 
     def _roomiest(self, but: Socket | None) -> Socket:
-        """The socket with most room but a given one; a new one where there is none."""
+        """The socket with the fewest symbols, other than ``but``; a new one if all are full."""
         if len(self.sockets) >= LEAST_SOCKETS:
             rooms = [
                 (len(self._members[number]), number)
@@ -155,27 +155,27 @@ class Pool:
     # -- subscriptions --------------------------------------------------------------------------
 
     def subscribe(self, feed: SymbolFeed) -> None:
-        """Ask for everything of one symbol on its socket."""
+        """Subscribe all channels of one symbol on its socket."""
         assert feed.socket is not None
         feed.connected(asyncio.get_running_loop().time())
         for channel in CHANNELS:
             self._ask(feed.socket, channel, feed)
 
     def ask_again(self, feed: SymbolFeed, channel: str) -> None:
-        """Ask once more for one channel of a symbol."""
+        """Subscribe one channel of a symbol again."""
         if feed.socket is not None and feed.socket.open:
             self.asked_again += 1
             feed.asked(channel, asyncio.get_running_loop().time())
             self._ask(feed.socket, channel, feed)
 
     def acknowledged(self, socket: Socket, channel: str) -> None:
-        """The venue took a subscription; it names no symbol, but answers in order."""
+        """The venue confirmed a subscription. It names no symbol, but answers in order."""
         asked = self._asked_trades.get(socket.number)
         if channel == f"rs.sub.{TRADE_CHANNEL}" and asked:
             asked.popleft().acknowledged = True
 
     def refused(self, socket: Socket) -> None:
-        """The venue refused something; from now on nobody knows which answer is whose."""
+        """The venue refused a command: the next answers can no longer be assigned to symbols."""
         self._asked_trades[socket.number].clear()
 
     def _ask(self, socket: Socket, channel: str, feed: SymbolFeed) -> None:
@@ -183,10 +183,10 @@ class Pool:
             self._asked_trades[socket.number].append(feed)
         socket.send(subscription(channel, feed.symbol))
 
-    # -- what the sockets tell ------------------------------------------------------------------
+    # -- what the sockets report ----------------------------------------------------------------
 
     def opened(self, socket: Socket) -> None:
-        """Subscribe channel by channel: all trades first."""
+        """Subscribe all symbols channel by channel, trades first."""
         now = asyncio.get_running_loop().time()
         self._asked_trades[socket.number].clear()
         members = self._members[socket.number]
@@ -199,13 +199,13 @@ class Pool:
                 self._ask(socket, channel, feed)
 
     def _subscribe_contracts(self, socket: Socket | None) -> None:
-        """Contract details of all symbols come on one socket."""
+        """Subscribe contract details; one socket brings those of all symbols."""
         if socket is not None:
             self._contracts_on = socket.number
             socket.send(CONTRACTS)
 
     def received(self, socket: Socket, body: str | bytes) -> bool:
-        """Hand a frame on."""
+        """Pass a frame on."""
         return self._user.received(socket, body)
 
     def lost(self, socket: Socket, reason: str) -> None:
@@ -215,13 +215,13 @@ class Pool:
             self._user.fell_silent(feed, reason)
 
     def backpressure(self) -> bool:
-        """Whether so much waits to be published that nothing more may be received."""
+        """Whether too many events wait to be published to receive more."""
         return self._user.backpressure()
 
     # -- liveness -------------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Look after every symbol, again and again."""
+        """Check every symbol, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = asyncio.get_running_loop().time()
@@ -244,7 +244,7 @@ class Pool:
                 self.move(feed)
 
     def down(self) -> list[SymbolFeed]:
-        """Symbols that do not speak now."""
+        """Symbols without data on the current connection."""
         return [feed for feed in self.feeds.values() if not feed.spoken]
 
     def up_count(self) -> int:

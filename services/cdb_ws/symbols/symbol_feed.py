@@ -1,4 +1,4 @@
-"""One symbol as the engine sees it: its contract, its trades, its socket, what was heard when."""
+"""The state of one subscribed symbol: contract, trades, socket, and when data arrived."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,31 +13,31 @@ from services.venues.mexc.commands import CHANNELS, DEPTH_CHANNEL
 from services.venues.mexc.messages import Trade
 
 SPEAKS_ALWAYS: Final = (DEPTH_CHANNEL, "fair.price")
-"""Channels that speak also when nobody trades."""
+"""Channels that send data even when there is no trade."""
 
 ASK_AGAIN_S: Final = 20.0
 MOST_TRIES: Final = 3
 SILENT_S: Final = 30.0
-"""A symbol none of whose channels spoke for so long is in doubt."""
+"""A symbol is uncertain when none of its channels has sent data for this long."""
 
 REPORT_AFTER_S: Final = ASK_AGAIN_S * MOST_TRIES + 5.0
 
 LEAST_PAUSE_S: Final = 2.5
-"""A pause of all channels that is no trouble; a quieter symbol's own pauses are learned."""
+"""A pause of all channels up to this length is normal; longer ones are learned per symbol."""
 
 PAUSE_MARGIN: Final = 1.5
 
 CHANNEL_SILENT_S: Final = 60.0
-"""A channel that always speaks and did not for so long is subscribed again."""
+"""A channel of ``SPEAKS_ALWAYS`` without data for this long is subscribed again."""
 
 
 class Channel(Struct):
-    """One subscription on the present connection.
+    """One subscription on the current connection.
 
     Attributes:
-        asked_at: When its command was handed to the socket, seconds of the loop's clock.
-        data_at: When its last data came; None before the first.
-        tries: How often it was asked for since data came last.
+        asked_at: When its command was given to the socket, seconds of the loop's clock.
+        data_at: When its last data arrived; None before the first.
+        tries: Subscription attempts since the last data.
     """
 
     asked_at: float = 0.0
@@ -49,30 +49,31 @@ class SymbolFeed:
     """The state of one symbol.
 
     Args:
-        contract: Its details.
-        sequence: Its trades.
+        contract: Contract details.
+        sequence: The symbol's trades.
 
     Attributes:
-        socket: Where it is subscribed; None before it is.
+        socket: The socket of its subscriptions; None before it has one.
         channels: By name.
-        spoken: Whether anything has come of it on the present connection.
-        ever: Whether anything has ever come of it.
-        traded: Whether a trade of it was ever published.
-        minutes: The volume of its minutes.
-        book_version: Of the last book on the present connection.
-        crossed: Crossed books since a good one.
-        old_books: Books with an old version since a good one.
-        acknowledged: Whether the venue has said that it took the subscription of trades.
-        silent: Whether it was reported as silent.
-        dropped: Whether it is no longer listened to; answers that are still in flight are void.
-        waiting_since: Since when it is subscribed without a word, over all connections; None while
-            it speaks. Seconds of the loop's clock, as all times here.
+        spoken: Whether any data has arrived on the current connection.
+        ever: Whether any data has ever arrived.
+        traded: Whether a trade was ever published.
+        minutes: Published volume by minute.
+        book_version: Version of the last book on the current connection.
+        crossed: Crossed books since the last valid one.
+        old_books: Books with an old version since the last valid one.
+        acknowledged: Whether the venue has confirmed the subscription of trades.
+        silent: Whether the symbol was reported as silent.
+        dropped: Whether it was unsubscribed; answers still in flight are ignored.
+        waiting_since: Since when it is subscribed without data, over all connections; None while
+            data
+        arrives. Seconds of the loop's clock, as all times here.
         placed_at: When it was given its socket.
-        spoke_at: When anything came last.
-        uptime_at: The same on the clock of ``LoopUptime``.
-        longest_pause_s: So long it may pause without being suspected of having lost trades.
-        suspected_s: The pause that is being looked into; 0 without one.
-        audit_at: When its trades are to be compared with REST's next.
+        spoke_at: When the last data arrived.
+        uptime_at: The same in seconds of ``LoopUptime``.
+        longest_pause_s: A pause up to this length raises no suspicion of missed trades.
+        suspected_s: The pause under suspicion; 0 without one.
+        audit_at: When its trades are compared with REST next.
     """
 
     def __init__(self, contract: Instrument, sequence: TradeSequence) -> None:
@@ -100,11 +101,11 @@ class SymbolFeed:
         self.audit_at = 0.0
 
     def restore(self, past: Sequence[Trade], since_ms: int, *, uncertain: bool) -> None:
-        """Begin where an earlier process ended.
+        """Continue where an earlier process stopped.
 
         Args:
-            past: Trades that were published already, in the order of publishing.
-            since_ms: All published trades that are not older than this are among ``past``.
+            past: Trades that were published before, in the order of publishing.
+            since_ms: ``past`` contains every published trade that is not older than this.
             uncertain: Whether its gap was open then.
         """
         self.ever = self.traded = True
@@ -114,7 +115,7 @@ class SymbolFeed:
             self.minutes.add(trade.timestamp, trade.contracts)
 
     def comes_back(self) -> None:
-        """It was dropped and is listened to again: what it missed meanwhile is to be filled."""
+        """Subscribed again after it was dropped: the time between has to be filled."""
         self.ever = self.traded = True
         self.sequence.lose()
 
@@ -129,16 +130,16 @@ class SymbolFeed:
             channel.asked_at, channel.data_at, channel.tries = now, None, 1
 
     def published(self, entries: Sequence[Entry]) -> None:
-        """Trades of it were published."""
+        """Trades of the symbol were published."""
         for entry in entries:
             self.traded = True
             self.minutes.add(entry.trade.timestamp, entry.trade.contracts)
 
     def paused(self, uptime: float) -> bool:
-        """Whether data comes after a pause of all channels that is not usual for the symbol.
+        """Whether this data ends a pause that is unusual for the symbol.
 
         Args:
-            uptime: The time of ``LoopUptime``.
+            uptime: Seconds of ``LoopUptime``.
         """
         pause = uptime - self.uptime_at
         if pause <= self.longest_pause_s:
@@ -147,18 +148,18 @@ class SymbolFeed:
         return True
 
     def pause_was_harmless(self) -> None:
-        """Nothing was missing: such a pause is usual."""
+        """No trade was missed in the pause: pauses of this length are normal."""
         longest = max(self.longest_pause_s, self.suspected_s * PAUSE_MARGIN)
         self.longest_pause_s = min(longest, SILENT_S)
         self.suspected_s = 0.0
 
     def data_received(self, name: str, now: float, uptime: float) -> None:
-        """Data of a channel came.
+        """Data of a channel arrived.
 
         Args:
-            name: Of the channel.
+            name: The channel.
             now: The loop's clock.
-            uptime: The time of ``LoopUptime``.
+            uptime: Seconds of ``LoopUptime``.
         """
         channel = self.channels.get(name)
         if channel is not None:
@@ -168,11 +169,11 @@ class SymbolFeed:
         self.waiting_since = None
 
     def due(self, now: float, idle_since: float) -> list[str]:
-        """The channels that must be asked for again.
+        """The channels to subscribe again.
 
         Args:
             now: The loop's clock.
-            idle_since: When the socket had sent its last command.
+            idle_since: When the socket sent its last command.
         """
         found: list[str] = []
         for name, channel in self.channels.items():
@@ -187,21 +188,21 @@ class SymbolFeed:
         return found
 
     def asked(self, name: str, now: float) -> None:
-        """A channel was asked for again."""
+        """A channel was subscribed again."""
         channel = self.channels[name]
         channel.asked_at = now
         channel.tries += 1
 
     def fell_silent(self, now: float) -> bool:
-        """Whether it spoke on this connection, and nothing at all has come for too long."""
+        """Whether data has arrived on this connection, but not for too long."""
         return self.spoken and now - self.spoke_at > SILENT_S
 
     def never_speaks(self, now: float) -> bool:
-        """Whether everything was asked for in vain."""
+        """Whether repeated subscriptions brought no data."""
         return self.waiting_since is not None and now - self.waiting_since > REPORT_AFTER_S
 
     def ages(self, now: float) -> dict[str, float]:
-        """Seconds since each channel's last data; missing where none came."""
+        """Seconds since the last data of each channel; channels without data are missing."""
         return {
             name: now - channel.data_at
             for name, channel in self.channels.items()

@@ -1,4 +1,4 @@
-"""One symbol's frames and trades as market data events: contracts become base units here."""
+"""Turns the frames and trades of one symbol into events; contracts become base quantity."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -8,6 +8,7 @@ from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.trades.trade_sequence import Entry, Origin
 from services.kernel.events import Event, MarketData, MarketDataKind, PriceLevel
 from services.kernel.instruments.contracts import Instrument
+from services.venues.mexc.commands import TRADE_CHANNEL
 from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Book, FairPrice, FundingRate, IndexPrice, Level, Ticker
 
@@ -22,8 +23,8 @@ class SymbolTicks:
     """Makes the events of one symbol.
 
     Args:
-        run_id: The run that the events belong to.
-        session: What tells this process's events from those of earlier ones.
+        run_id: The run of the events.
+        session: Makes event ids of this process different from those of earlier ones.
         contract: The contract, for its size.
     """
 
@@ -41,11 +42,11 @@ class SymbolTicks:
         }
 
     def use(self, contract: Instrument) -> None:
-        """Convert by these details from now on."""
+        """Use these contract details from now on."""
         self._contract = contract
 
     def trades(self, entries: Iterable[Entry]) -> list[Event]:
-        """Trades as trades; only those that came live and in order are no backfill."""
+        """Trades as events; all but live trades in order are marked as backfill."""
         events: list[Event] = []
         in_base = self._contract.volume_in_base
         for entry in entries:
@@ -56,7 +57,7 @@ class SymbolTicks:
                 key = f"{trade.timestamp}|{trade.price}|{trade.contracts}|{trade.side}"
                 event_id = maker.make_id(key, entry.copy)
             else:
-                event_id = maker.make_id("deal", trade_id)
+                event_id = maker.make_id(TRADE_CHANNEL, trade_id)
             events.append(
                 maker.make(
                     event_id=event_id,
@@ -72,7 +73,7 @@ class SymbolTicks:
         return events
 
     def book(self, frame: Book) -> MarketData:
-        """The top of the book, in base units."""
+        """The top of the book in base quantity."""
         bids, asks = self._in_base(frame.bids), self._in_base(frame.asks)
         bid, bid_size = bids[0] if bids else (None, None)
         ask, ask_size = asks[0] if asks else (None, None)
@@ -89,11 +90,11 @@ class SymbolTicks:
         )
 
     def observed(self, frame: Observation, now_ms: int) -> MarketData | None:
-        """A price or rate; None where the frame has none.
+        """A price or rate as an event; None if the frame has none.
 
         Args:
-            frame: As decoded.
-            now_ms: Wall time: a ticker's own time is that of the last trade, perhaps long ago.
+            frame: The decoded frame.
+            now_ms: Wall time, used for tickers: their own time is that of the last trade.
         """
         make, event_id = self._live.make, self._next_id()
         if isinstance(frame, FairPrice):
@@ -122,7 +123,7 @@ class SymbolTicks:
         if frame.fair_price is None and frame.index_price is None:
             return None
         if (frame.timestamp or 0) <= self._marked_at:
-            return None  # its prices may be older than the mark price that was published
+            return None  # its prices may be older than the published mark price
         return make(
             event_id=event_id,
             timestamp=now_ms,
@@ -132,7 +133,7 @@ class SymbolTicks:
         )
 
     def polled(self, row: Ticker, now_ms: int) -> list[Event]:
-        """What a summary asked for by REST tells while there is no stream."""
+        """Events of a REST summary, for a symbol without a stream."""
         events: list[Event] = []
         if row.fair_price is not None or row.index_price is not None:
             events.append(
@@ -161,7 +162,7 @@ class SymbolTicks:
         return self._live.make_id(self._session, self._count)
 
     def _in_base(self, levels: list[Level]) -> tuple[PriceLevel, ...]:
-        # Of 80 numbers a frame none is worth spelling: a trailing zero of a level disturbs nobody.
+        # A frame has 80 numbers: trailing zeros are left in place to save time.
         contract, size = self._contract, self._contract.contract_size
         if contract.inverse:
             volume = contract.volume_in_base

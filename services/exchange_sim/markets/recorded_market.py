@@ -51,7 +51,7 @@ class RecordedMarket:
         self._numbers = {one.symbol: number for number, one in enumerate(self.contracts)}
 
     def happenings(self) -> Iterator[Happening]:
-        """What the files tell; at their end it is over, or begins again."""
+        """The events of the files; at their end the market is over, or starts again."""
         first = self._record.first_timestamp
         began = 0.0
         while True:

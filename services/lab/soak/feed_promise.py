@@ -1,8 +1,8 @@
-"""The feed's promise, checked from outside: what was made against what was published.
+"""Checks the promise of the feed from outside: what was made against what was published.
 
-Of every symbol, each trade that the exchange made after the first one received was received once,
-in order, or lies in a lost span that a ``DATA_GAP`` names. Trades are matched by time, price,
-quantity and side, with counts; nothing is read from the engine but the events it published.
+From the first received trade of a symbol on, each trade of the exchange was received once and in
+order, or lies in a lost span of a ``DATA_GAP``. Trades are matched by time, price, quantity and
+side, with counts; of the engine only its published events are read.
 """
 
 from bisect import bisect_left
@@ -17,25 +17,29 @@ from services.lab.soak.missed_trades import check_missed_trades
 
 LIVE: Final = "mexc"
 STALE_MS: Final = 60_000
-"""Older than this, a tick that is not marked as backfilled is refused by every stage."""
+"""Every stage refuses an older tick that is not marked as backfill."""
 
 UNCERTAIN_MS: Final = 90_000
-"""So long after a trade was made it has been published, or its symbol's gap has been reported: at
-the latest the volume of its minute, 75 s after this began, shows that it did not come."""
+"""Limit from a trade to its publication or to the gap of its symbol.
+
+The volume of its minute shows at the latest, 75 s after the minute began, that it is missing.
+"""
 
 REST_REPORTED_MS: Final = 20_000
-"""The same, after REST has told of the trade: the next comparison must find it."""
+"""The same limit, from the REST answer with the trade: the next comparison must find it."""
 
 RETURN_MS: Final = 20_000
-"""The same, after REST answers again. Of what it never told the volume of the first minutes is not
-believed before one has agreed: that takes as long as at first."""
+"""The same limit, from the time at which REST answers again.
+
+The volumes of the first minutes count only after one has agreed.
+"""
 
 NOTICE_MS: Final = 1_000
-"""From the loss of a connection, as the client sees it, to the gap of each of its symbols."""
+"""Limit from the loss of a connection, as the client sees it, to the gap of each of its symbols."""
 
 
 def check(record: Record) -> Findings:
-    """Hold a run to the promise."""
+    """Check a run."""
     findings = Findings()
     symbols = read(record, findings)
     for name, symbol in symbols.items():
@@ -86,7 +90,7 @@ def _check_trades(symbol: SymbolRecord, record: Record, findings: Findings) -> N
 
 
 def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
-    """A function that says until when it must be noticed that a trade of a time has not come."""
+    """Returns a function: until when a missing trade of a given time must be noticed."""
     reported_until = list(accumulate((answers.newest_ms for answers in symbol.answers), max))
 
     def within(at_ms: int, time_ms: int, again_ms: int) -> int:
@@ -101,19 +105,19 @@ def _noticed_by(symbol: SymbolRecord, record: Record) -> Callable[[int], int]:
         place = bisect_left(reported_until, at_ms)
         if place < len(symbol.answers) and symbol.answers[place].oldest_ms < at_ms:
             limit = min(limit, within(symbol.answers[place].at_ms, REST_REPORTED_MS, RETURN_MS))
-        # Nobody notices anything while the engine is dead; the first word of a new one is the gap.
+        # A dead engine notices nothing; a new one opens the gap first.
         return next((end for start, end in record.dead if start <= limit <= end), limit)
 
     return noticed_by
 
 
 def _check_uncertain(symbol: SymbolRecord, key: Key, limit: int, findings: Findings) -> None:
-    """A trade that comes late or never: its symbol's gap is open before the limit."""
+    """A trade that comes late or never: the gap of its symbol is open before the limit."""
     if not any(
         gap.opened_ms <= limit and (gap.closed_ms is None or gap.closed_ms >= key[0])
         for gap in symbol.gaps
     ):
-        findings.fault(f"{symbol.symbol}: no gap was open while {_text(key)} was in doubt")
+        findings.fault(f"{symbol.symbol}: no gap was open while {_text(key)} was missing")
 
 
 def _check_order(symbol: SymbolRecord, findings: Findings) -> None:

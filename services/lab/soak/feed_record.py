@@ -1,4 +1,4 @@
-"""A run of the soak as seen from outside: what was made, left out and told, and what came of it."""
+"""A soak run as seen from outside: trades made and left out, REST answers, published events."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
@@ -27,7 +27,7 @@ MOST_FAULTS: Final = 20
 NEVER: Final = 1 << 62
 
 Key = tuple[int, Decimal, Decimal, Side]
-"""Time, price, base quantity and side: all that a trade without id is known by."""
+"""Time, price, base quantity and side: all fields of a trade without an id."""
 
 
 class Made(Struct, frozen=True):
@@ -61,14 +61,14 @@ class Published(Struct, frozen=True):
 
 
 class Loss(Struct, frozen=True):
-    """The client was told that a connection ended on which a symbol's trades came."""
+    """The client learned that a connection ended which brought a symbol's trades."""
 
     at_ms: int
     symbol: str
 
 
 class RestAnswer(Struct, frozen=True):
-    """REST told the client a symbol's newest trades.
+    """An answer of REST with a symbol's newest trades.
 
     Attributes:
         asked_ms: When the client asked.
@@ -88,14 +88,13 @@ class Record(Struct):
     """One run.
 
     Attributes:
-        made: Every trade that the exchange made, in its order.
-        published: Every event of the engine, in its order, until all was quiet again.
-        losses: Every end of a connection that the client was told of.
-        dead: From when to when the engine was killed; a new one repeats what is still in doubt.
-        rest_away: From when to when REST did not answer: what a living stream leaves out cannot be
-            noticed then.
-        left_out: Trades that a running stream did not bring, by the exchange's own account.
-        answers: What REST told, in the order in which it came.
+        made: Every trade that the exchange made, in order.
+        published: Every event of the engine, in order, until the end of the run.
+        losses: Every end of a connection that the client learned of.
+        dead: Periods in which the engine was killed; a new engine repeats the open gaps.
+        rest_away: Periods without answers of REST: missed trades cannot be noticed then.
+        left_out: Trades that a running stream did not bring, as counted by the exchange.
+        answers: The REST answers, in the order of their arrival.
     """
 
     made: Sequence[Made] = ()
@@ -108,21 +107,21 @@ class Record(Struct):
 
     @property
     def restarts(self) -> list[int]:
-        """When the engine was started again."""
+        """When the engine was restarted."""
         return [again for _, again in self.dead]
 
 
 class Findings(Struct):
-    """What a run gave.
+    """The result of a run.
 
     Attributes:
         sent: Trades that the promise covers.
         received: Of these, those that were published.
         in_gaps: Of these, those that were not, and lie in a lost span.
         doubled: Trades published more often than they were made, and trades never made.
-        backfilled: Trades published with the mark.
+        backfilled: Trades published as backfill.
         gaps: Gaps that were reported.
-        faults: How the promise was broken, in words; empty when it was held.
+        faults: Violations of the promise, in words; empty if there is none.
     """
 
     sent: int = 0
@@ -177,7 +176,7 @@ class Trade(Struct, frozen=True):
 
 
 class LostSpan(Struct, frozen=True):
-    """A stretch that a gap named as lost, inclusive; ``place`` as of a trade.
+    """A span that a gap reported as lost, inclusive; ``place`` as of a trade.
 
     Attributes:
         loose: Whether trades inside it had been published.
@@ -195,8 +194,8 @@ class SymbolRecord:
 
     Attributes:
         made: Its trades, oldest first.
-        left_out: Which of them a running stream did not bring, by place in ``made``.
-        answers: What REST told of it.
+        left_out: Those that a running stream did not bring, by place in ``made``.
+        answers: Its REST answers.
     """
 
     def __init__(self, symbol: str) -> None:
@@ -246,7 +245,7 @@ class Accounts:
                 self.at_ms[number] = min(self.at_ms[number], span.at_ms)
 
     def between(self, start_ms: int, end_ms: int) -> range:
-        """The trades of a stretch, inclusive."""
+        """The trades of a period, inclusive."""
         return range(bisect_left(self.times, start_ms), bisect_right(self.times, end_ms))
 
     def was_published(self, number: int, by_ms: int) -> bool:

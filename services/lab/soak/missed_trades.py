@@ -1,7 +1,7 @@
-"""The part of the feed's promise that is about streams which leave trades out and go on.
+"""The part of the feed's promise about streams that miss trades while they run.
 
-Such a leak is seen only by comparing the stream with REST. So everything here is measured by what
-REST had told the feed until then, and by the exchange's own account of what it left out.
+Missed trades can be found only by comparing the stream with REST. The limits here therefore follow
+from the REST answers that the feed had, and from the exchange's own account of what it left out.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,20 +23,20 @@ from services.lab.soak.feed_record import (
 MINUTE_MS: Final = 60_000
 LATE: Final = "mexc:late"
 ON_ITS_WAY_MS: Final = 3_000
-"""A trade that is younger may still come by the stream: frames overtake one another and wait."""
+"""The stream may still bring a younger trade: frames overtake one another and wait."""
 
 OWED_MS: Final = 5_000
-"""A stream that is further behind REST is taken for one that leaves trades out."""
+"""A stream that is further behind REST is taken to miss trades."""
 
 PROOF_MS: Final = 10_000
-"""So long after REST told of a leak the stream has to run without another before it is trusted."""
+"""After missed trades were found, a stream has to run this long without another finding."""
 
 FRAMES_APART_MS: Final = 1_500
-"""Frames that overtake one another are no further apart; what is older was left out."""
+"""Maximum time between frames that overtake one another; older trades were missed."""
 
 
 def check_missed_trades(symbol: SymbolRecord, record: Record, findings: Findings) -> None:
-    """Lost spans are as tight, and gaps as long, as what REST had told allows."""
+    """Check that lost spans are as tight, and gaps as long, as the REST answers allow."""
     accounts = Accounts(symbol)
     missed_trades = _MissedTrades(symbol, accounts, record.restarts)
     for span in symbol.spans:
@@ -96,14 +96,14 @@ class _MissedTrades:
             known_from : bisect_right(self._answered_at, span.at_ms)
         ]:
             if span.lost_from < answers.oldest_ms < span.lost_to <= answers.newest_ms:
-                return f"from {answers.oldest_ms} on REST had told all"
+                return f"from {answers.oldest_ms} on REST had everything"
         return None
 
     def _whole(self, answers: RestAnswer, span: LostSpan) -> int:
-        """Until when all of an answer had been published when it came.
+        """Time up to which everything in a REST answer had been published when it came.
 
-        -1 where it proves nothing of the time before it: it told of nothing published, or does not
-        reach back to the span's beginning and showed itself that the stream had left trades out.
+        -1 if the answer proves nothing: it had no published trade, or it does not reach the start
+        of the span and showed itself that the stream had missed trades.
         """
         accounts = self._accounts
         received = bisect_right(self._trades_at, answers.at_ms)
@@ -120,9 +120,9 @@ class _MissedTrades:
         return whole if whole >= answers.oldest_ms else -1
 
     def too_early(self) -> list[Trade]:
-        """Live trades published in an open gap before what came earlier was accounted for.
+        """Live trades published in an open gap before earlier trades were published or reported.
 
-        What the stream left out without a sign, or brings late, cannot be waited for.
+        Trades that the stream missed without a sign, or brings late, are not waited for.
         """
         times = [
             -1
@@ -161,17 +161,17 @@ class _MissedTrades:
                 missed = number in symbol.left_out and accounts.places[number] > gap.closed_place
                 if missed and not self._comes_late(number):
                     at = accounts.times[number]
-                    return f"REST had told of a trade of {at} that its stream left out"
+                    return f"REST had a trade of {at} that its stream missed"
         found = self._found_ms(gap)
         if found is None or any(found <= at <= gap.closed_ms for at in self._restarts):
             return None
         asked = (answers.asked_ms for answers in symbol.answers[:last])
         if not any(at >= found + PROOF_MS for at in asked):
-            return f"REST told of a leak at {found}, and was not asked after {PROOF_MS} ms again"
+            return f"REST showed a missed trade at {found}; no request {PROOF_MS} ms later"
         return None
 
     def _found_ms(self, gap: Gap) -> int | None:
-        """When REST told last, during a gap, of a trade that its stream had passed over unseen."""
+        """Time of the last REST answer in a gap with a trade that its stream had missed."""
         found: int | None = None
         newest = -1
         for trade in self._symbol.trades:

@@ -1,7 +1,7 @@
-"""Trades that were published with their time of receipt, matched with the trades that were made.
+"""Matches trades that were published with their time of receipt with the trades that were made.
 
 While ``CLOCK_OFFSET`` is open the venue's times cannot be trusted, so the feed publishes ticks with
-the time of their receipt. The checker knows them by price, quantity and side, near that time.
+their time of receipt. They are matched by price, quantity and side, near that time.
 """
 
 from bisect import insort

@@ -1,7 +1,7 @@
-"""A network in memory: on one side what the engine asks for, on the other the fake exchange.
+"""A network in memory between the engine and the fake exchange.
 
-Frames keep their order, take a while, wait where nobody reads, and are lost on the way when a
-connection is cut. All of it in the time of the loop it runs in.
+Frames keep their order, take some time, wait until they are read, and are lost when a connection is
+cut. All times are those of the event loop.
 """
 
 import asyncio
@@ -93,8 +93,8 @@ class ClientEnd:
     """The engine's end: a ``Connection``.
 
     Attributes:
-        sent: Commands sent, for whoever looks on.
-        lost: Called once with the reason when the client is told of the end.
+        sent: Commands sent, for inspection.
+        lost: Called once with the reason when the client learns of the end.
     """
 
     def __init__(
@@ -201,9 +201,9 @@ def joined(
     """The two ends of a new connection.
 
     Args:
-        random: Where the delays come from.
-        on_sent: Told of each command of the client.
-        on_lost: Told once, when the client is told of an end that it did not make.
+        random: Source of the delays.
+        on_sent: Called with each command of the client.
+        on_lost: Called once, when the client learns of an end that it did not make.
     """
 
     def delay() -> float:

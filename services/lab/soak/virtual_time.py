@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 
 
 class StuckError(RuntimeError):
-    """Nothing will ever happen any more, or time does not move; the message says which."""
+    """Nothing can happen any more, or time does not move; the message says which."""
 
 
 class _Jump(selectors.BaseSelector):

@@ -1,4 +1,4 @@
-"""What is sent to MEXC's WebSocket: pings and subscriptions, always as plain text frames."""
+"""Commands sent to MEXC's WebSocket: pings and subscriptions, as plain text frames."""
 
 import json
 from typing import Final
@@ -9,7 +9,7 @@ CONTRACTS: Final = '{"method":"sub.contract","gzip":false}'
 """Changes of all contracts' details."""
 
 _PARAMETERS: Final[dict[str, dict[str, int | bool]]] = {
-    "deal": {"compress": False},  # each trade by itself, as REST tells them
+    "deal": {"compress": False},  # single trades, as REST has them
     "fair.price": {},
     "depth.full": {"limit": DEPTH_LEVELS},
     "index.price": {},
@@ -19,7 +19,7 @@ _PARAMETERS: Final[dict[str, dict[str, int | bool]]] = {
 TRADE_CHANNEL: Final = "deal"
 DEPTH_CHANNEL: Final = "depth.full"
 CHANNELS: Final = tuple(_PARAMETERS)
-"""What is subscribed for each symbol, the most important first."""
+"""The channels subscribed for each symbol, the most important first."""
 
 
 def subscription(channel: str, symbol: str) -> str:

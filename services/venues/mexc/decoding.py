@@ -1,4 +1,4 @@
-"""MEXC's WebSocket frames decoded: one pass over the bytes, every number exact. Pure functions."""
+"""Decodes MEXC's WebSocket frames in one pass, with exact numbers. Pure functions."""
 
 import zlib
 from decimal import Decimal
@@ -35,7 +35,7 @@ from services.venues.mexc.wire_models import (
 
 MAX_UNPACKED_BYTES: Final = 16 << 20
 MOST_NAME: Final = 64
-"""Characters of an unknown channel's name that are kept."""
+"""Maximum length of an unknown channel's name that is kept."""
 
 _GZIP_OR_ZLIB: Final = 47
 """zlib's window bits for: the larger window, and either header."""
@@ -180,13 +180,13 @@ _envelope = Decoder(_Envelope)
 
 
 def decode(body: str | bytes) -> Frame:
-    """What a received frame says.
+    """Decode a received frame.
 
     Args:
-        body: A text frame, as text or its UTF-8; or a compressed one.
+        body: A text frame, as text or UTF-8; or a compressed one.
 
     Raises:
-        FrameError: Not JSON, or a known channel with content that is not its own.
+        FrameError: Not JSON, or a known channel with invalid content.
     """
     raw: bytes = b""
     try:
@@ -200,7 +200,7 @@ def decode(body: str | bytes) -> Frame:
 
 
 def _not_read(raw: bytes, error: Exception) -> Frame:
-    """A frame of a channel that is not read; every other one is refused."""
+    """A frame of an unused channel; any other frame is refused."""
     try:
         envelope = _envelope.decode(raw)
     except ValueError:

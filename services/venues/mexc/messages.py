@@ -1,7 +1,7 @@
-"""What MEXC's WebSocket says, in our words, and what it is told.
+"""The decoded messages of MEXC: frames of the WebSocket, and rows of REST.
 
-Numbers are decoded from their text to ``Decimal`` exactly, exponents included. Volumes stay in
-contracts here, as the venue counts them; ``ticks_of`` converts them to base.
+Numbers are ``Decimal`` and exact, exponents included. Volumes are in contracts, as the venue counts
+them; ``SymbolTicks`` converts them to base quantity.
 """
 
 import json
@@ -28,11 +28,11 @@ CHANNELS: Final = ("deal", "depth.full", "ticker", "funding.rate", "fair.price",
 
 
 class FrameError(Exception):
-    """A frame that is not what the protocol says; the message says how.
+    """A frame that violates the protocol; the message says how.
 
     Attributes:
-        reason: Why, as a short name for counting.
-        symbol: Whose frame it is, as far as can be seen: what it told of the symbol is lost.
+        reason: Short name for counting.
+        symbol: Symbol of the frame, if it can be seen; its content is lost.
     """
 
     def __init__(self, message: str, reason: str, symbol: str | None = None) -> None:
@@ -130,13 +130,13 @@ class Pong(Struct, frozen=True, gc=False):
 
 
 class Subscribed(Struct, frozen=True, gc=False):
-    """The venue took a subscription; it does not say for which symbol."""
+    """The venue confirmed a subscription; it does not name the symbol."""
 
     channel: str
 
 
 class Refused(Struct, frozen=True, gc=False):
-    """The venue refused something, in its own words."""
+    """The venue refused a command; ``text`` is its message."""
 
     text: str
 

@@ -1,7 +1,8 @@
-"""MEXC's REST bodies: what an answer says. Pure functions.
+"""Decodes MEXC's REST answers. Pure functions.
 
-Contract details, bars, trades, summaries, prices and funding. Each raises ``RestError`` where the
-venue refuses, and ``ValueError`` (``msgspec.DecodeError`` is one) where this is no such answer.
+Contract details, bars, trades, summaries, prices and funding. Each function raises ``RestError`` if
+the venue refused, and ``ValueError`` (``msgspec.DecodeError`` is one) if the body is no such
+answer.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ from services.venues.mexc.wire_models import (
 )
 
 RETRY_CODES: Final = frozenset({500, 501, 510, 9999})
-"""Errors that go away by themselves: internal, busy, too frequent, abnormal."""
+"""Temporary errors: internal, busy, too frequent, abnormal."""
 
 _STATE_ENABLED: Final = 0
 _DEFAULT_FUNDING_HOURS: Final = 8
@@ -42,7 +43,7 @@ _HIGHEST_TIERS: Final = 100
 
 
 class RestError(Exception):
-    """The venue answered with an error; ``retry`` tells whether asking again may help."""
+    """The venue answered with an error; ``retry`` is whether asking again may help."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"MEXC answered with code {code}: {message}")
@@ -117,11 +118,11 @@ _time = Decoder(int)
 
 
 def payload(body: bytes) -> msgspec.Raw:
-    """The ``data`` of a successful answer; failures come with HTTP 200 too.
+    """The ``data`` of a successful answer; failures have HTTP status 200 too.
 
     Raises:
         RestError: The venue refused.
-        msgspec.DecodeError: This is no answer of the venue at all.
+        msgspec.DecodeError: This is no answer of the venue.
     """
     envelope = _envelope.decode(body)
     if not envelope.success:
@@ -260,7 +261,7 @@ def decode_bars(body: bytes) -> tuple[tuple[int, Bar], ...]:
 def decode_trades(body: bytes) -> tuple[Trade, ...]:
     """The trades of ``/api/v1/contract/deals``, oldest first, without ids; volume in contracts.
 
-    Within a millisecond they keep the venue's order, turned round.
+    Within a millisecond they keep the reverse of the venue's order.
     """
     trades = [trade.read() for trade in _trades.decode(payload(body))]
     trades.reverse()

@@ -1,4 +1,4 @@
-"""What socket and REST tell in the same words: a trade, a book, a summary."""
+"""Wire models shared by WebSocket and REST: a trade, a book, a summary."""
 
 from decimal import Decimal
 from operator import itemgetter
@@ -43,7 +43,7 @@ def price_of(value: Decimal) -> Decimal:
     """A price, in plain digits.
 
     Raises:
-        ValueError: No price can be so.
+        ValueError: It is outside the possible range.
     """
     if not LEAST < value < TOO_MUCH:
         raise ValueError(f"price {value:.6g} is none that a market can have")
@@ -54,7 +54,7 @@ def rate_of(value: Decimal) -> Decimal:
     """A funding rate (a fraction), in plain digits.
 
     Raises:
-        ValueError: No rate can be so.
+        ValueError: It is outside the possible range.
     """
     if not -1 < value < 1:
         raise ValueError(f"rate {value:.6g} is none that a settlement can have")
@@ -66,7 +66,7 @@ class CrossedBookError(ValueError):
 
 
 class PushedTrade(Struct, gc=False):
-    """A trade in the venue's words."""
+    """A trade as the venue sends it."""
 
     p: Decimal
     v: Decimal
@@ -78,10 +78,10 @@ class PushedTrade(Struct, gc=False):
         """The trade.
 
         Raises:
-            ValueError: A price, volume, side or time that no trade can have.
+            ValueError: A price, volume, side or time that is impossible.
         """
         if not (_ZERO < self.p < TOO_MUCH and _ZERO < self.v < TOO_MUCH):
-            raise ValueError(f"price {self.p} or volume {self.v} is none that a trade can have")
+            raise ValueError(f"price {self.p} or volume {self.v} is impossible for a trade")
         timestamp = time_of(self.t)
         side = _TAKERS.get(self.T)
         if side is None:
@@ -93,7 +93,7 @@ class PushedTrade(Struct, gc=False):
 
 
 class PushedBook(Struct, gc=False):
-    """A book in the venue's words: levels of price, contracts and number of orders."""
+    """A book as the venue sends it: levels of price, contracts and number of orders."""
 
     asks: list[Level]
     bids: list[Level]
@@ -105,7 +105,7 @@ class PushedBook(Struct, gc=False):
 
         Raises:
             CrossedBookError: The best bid is not below the best ask.
-            ValueError: A price that no book can have.
+            ValueError: A price that is impossible.
         """
         asks = _levels(self.asks, falling=False)
         bids = _levels(self.bids, falling=True)
@@ -116,7 +116,7 @@ class PushedBook(Struct, gc=False):
 
 
 class TickerRow(Struct):
-    """A summary in the venue's words."""
+    """A summary as the venue sends it."""
 
     symbol: str
     lastPrice: Decimal  # noqa: N815 - the venue's name
@@ -129,10 +129,10 @@ class TickerRow(Struct):
     riseFallRate: Decimal | None = None  # noqa: N815 - the venue's name
 
     def read(self) -> Ticker:
-        """The summary; prices that are zero are none.
+        """The summary; a price of zero is read as None.
 
         Raises:
-            ValueError: A price or rate that no market can have.
+            ValueError: A price or rate that is impossible.
         """
         return Ticker(
             self.symbol,
@@ -153,9 +153,9 @@ _raws = Decoder(list[msgspec.Raw])
 
 
 def read_rows(data: msgspec.Raw | bytes) -> tuple[Ticker, ...]:
-    """The summaries of a list, without those that cannot be read.
+    """The summaries of a list, without unreadable ones.
 
-    Contracts that have never traded are listed with empty fields; they do not spoil the others.
+    Contracts that have never traded are listed with empty fields; the other rows are still read.
 
     Raises:
         ValueError: It is no list.
@@ -182,7 +182,7 @@ def _row_or_none(raw: msgspec.Raw) -> TickerRow | None:
 
 
 def _levels(levels: list[Level], *, falling: bool) -> list[Level]:
-    # 80 numbers a frame, the most of all frames: none is touched that need not be.
+    # 80 numbers, the most of all frames: only what is necessary is checked.
     kept = [level for level in levels if 0 < level[1] < MOST_CONTRACTS]
     kept.sort(key=_PRICE_OF, reverse=falling)
     for edge in (kept[:1], kept[-1:]):

@@ -254,7 +254,7 @@ class CsvRows:
                 yield cells[place]
 
     def digest(self) -> str:
-        """What tells the file apart in a tick's id.
+        """The file's part of a tick's id.
 
         Raises:
             DataError: The file cannot be read.
@@ -262,7 +262,7 @@ class CsvRows:
         return digest(self.file.path)
 
     def counts(self) -> dict[str, object]:
-        """What became of the file's rows, for status and log."""
+        """Outcome of the file's rows, for status and log."""
         return {
             "file": self.file.path.name,
             "accepted": self.accepted,
@@ -302,7 +302,7 @@ def _not_milliseconds(path: Path, line: int, timestamp: int) -> DataError:
 
 
 def unreadable(path: Path, line: int, error: Exception) -> DataError:
-    """What a user reads when a file cannot be read, by what went wrong."""
+    """The message for a file that cannot be read, by cause."""
     if isinstance(error, FileNotFoundError):
         return DataError(path, None, "there is no such file", "check the path given with --data")
     if isinstance(error, PermissionError):
@@ -313,7 +313,7 @@ def unreadable(path: Path, line: int, error: Exception) -> DataError:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal: what tells two files apart in a tick's id.
+    """SHA-256 of a file's bytes, hexadecimal; part of a tick's id.
 
     Raises:
         DataError: The file cannot be read.

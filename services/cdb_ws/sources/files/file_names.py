@@ -1,4 +1,4 @@
-"""What a recorded file's name says: venue, symbol, kind of rows, length of a bar."""
+"""Reads the name of a recorded file: venue, symbol, kind of rows, length of a bar."""
 
 import re
 from enum import StrEnum
@@ -78,7 +78,7 @@ def describe(path: Path) -> DataFile:
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise DataError(
-            path, None, "the name does not tell symbol and kind", f"name it {NAME_FORM}"
+            path, None, "the name does not give symbol and kind", f"name it {NAME_FORM}"
         )
     kind = FileKind(match["kind"].lower())
     step, step_ms = "", 0

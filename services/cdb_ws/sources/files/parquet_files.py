@@ -77,7 +77,7 @@ class ParquetRows(CsvRows):
     """The usable rows of a data set or of one Parquet file; lines count through all its files."""
 
     def digest(self) -> str:
-        """What tells the data apart in a tick's id: the digest of its files' digests."""
+        """The data's part of a tick's id: the digest of its files' digests."""
         path = self.file.path
         if path.is_file():
             return digest(path)

@@ -12,7 +12,7 @@ from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar, bar_point, points
 
 FUNDING_NOTICE_MS: Final = 1_000
-"""A settled rate is told this long before its settlement, which books the last rate it knows."""
+"""A settled rate is published this long before its settlement, which books the last known rate."""
 
 Observation = tuple[int, int, int, int, tuple[Any, ...]]
 """Timestamp, number of the file, line, point of the line, values: ordered by the first four."""
@@ -145,7 +145,7 @@ class FundingFile:
         self._maker = maker
 
     def observations(self) -> Iterator[Observation]:
-        """Each row is told shortly before it is settled, so that the settlement books it."""
+        """Each rate comes shortly before its settlement, so that the settlement books it."""
         number = self._number
         for timestamp, line, (rate,) in self.rows:
             settled_at = timestamp - timestamp % 1000

@@ -175,7 +175,7 @@ def test_a_position_whose_contract_is_gone_is_reported_and_its_stream_is_kept() 
         # Then it is named, and what its stream still says is used
         assert set(scene.engine.feeds) == {"A_USDT", "B_USDT"}
         [trouble] = scene.engine.troubles()
-        assert "a position is open in B_USDT, which MEXC lists no longer" in trouble
+        assert "a position is open in B_USDT, which MEXC has delisted" in trouble
         assert scene.received.alerts("POSITION_UNLISTED")[0] == "BEGAN"
         assert scene.received.ticks(MarketDataKind.MARK, "B_USDT")[-1].timestamp > NOW + 100_000
         # When it is listed again, that is over
@@ -195,7 +195,7 @@ def test_a_position_without_any_contract_is_named_until_it_is_closed() -> None:
         await until_listened_to(scene, "A_USDT")
         await keep_speaking(scene, 2)
         [trouble] = scene.engine.troubles()
-        assert "GONE_USDT, of which no contract is known" in trouble
+        assert "GONE_USDT, whose contract is unknown" in trouble
         held.clear()
         await keep_speaking(scene, 2)
         assert scene.engine.troubles() == []

@@ -109,7 +109,7 @@ def test_missed_trades_that_begins_before_rest_had_shown_the_stream_whole_is_a_f
 def test_missed_trades_that_ends_after_rest_had_reported_all_is_a_fault() -> None:
     run = missed_span()
     run.answers[-1] = RestAnswer(BTC, ms(8), ms(8), ms(5), ms(7))
-    assert "REST had told all" in run.faults()
+    assert "REST had everything" in run.faults()
 
 
 def test_missed_trades_where_the_exchange_left_nothing_out_is_a_fault() -> None:
