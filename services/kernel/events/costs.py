@@ -5,8 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
-
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
 
 
 class Costs(Struct, frozen=True, kw_only=True, gc=False):

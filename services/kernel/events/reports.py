@@ -9,7 +9,9 @@ from msgspec import Struct
 from services.kernel.events import topics
 from services.kernel.events.envelope import Event
 
-ZERO = Decimal(0)
+NOTHING = Decimal(0)
+"""A default of its own: a field that holds its default object is left out of the JSON, so `ZERO`
+must not be it."""
 
 
 class AlertLevel(StrEnum):
@@ -64,8 +66,8 @@ class PositionView(Struct, frozen=True, kw_only=True, gc=False):
     stop_loss_price: Decimal | None
     leverage: Decimal
     inverse: bool = False
-    margin: Decimal = ZERO
-    maintenance_margin: Decimal = ZERO
+    margin: Decimal = NOTHING
+    maintenance_margin: Decimal = NOTHING
     liquidation_price: Decimal | None = None
     take_profit_price: Decimal | None = None
     priced_at: int | None = None
@@ -123,7 +125,7 @@ class PortfolioSnapshot(Event, frozen=True, kw_only=True, tag="portfolio_snapsho
     worst_day_pct: Decimal
     positions: tuple[PositionView, ...]
     checksum: str
-    initial_margin: Decimal = ZERO
-    maintenance_margin: Decimal = ZERO
-    available_margin: Decimal = ZERO
+    initial_margin: Decimal = NOTHING
+    maintenance_margin: Decimal = NOTHING
+    available_margin: Decimal = NOTHING
     symbols: tuple[SymbolView, ...] = ()

@@ -2,19 +2,18 @@
 
 from decimal import Decimal
 
-from services.kernel.events import Order, Side
-from services.kernel.execution.state import Approval, ExecutionState
+from services.kernel.events import Side
+from services.kernel.execution.approval import ApprovedOrder
+from services.kernel.execution.state import ExecutionState
 from services.kernel.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
 GUARD_FACTOR = Decimal("1.1")
 
 
-def refuse(  # noqa: PLR0911  one return for each thing that is demanded
-    order: Order,
+def refuse(
+    approved: ApprovedOrder,
     *,
-    first_time: bool,
-    approval: Approval | None,
     state: ExecutionState,
     settings: TradingSettings,
     position: Decimal,
@@ -24,21 +23,14 @@ def refuse(  # noqa: PLR0911  one return for each thing that is demanded
     """Why this order is not accepted; None when it is.
 
     Args:
-        order: As it was published.
-        first_time: False when its id came before.
-        approval: What risk approved for this id, if it did.
+        approved: The order with risk's approval.
         state: Trading states and conditions.
         settings: For the limit on a position.
         position: Signed open quantity, base.
         mark_price: Quote per base; None before the symbol's first tick.
         equity: Quote.
     """
-    if not first_time:
-        return Reason.DUPLICATE_ORDER
-    if approval is None or order.approved_by is None:
-        return Reason.NOT_APPROVED
-    if not _covers(approval, order):
-        return Reason.LARGER_THAN_APPROVED
+    order = approved.order
     if order.reduce_only:
         reducible_quantity = reducible(order.quantity, order.side, position)
         return None if reducible_quantity > 0 else Reason.NOTHING_TO_REDUCE
@@ -74,12 +66,3 @@ def is_too_large(
 def reducible(quantity: Decimal, side: Side, position: Decimal) -> Decimal:
     """How much of a reduce-only quantity the open position (signed) allows."""
     return max(min(quantity, -position * side.sign), Decimal(0))
-
-
-def _covers(approval: Approval, order: Order) -> bool:
-    return (
-        approval.symbol == order.symbol
-        and approval.side is order.side
-        and approval.reduce_only == order.reduce_only
-        and Decimal(0) < order.quantity <= approval.quantity
-    )

@@ -4,8 +4,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from services.kernel.alerts import Alarm
-from services.kernel.emitter import Emitter
+from services.kernel.desk import Desk
 from services.kernel.events import (
     AlertLevel,
     MarketData,
@@ -16,6 +15,7 @@ from services.kernel.events import (
     Side,
 )
 from services.kernel.execution import last_guard
+from services.kernel.execution.approval import ApprovedOrder
 from services.kernel.execution.state import ExecutionState
 from services.kernel.instruments.contracts import Instrument, contract_of
 from services.kernel.matching.fills import (
@@ -30,35 +30,20 @@ from services.kernel.matching.fills import (
 )
 from services.kernel.matching.matching import Match, WorkingOrder, match
 from services.kernel.portfolio import margin
-from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
 from services.kernel.reasons import Reason
-from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 UNFILLED = "ORDER_UNFILLED"
 """Alert: an order waits for a market that trades too little, or nothing."""
 
 
-class FillDesk:
+class FillDesk(Desk[ExecutionState]):
     """Keeps accepted orders until they are filled or ended, and reports both."""
 
-    def __init__(
-        self,
-        state: ExecutionState,
-        portfolio: Portfolio,
-        settings: TradingSettings,
-        emitter: Emitter,
-        alarm: Alarm,
-    ) -> None:
-        self._state = state
-        self._portfolio = portfolio
-        self._settings = settings
-        self._emitter = emitter
-        self._alarm = alarm
-
-    def accept(self, order: Order) -> None:
+    def accept(self, approved: ApprovedOrder) -> None:
         """Keep an order that the guard let pass."""
+        order = approved.order
         market = self._state.markets.get(order.symbol) or SimulatedMarket()
         position = self._portfolio.state.positions.get(order.symbol)
         self._state.open[order.order_id] = WorkingOrder.of(order, market, position)

@@ -1,11 +1,11 @@
 """The execution stage: approved orders and the market in, results out."""
 
-from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
 
 from services.kernel.alerts import Alarm
+from services.kernel.desk import DeskParts
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
     AlertLevel,
@@ -26,20 +26,20 @@ from services.kernel.events import (
     RunStarted,
     TradingState,
     TradingStateChanged,
-    Verdict,
     topics,
 )
 from services.kernel.execution import last_guard
+from services.kernel.execution.approval import Approval, ApprovedOrder, approve
 from services.kernel.execution.open_orders import FillDesk
-from services.kernel.execution.state import Approval, ExecutionState
+from services.kernel.execution.state import ExecutionState
+from services.kernel.handlers import on, table
 from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.reasons import Reason
 from services.kernel.risk.trading_state import carried
 from services.kernel.risk.trading_state.control import FORBIDDING_CONDITIONS, condition_key
 from services.kernel.settings.model import TradingSettings
-
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
 
 
 class ExecutionStage:
@@ -51,18 +51,18 @@ class ExecutionStage:
     def __init__(self) -> None:
         self._emitter = Emitter(self.name)
         self._wire(ExecutionState())
-        self._handlers = {
-            MarketData: self._on_tick,
-            Clock: self._on_clock,
-            RiskDecision: self._on_decision,
-            Order: self._on_order,
-            OrderResult: self._on_own_result,
-            TradingStateChanged: self._on_trading_state,
-            Condition: self._on_condition,
-            Instruments: self._on_instruments,
-            PortfolioSnapshot: self._on_snapshot,
-            RunEnded: self._on_run_ended,
-        }
+        self._handlers = table(
+            on(MarketData, self._on_tick),
+            on(Clock, self._on_clock),
+            on(RiskDecision, self._on_decision),
+            on(Order, self._on_order),
+            on(OrderResult, self._on_own_result),
+            on(TradingStateChanged, self._on_trading_state),
+            on(Condition, self._on_condition),
+            on(Instruments, self._on_instruments),
+            on(PortfolioSnapshot, self._on_snapshot),
+            on(RunEnded, self._on_run_ended),
+        )
 
     def handle(self, event: Event) -> list[Event]:
         """Take one event; before ``run_started`` all others are ignored."""
@@ -70,7 +70,7 @@ class ExecutionStage:
         if self.state.run_id:
             handler = self._handlers.get(type(event))
             if handler is not None:
-                handler(event)  # type: ignore[operator]
+                handler(event)
         if isinstance(event, RunStarted):
             self._start(event)
         return self._emitter.outputs()
@@ -102,7 +102,9 @@ class ExecutionStage:
         self.settings = TradingSettings.parse(state.settings)[0]
         self._emitter.run_id = state.run_id
         self._alarm = Alarm(self._emitter, state.alerts)
-        self._desk = FillDesk(state, self.portfolio, self.settings, self._emitter, self._alarm)
+        self._desk = FillDesk(
+            DeskParts(state, self.portfolio, self.settings, self._emitter, self._alarm)
+        )
 
     def _start(self, event: RunStarted) -> None:
         self._desk.cancel_all(Reason.RUN_ENDED)  # of the run before, should it not have ended
@@ -147,23 +149,26 @@ class ExecutionStage:
     def _on_decision(self, decision: RiskDecision) -> None:
         if decision.reduce_only:  # what is being left must not be opened by an older order
             self._desk.cancel_entries(decision.symbol, decision.side.opposite)
-        if decision.verdict is Verdict.REJECTED or decision.order_id is None:
-            return
-        self.state.approvals[decision.order_id] = Approval(
-            symbol=decision.symbol,
-            side=decision.side,
-            quantity=decision.quantity,
-            reduce_only=decision.reduce_only,
-        )
+        approval = Approval.of(decision)
+        if approval is not None and decision.order_id is not None:
+            self.state.approvals[decision.order_id] = approval
 
     def _on_order(self, order: Order) -> None:
         if order.external:  # its id may be that of another: it must not use up anything
             self._refuse(order, Reason.NOT_APPROVED)
             return
+        first_time = self.state.see(order.order_id)
+        approval = self.state.approvals.pop(order.order_id, None)
+        approved = approve(order, approval) if first_time else Reason.DUPLICATE_ORDER
+        if isinstance(approved, Reason):
+            self._refuse(order, approved)
+        else:
+            self._admit(approved)
+
+    def _admit(self, approved: ApprovedOrder) -> None:
+        order = approved.order
         reason = last_guard.refuse(
-            order,
-            first_time=self.state.see(order.order_id),
-            approval=self.state.approvals.pop(order.order_id, None),
+            approved,
             state=self.state,
             settings=self.settings,
             position=self._desk.position(order.symbol),
@@ -176,7 +181,7 @@ class ExecutionStage:
             self._desk.report(order, OrderStatus.CANCELLED, Reason.RUN_ENDED)
         else:
             self._alarm.clear("ORDER_REFUSED", symbol=order.symbol)
-            self._desk.accept(order)
+            self._desk.accept(approved)
 
     def _refuse(self, order: Order, reason: Reason) -> None:
         """Refuse an order; one of the same id that is open already stays open."""

@@ -6,14 +6,15 @@ from msgspec import Struct, field
 
 from services.kernel.alerts import AlertBook
 from services.kernel.events import Side, TradingState
+from services.kernel.execution.approval import Approval
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.matching.fills import SimulatedMarket
 from services.kernel.matching.matching import WorkingOrder
 from services.kernel.portfolio.checksums import PortfolioChecksums
 from services.kernel.portfolio.portfolio import PortfolioState
 from services.kernel.reasons import Reason
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 SEEN_KEPT = 1_000
 ACCOUNT_FORBIDS = {
     TradingState.HALTED: Reason.HALTED,
@@ -25,15 +26,6 @@ SYMBOL_FORBIDS = {
     TradingState.PAUSED: Reason.PAUSED,
     TradingState.REDUCE_ONLY: Reason.DATA_STALE,
 }
-
-
-class Approval(Struct, kw_only=True):
-    """What risk approved, once."""
-
-    symbol: str
-    side: Side
-    quantity: Decimal
-    reduce_only: bool
 
 
 class ExecutionState(Struct, kw_only=True):

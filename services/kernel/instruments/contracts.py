@@ -12,8 +12,8 @@ from decimal import ROUND_DOWN, Decimal
 from msgspec import Struct
 
 from services.kernel.instruments.rounding import rounded
+from services.kernel.units import ONE
 
-ONE = Decimal(1)
 GENERIC_LOT = Decimal("0.00000001")
 UNKNOWN_TICK = Decimal("0.00000001")
 TAKER_FEE_RATE = Decimal("0.0008")

@@ -10,9 +10,8 @@ one. A linear contract keeps its base while the price moves, an inverse one its 
 from decimal import ROUND_FLOOR, Decimal
 
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
+from services.kernel.units import ONE, ZERO
 
-ONE = Decimal(1)
-ZERO = Decimal(0)
 COST_STEP = Decimal("1E-16")
 """What the cost of a part of a position is rounded to; the rest keeps the remainder."""
 COIN_STEP = Decimal("1E-12")

@@ -8,8 +8,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from services.kernel.events import MarketData, MarketDataKind, PriceLevel, Side
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 MAX_AGE_MS = 5_000
 """Age up to which a quote or a book tells what the market is now."""
 MAX_LEVELS = 20

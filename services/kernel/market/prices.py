@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from services.kernel.events import BarPoint, MarketData, MarketDataKind, PriceSource
 from services.kernel.market.order_book import MAX_AGE_MS, best_prices
+from services.kernel.units import ZERO
 
 TRADE, MARK, DEPTH = MarketDataKind.TRADE, MarketDataKind.MARK, MarketDataKind.DEPTH
-ZERO = Decimal(0)
 LEAST_WAIT_MS = 3_000
 USUAL_PAUSES = 3
 """An unconfirmed print waits for so many of the symbol's usual pauses, and at least 3 s."""

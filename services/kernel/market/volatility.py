@@ -7,6 +7,7 @@ from msgspec import Struct
 from services.kernel.events import MarketData
 from services.kernel.instruments.rounding import rounded
 from services.kernel.market.bars import Bar, BarBuilder
+from services.kernel.units import ZERO
 
 PERIODS = 14
 """Bars before a measure is believed, and the memory of the average true range."""
@@ -14,7 +15,6 @@ DECAY = Decimal("0.94")
 """Weight of the past in the variance (RiskMetrics, 1996)."""
 MINUTES_PER_YEAR = 525_960
 STEP = Decimal("1E-12")
-ZERO = Decimal(0)
 
 
 class Volatility(Struct, kw_only=True):

@@ -13,11 +13,9 @@ from services.kernel.instruments.rounding import MONEY_STEP, rounded
 from services.kernel.market.order_book import Book, Walk
 from services.kernel.matching.minute_volume import MinuteVolume
 from services.kernel.settings.model import TradingSettings
+from services.kernel.units import BPS, ONE, ZERO
 
-ONE = Decimal(1)
-ZERO = Decimal(0)
 IMPACT_STEP = Decimal("0.0000000001")
-BPS = Decimal(10_000)
 BPS_STEP = Decimal("0.0001")
 TAKER, MAKER, LIQUIDATION = "taker", "maker", "liquidation"
 

@@ -29,7 +29,6 @@ from services.kernel.portfolio.account import Position
 from services.kernel.reasons import Reason
 from services.kernel.settings.model import TradingSettings
 
-ZERO = Decimal(0)
 WITH_TRIGGER = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 FORCED_AT_A_LEVEL = frozenset({Origin.STOP_LOSS, Origin.TAKE_PROFIT})

@@ -5,7 +5,8 @@ from itertools import takewhile
 
 from msgspec import Struct
 
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
+
 WINDOW_SEC = 60
 COMPACT_AFTER = 2 * WINDOW_SEC
 

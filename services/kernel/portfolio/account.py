@@ -19,10 +19,7 @@ from services.kernel.instruments.contracts import (
 )
 from services.kernel.instruments.rounding import rounded
 from services.kernel.market.prices import Prices
-
-MS_PER_HOUR = 3_600_000
-ZERO = Decimal(0)
-ONE = Decimal(1)
+from services.kernel.units import HOUR_MS, ONE, ZERO
 
 
 class Position(Struct, kw_only=True):
@@ -247,7 +244,7 @@ class SymbolPricing(Prices, kw_only=True):
         self.settled_at = due
         self.funding_rate = self.announced_rate
         self.announced_rate = self.announced_time = None
-        interval = max(self.funding_interval_hours, 1) * MS_PER_HOUR
+        interval = max(self.funding_interval_hours, 1) * HOUR_MS
         if following is None or following <= due:
             following = due + interval
         if self.funding_rate is None and following <= now:

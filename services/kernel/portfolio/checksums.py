@@ -7,8 +7,8 @@ from msgspec import Struct
 from services.kernel.events import Clock, PortfolioSnapshot, PositionView, SymbolView
 from services.kernel.portfolio import views
 from services.kernel.portfolio.portfolio import Portfolio
+from services.kernel.units import MINUTE_MS
 
-MINUTE_MS = 60_000
 KEPT = 60
 """Minutes of event time by which the orchestrator may be late and still be compared."""
 FIGURES_KEPT = 5

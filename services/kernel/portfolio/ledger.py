@@ -14,10 +14,8 @@ from services.kernel.portfolio.account import (
     Position,
     SymbolBook,
 )
+from services.kernel.units import BPS, ONE, ZERO
 
-BPS = Decimal(10_000)
-ONE = Decimal(1)
-ZERO = Decimal(0)
 ROUND_TRIPS_KEPT = 100
 OPPOSITE_ENTRY = "opposite_entry"
 """Exit reason of what an entry of the other side closed."""

@@ -10,8 +10,8 @@ from decimal import Decimal
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.rounding import rounded
 from services.kernel.portfolio.account import PortfolioState
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 FEE_ROUNDING = Decimal("0.000001")
 """Quote kept back for fees, which are rounded up to `MONEY_STEP` in each of many partial fills."""
 

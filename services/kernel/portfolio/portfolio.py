@@ -23,6 +23,7 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
 )
+from services.kernel.handlers import on, table
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.rounding import rounded
 from services.kernel.portfolio import margin
@@ -40,6 +41,7 @@ from services.kernel.portfolio.account import (
 from services.kernel.portfolio.ledger import book_fill, cost_of, settle_funding
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import MarginMode
+from services.kernel.units import DAY_MS, ZERO
 
 __all__ = [
     "ClosedTrade",
@@ -52,8 +54,6 @@ __all__ = [
     "SymbolPricing",
 ]
 
-MS_PER_DAY = 86_400_000
-ZERO = Decimal(0)
 _NO_EFFECTS: tuple[Effect, ...] = ()
 
 
@@ -67,14 +67,14 @@ class Portfolio:
     def __init__(self) -> None:
         self.state = PortfolioState()
         self.counted: tuple[MarketData, ...] = ()
-        self._handlers = {
-            MarketData: self._on_market_data,
-            OrderResult: self._on_order_result,
-            Clock: self._on_clock,
-            TradingStateChanged: self._on_trading_state,
-            Instruments: self._on_instruments,
-            RunStarted: self._on_run_started,
-        }
+        self._handlers = table(
+            on(MarketData, self._on_market_data),
+            on(OrderResult, self._on_order_result),
+            on(Clock, self._on_clock),
+            on(TradingStateChanged, self._on_trading_state),
+            on(Instruments, self._on_instruments),
+            on(RunStarted, self._on_run_started),
+        )
 
     @property
     def equity(self) -> Decimal:
@@ -208,7 +208,7 @@ class Portfolio:
             What it did to the account: closed trades and funding payments, usually nothing.
         """
         handler = self._handlers.get(type(event))
-        return handler(event) if handler is not None else _NO_EFFECTS  # type: ignore[operator]
+        return handler(event) if handler is not None else _NO_EFFECTS
 
     def checksum(self) -> str:
         """32 hexadecimal characters that equal folds share."""
@@ -334,7 +334,7 @@ class Portfolio:
         payments = settle_funding(self.state, event.timestamp)
         if payments:
             self._revalue(*(payment.symbol for payment in payments))
-        day = event.timestamp // MS_PER_DAY
+        day = event.timestamp // DAY_MS
         state = self.state
         if day != state.day:  # an earlier one where a new run plays an earlier time
             state.day = day

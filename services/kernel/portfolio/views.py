@@ -4,8 +4,7 @@ from decimal import Decimal
 
 from services.kernel.events import PositionView, SymbolView
 from services.kernel.portfolio.portfolio import Portfolio
-
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
 
 
 def text(ratio: Decimal | None) -> str | None:

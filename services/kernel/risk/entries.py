@@ -5,29 +5,26 @@ from decimal import Decimal
 
 import msgspec
 
-from services.kernel.alerts import Alarm
-from services.kernel.emitter import Emitter
+from services.kernel.desk import Desk, DeskParts
 from services.kernel.events import (
     AlertLevel,
     LayerResult,
-    Order,
     Origin,
     RiskDecision,
     Signal,
     Verdict,
 )
-from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.portfolio.stops import stop_price
 from services.kernel.reasons import Reason
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import RiskCheckInput
-from services.kernel.risk.checks.layers import RiskAssessment, assess, not_measured
+from services.kernel.risk.checks.layers import RiskAssessment, assess
+from services.kernel.risk.decisions import DecisionPublisher
 from services.kernel.risk.order_terms import LIMITED, terms_of, validate
 from services.kernel.risk.sizing import RequestedSize, SizedEntry, requested_size, size_entry
-from services.kernel.risk.state.risk_state import HOUR_MS, PendingOrder, RiskState
-from services.kernel.settings.model import TradingSettings
+from services.kernel.risk.state.risk_state import PendingOrder, RiskState
+from services.kernel.units import HOUR_MS, ZERO
 
-ZERO = Decimal(0)
 HEADROOM_REASONS = {
     exposure.EXPOSURE_LAYER: Reason.EXPOSURE_LIMIT,
     exposure.CORRELATED_LAYER: Reason.CORRELATED_EXPOSURE,
@@ -55,22 +52,12 @@ class Candidate:
     inputs: RiskCheckInput
 
 
-class EntryDesk:
+class EntryDesk(Desk[RiskState]):
     """Turns a signal into a decision, and an approved one into an order."""
 
-    def __init__(
-        self,
-        state: RiskState,
-        portfolio: Portfolio,
-        settings: TradingSettings,
-        emitter: Emitter,
-        alarm: Alarm,
-    ) -> None:
-        self._state = state
-        self._portfolio = portfolio
-        self._settings = settings
-        self._emitter = emitter
-        self._alarm = alarm
+    def __init__(self, parts: DeskParts[RiskState]) -> None:
+        super().__init__(parts)
+        self._decisions = DecisionPublisher(parts)
 
     def decide(self, signal: Signal) -> None:
         """Decide one entry signal."""
@@ -82,7 +69,7 @@ class EntryDesk:
                 f"{signal.symbol}: {problem}",
                 symbol=signal.symbol,
             )
-            self._refuse_unmeasured(signal, Reason.INVALID_SIGNAL, problem)
+            self._reject(signal, Reason.INVALID_SIGNAL, problem)
             return
         self._alarm.clear("INVALID_SIGNAL", symbol=signal.symbol)
         # From here on its price is the order's: what it would be filled at, its limit or trigger.
@@ -97,11 +84,11 @@ class EntryDesk:
         if reason is None:
             self._approve(candidate, assessment.results)
         else:
-            self._emit(candidate, assessment.results, Verdict.REJECTED, reason, None)
+            self._decide(candidate, assessment.results, Verdict.REJECTED, reason)
 
     def refuse_duplicate(self, signal: Signal) -> None:
         """Refuse a signal whose ``signal_id`` was decided before."""
-        self._refuse_unmeasured(signal, Reason.DUPLICATE_SIGNAL, DUPLICATE)
+        self._reject(signal, Reason.DUPLICATE_SIGNAL, DUPLICATE)
 
     def _check_input(
         self,
@@ -224,25 +211,11 @@ class EntryDesk:
         signal, sized = candidate.signal, candidate.sized
         terms = terms_of(signal, candidate.inputs.instrument)
         verdict = Verdict.TRIMMED if sized.quantity < sized.requested else Verdict.APPROVED
-        order_id = self._emitter.id_after_next()
-        decision = self._emit(candidate, results, verdict, None, order_id)
-        self._emitter.emit(
-            Order,
-            order_id=order_id,
-            signal_id=signal.signal_id,
-            origin=Origin.SIGNAL,
-            symbol=signal.symbol,
-            side=signal.direction,
-            quantity=sized.quantity,
-            price=terms.price,
-            order_type=terms.order_type,
-            trigger_price=terms.trigger_price,
-            time_in_force=terms.time_in_force,
-            post_only=terms.post_only,
-            reduce_only=False,
+        decision = self._decide(candidate, results, verdict, None)
+        order_id = self._decisions.place(
+            decision,
+            terms,
             stop_loss_price=decision.stop_loss_price,
-            leverage=decision.leverage,
-            approved_by=self._emitter.producer,
             risk_checks={result.name: result.verdict for result in results},
         )
         self._state.pending[order_id] = PendingOrder(
@@ -257,21 +230,17 @@ class EntryDesk:
         ]
         self._state.entry_times.append(self._state.clock)
 
-    def _emit(
+    def _decide(
         self,
         candidate: Candidate,
         results: tuple[LayerResult, ...],
         verdict: Verdict,
         reason: Reason | None,
-        order_id: str | None,
     ) -> RiskDecision:
         signal, sized, inputs = candidate.signal, candidate.sized, candidate.inputs
         trimmed = verdict is Verdict.TRIMMED or not sized.tradable
-        return self._emitter.emit(
-            RiskDecision,
-            decision_id=self._emitter.next_id(),
-            signal_id=signal.signal_id,
-            order_id=order_id,
+        return self._decisions.decide(
+            signal=signal,
             origin=Origin.SIGNAL,
             symbol=signal.symbol,
             side=signal.direction,
@@ -279,13 +248,11 @@ class EntryDesk:
             verdict=verdict,
             reason=reason,
             binding_limit=sized.binding_limit if trimmed else None,
-            requested_quantity=sized.requested,
+            requested=sized.requested,
             quantity=sized.quantity,
             price=signal.price,
             stop_loss_price=inputs.stop_loss_price,
             leverage=inputs.leverage,
-            equity=self._portfolio.equity,
-            trading_state=self._state.account,
             sizing={
                 **candidate.requested.figures,
                 **({} if signal.quantity is None else {"asked_at_most": signal.quantity}),
@@ -293,32 +260,13 @@ class EntryDesk:
                 "smallest": sized.smallest,
             },
             layers=results,
+            price_source=None,
         )
 
-    def _refuse_unmeasured(self, signal: Signal, reason: Reason, detail: str) -> None:
-        """A signal that no layer measures."""
-        self._emitter.emit(
-            RiskDecision,
-            decision_id=self._emitter.next_id(),
-            signal_id=signal.signal_id,
-            order_id=None,
-            origin=Origin.SIGNAL,
-            symbol=signal.symbol,
-            side=signal.direction,
-            reduce_only=False,
-            verdict=Verdict.REJECTED,
-            reason=reason,
-            binding_limit=None,
-            requested_quantity=ZERO,
-            quantity=ZERO,
-            price=None,
-            stop_loss_price=None,
-            leverage=self._settings.max_leverage,
-            equity=self._portfolio.equity,
-            trading_state=self._state.account,
-            sizing={},
-            layers=not_measured(detail),
-        )
+    def _reject(self, signal: Signal, reason: Reason, detail: str) -> None:
+        """Reject a signal that no layer measures."""
+        leverage = self._settings.max_leverage
+        self._decisions.reject(signal, reason, detail, price=None, leverage=leverage)
 
     def _tell_limits(self, symbol: str, assessment: RiskAssessment, sized: SizedEntry) -> None:
         """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do.

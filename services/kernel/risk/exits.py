@@ -8,33 +8,28 @@ from decimal import Decimal
 
 import msgspec
 
-from services.kernel.alerts import Alarm
-from services.kernel.emitter import Emitter
+from services.kernel.desk import Desk, DeskParts
 from services.kernel.events import (
     AlertLevel,
     LayerResult,
     LayerVerdict,
-    Order,
     OrderType,
     Origin,
-    RiskDecision,
     Side,
     Signal,
     Verdict,
 )
 from services.kernel.portfolio.account import Position
-from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.reasons import Reason
 from services.kernel.risk import exposure
 from services.kernel.risk.checks.candidate import RiskCheckInput
-from services.kernel.risk.checks.layers import assess_exit, not_measured
+from services.kernel.risk.checks.layers import assess_exit
+from services.kernel.risk.decisions import DecisionPublisher
 from services.kernel.risk.entries import DUPLICATE
 from services.kernel.risk.order_terms import OrderTerms, is_tradable_price, terms_of, validate
 from services.kernel.risk.state.risk_state import PendingOrder, RiskState
-from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ONE, ZERO
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
 FORCED_EXITS = {
     Origin.LIQUIDATION: (AlertLevel.CRITICAL, "LIQUIDATION", None, "liquidation price reached"),
     Origin.STOP_LOSS: (AlertLevel.WARNING, "RISK_LIMIT", 6, "stop reached"),
@@ -44,22 +39,12 @@ FORCED_EXITS = {
 """Risk's own exits, the strictest first: alert level, code and layer, and why."""
 
 
-class ExitDesk:
+class ExitDesk(Desk[RiskState]):
     """Decides exits and orders them, always capped to what is open and not yet being closed."""
 
-    def __init__(
-        self,
-        state: RiskState,
-        portfolio: Portfolio,
-        settings: TradingSettings,
-        emitter: Emitter,
-        alarm: Alarm,
-    ) -> None:
-        self._state = state
-        self._portfolio = portfolio
-        self._settings = settings
-        self._emitter = emitter
-        self._alarm = alarm
+    def __init__(self, parts: DeskParts[RiskState]) -> None:
+        super().__init__(parts)
+        self._decisions = DecisionPublisher(parts)
 
     def on_signal(self, signal: Signal) -> None:
         """Decide a strategy's exit; a price that cannot be traded does not trap the position."""
@@ -174,28 +159,7 @@ class ExitDesk:
         return Origin.TAKE_PROFIT if reached else None
 
     def _refuse(self, signal: Signal, price: Decimal | None, reason: Reason, detail: str) -> None:
-        self._emitter.emit(
-            RiskDecision,
-            decision_id=self._emitter.next_id(),
-            signal_id=signal.signal_id,
-            order_id=None,
-            origin=Origin.SIGNAL,
-            symbol=signal.symbol,
-            side=signal.direction,
-            reduce_only=True,
-            verdict=Verdict.REJECTED,
-            reason=reason,
-            binding_limit=None,
-            requested_quantity=ZERO,
-            quantity=ZERO,
-            price=price,
-            stop_loss_price=None,
-            leverage=ONE,
-            equity=self._portfolio.equity,
-            trading_state=self._state.account,
-            sizing={},
-            layers=not_measured(detail),
-        )
+        self._decisions.reject(signal, reason, detail, price=price, leverage=ONE)
 
     def _order(
         self,
@@ -208,16 +172,8 @@ class ExitDesk:
         position: Position,
         signal: Signal | None,
     ) -> None:
-        decision_id = self._emitter.next_id()
-        order_id = self._emitter.id_after_next()
-        correlation = signal.correlation_id if signal is not None else decision_id
-        layers = self._layers(symbol, side, quantity, terms.price, position)
-        decision = self._emitter.emit(
-            RiskDecision,
-            correlation_id=correlation,
-            decision_id=decision_id,
-            signal_id=signal.signal_id if signal is not None else None,
-            order_id=order_id,
+        decision = self._decisions.decide(
+            signal=signal,
             origin=origin,
             symbol=symbol,
             side=side,
@@ -225,49 +181,30 @@ class ExitDesk:
             verdict=Verdict.APPROVED,
             reason=None,
             binding_limit=None,
-            requested_quantity=quantity,
+            requested=quantity,
             quantity=quantity,
             price=terms.price,
             stop_loss_price=position.stop_loss_price,
             leverage=position.leverage,
-            equity=self._portfolio.equity,
-            trading_state=self._state.account,
             sizing={
                 "position": position.quantity,
                 "entry_price": position.entry_price,
                 "mark_price": position.mark_price,
             },
-            layers=layers,
+            layers=self._layers(symbol, side, quantity, terms.price, position),
             price_source=self._portfolio.price_source(symbol),
         )
-        self._place(decision, order_id, terms)
-
-    def _place(self, decision: RiskDecision, order_id: str, terms: OrderTerms) -> None:
-        """The order that an approved exit is, and its place among the pending ones."""
-        self._emitter.emit(
-            Order,
-            correlation_id=decision.correlation_id,
-            order_id=order_id,
-            signal_id=decision.signal_id,
-            origin=decision.origin,
-            symbol=decision.symbol,
-            side=decision.side,
-            quantity=decision.quantity,
-            price=terms.price,
-            order_type=terms.order_type,
-            trigger_price=terms.trigger_price,
-            time_in_force=terms.time_in_force,
-            post_only=terms.post_only,
-            reduce_only=True,
+        names = (layer.name for layer in decision.layers)
+        order_id = self._decisions.place(
+            decision,
+            terms,
             stop_loss_price=None,
-            leverage=decision.leverage,
-            approved_by=self._emitter.producer,
-            risk_checks=dict.fromkeys((layer.name for layer in decision.layers), LayerVerdict.PASS),
+            risk_checks=dict.fromkeys(names, LayerVerdict.PASS),
         )
         self._state.pending[order_id] = PendingOrder(
-            symbol=decision.symbol,
-            side=decision.side,
-            quantity=decision.quantity,
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
             price=terms.price,
             reduce_only=True,
             own_price=not terms.takes_at_once,

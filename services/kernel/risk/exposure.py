@@ -10,8 +10,8 @@ from services.kernel.risk.sizing import Headroom
 from services.kernel.risk.state.correlation import correlation
 from services.kernel.risk.state.risk_state import RiskState
 from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 EXPOSURE_LAYER = "4 total_exposure"
 CORRELATED_LAYER = "4 correlated_exposure"
 POSITION_LAYER = "5 position"

@@ -13,9 +13,8 @@ from services.kernel.instruments.rounding import rounded
 from services.kernel.market.volatility import Volatility
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import SizingMethod
+from services.kernel.units import ONE, ZERO
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
 NEAREST_STOP_PCT = Decimal("0.005")
 """The lowest stop distance that ``STOP_LOSS_PCT`` may have; no stop is placed nearer."""
 SMALLEST_RISK_PCT = Decimal("0.0005")

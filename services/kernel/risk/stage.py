@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from services.kernel.alerts import Alarm
+from services.kernel.desk import DeskParts
 from services.kernel.emitter import Emitter
 from services.kernel.events import (
     Clock,
@@ -29,6 +30,7 @@ from services.kernel.events import (
     TradingStateChanged,
     topics,
 )
+from services.kernel.handlers import on, table
 from services.kernel.market.bars import BarBuilder
 from services.kernel.market.volatility import Volatility
 from services.kernel.portfolio import views
@@ -44,9 +46,8 @@ from services.kernel.risk.trading_state.commands import CommandDesk
 from services.kernel.risk.trading_state.control import TradingControl
 from services.kernel.settings.model import TradingSettings
 from services.kernel.settings.parameters import SizingMethod
+from services.kernel.units import BPS, MINUTE_MS
 
-BPS = 10_000
-MINUTE_MS = 60_000
 MEASURING = frozenset({SizingMethod.ATR, SizingMethod.VOLATILITY_TARGET})
 """Sizing methods that ask how much a symbol moves."""
 REPLAY = "replay"
@@ -62,22 +63,22 @@ class RiskStage:
     def __init__(self) -> None:
         self._emitter = Emitter(self.name)
         self._wire(RiskState())
-        self._handlers = {
-            MarketData: self._on_tick,
-            Clock: self._on_clock,
-            Signal: self._on_signal,
-            OrderResult: self._on_result,
-            TradingStateChanged: self._on_trading_state,
-            PortfolioSnapshot: self._on_snapshot,
-            Instruments: self._on_instruments,
-            Condition: self._on_condition,
-            Recovered: self._on_recovered,
-            CommandRepeated: self._on_repeated,
-            Halt: self._on_command,
-            Reset: self._on_command,
-            Pause: self._on_command,
-            Resume: self._on_command,
-        }
+        self._handlers = table(
+            on(MarketData, self._on_tick),
+            on(Clock, self._on_clock),
+            on(Signal, self._on_signal),
+            on(OrderResult, self._on_result),
+            on(TradingStateChanged, self._on_trading_state),
+            on(PortfolioSnapshot, self._on_snapshot),
+            on(Instruments, self._on_instruments),
+            on(Condition, self._on_condition),
+            on(Recovered, self._on_recovered),
+            on(CommandRepeated, self._on_repeated),
+            on(Halt, self._on_command),
+            on(Reset, self._on_command),
+            on(Pause, self._on_command),
+            on(Resume, self._on_command),
+        )
 
     def handle(self, event: Event) -> list[Event]:
         """Take one event; before ``run_started`` all others are ignored."""
@@ -85,7 +86,7 @@ class RiskStage:
         if self.state.run_id:
             handler = self._handlers.get(type(event))
             if handler is not None:
-                handler(event)  # type: ignore[operator]
+                handler(event)
         if isinstance(event, RunStarted):
             self._start(event)
         return self._emitter.outputs()
@@ -134,11 +135,11 @@ class RiskStage:
         self._measures_moves = self.settings.sizing_method in MEASURING
         self._emitter.run_id = state.run_id
         alarm = Alarm(self._emitter, state.alerts)
-        parts = (state, self.portfolio, self.settings, self._emitter, alarm)
-        self._trading = TradingControl(*parts)
+        parts = DeskParts(state, self.portfolio, self.settings, self._emitter, alarm)
+        self._trading = TradingControl(parts)
         self._commands = CommandDesk(state.commands, self._trading, self._emitter)
-        self._entries = EntryDesk(*parts)
-        self._exits = ExitDesk(*parts)
+        self._entries = EntryDesk(parts)
+        self._exits = ExitDesk(parts)
 
     def _start(self, event: RunStarted) -> None:
         account = event.account

@@ -10,8 +10,7 @@ from services.kernel.instruments.contracts import (
 )
 from services.kernel.instruments.perpetuals import liquidation_distance
 from services.kernel.settings.model import TradingSettings
-
-ONE = Decimal(1)
+from services.kernel.units import ONE
 
 
 @dataclass(frozen=True, slots=True)

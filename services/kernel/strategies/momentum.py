@@ -12,8 +12,8 @@ from services.kernel.market.bars import Bar
 from services.kernel.settings.model import TradingSettings
 from services.kernel.strategies.price_window import PriceWindow
 from services.kernel.strategies.protocol import Intent
+from services.kernel.units import ONE
 
-ONE = Decimal(1)
 STRENGTH_STEP = Decimal("0.0001")
 CHANGE_STEP = Decimal("0.00000001")
 

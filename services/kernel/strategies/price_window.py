@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
+
 COMPACT_AFTER = 1024
 
 

@@ -85,8 +85,8 @@ def test_a_state_of_another_layout_is_refused(
 
 def test_a_layout_that_differs_deep_inside_is_refused(states: dict[type, bytes]) -> None:
     state = msgspec.json.decode(states[RiskStage])
-    assert state["portfolio"]["markets"]
-    with_a_further_field_inside(state["portfolio"]["markets"])
+    assert state["portfolio"]["pricing"]
+    with_a_further_field_inside(state["portfolio"]["pricing"])
     with pytest.raises(StateUnreadableError):
         restore_exactly(RiskStage(), msgspec.json.encode(state))
 

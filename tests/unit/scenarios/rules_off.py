@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.kernel.events import Origin
+from services.kernel.events import Order, Origin
 from services.kernel.execution import open_orders as execution_desk
+from services.kernel.execution.approval import ApprovedOrder
 from services.kernel.execution.stage import ExecutionStage
 from services.kernel.instruments import perpetuals
 from services.kernel.market import prices
@@ -89,7 +90,12 @@ def _total_exposure(patch: Patch) -> None:
 
 
 def _last_guard(patch: Patch) -> None:
-    patch.setattr(ExecutionStage, "_on_order", lambda stage, order: stage._desk.accept(order))
+    def accept(stage: ExecutionStage, order: Order) -> None:
+        approved = ApprovedOrder.__new__(ApprovedOrder)
+        approved._order = order
+        stage._desk.accept(approved)
+
+    patch.setattr(ExecutionStage, "_on_order", accept)
 
 
 def _exit_over_hole(patch: Patch) -> None:

@@ -12,8 +12,7 @@ from services.kernel.risk.exposure import OtherExposure
 from services.kernel.risk.state.cooldown import LossStreak
 from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.settings.model import TradingSettings
-
-ZERO = Decimal(0)
+from services.kernel.units import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

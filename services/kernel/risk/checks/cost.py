@@ -9,8 +9,8 @@ from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.order_book import Book
 from services.kernel.matching.fills import impact_pct
 from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ONE
 
-ONE = Decimal(1)
 TWO = Decimal(2)
 
 

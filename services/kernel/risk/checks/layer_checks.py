@@ -7,8 +7,8 @@ from services.kernel.events import TradingState
 from services.kernel.instruments.rounding import rounded
 from services.kernel.reasons import Reason
 from services.kernel.risk.checks.candidate import CheckResult, RiskCheckInput
+from services.kernel.units import ZERO
 
-ZERO = Decimal(0)
 STEP = Decimal("0.00000001")
 MOST_AHEAD_SEC = Decimal(5)
 """As far as a tick may be ahead of the clock."""

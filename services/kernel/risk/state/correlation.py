@@ -8,10 +8,8 @@ from operator import mul
 from msgspec import Struct
 
 from services.kernel.instruments.rounding import rounded
+from services.kernel.units import MINUTE_MS, ONE, ZERO
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
-MINUTE_MS = 60_000
 WINDOW = 60
 """Returns that are kept."""
 LEAST_RETURNS = 30

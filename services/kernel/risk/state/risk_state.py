@@ -14,9 +14,7 @@ from services.kernel.risk.state.command_outcome import CommandOutcome
 from services.kernel.risk.state.cooldown import LossStreak
 from services.kernel.risk.state.recent_ids import RecentIds
 from services.kernel.risk.state.symbol_health import SymbolHealth
-
-ZERO = Decimal(0)
-HOUR_MS = 3_600_000
+from services.kernel.units import HOUR_MS, ZERO
 
 
 class PendingOrder(Struct, kw_only=True):

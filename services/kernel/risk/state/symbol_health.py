@@ -11,9 +11,8 @@ from services.kernel.risk.state.correlation import MinuteCloses
 from services.kernel.risk.state.traded_volume import TradedVolume
 from services.kernel.risk.state.transitions import symbol_state
 from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ONE, ZERO
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
 NORMAL_SPREAD_SAMPLES = 20
 NORMAL_SPREAD_WEIGHT = Decimal("0.02")
 LEAST_NORMAL_SPREAD = Decimal("0.0001")

@@ -4,9 +4,8 @@ from decimal import Decimal
 
 from msgspec import Struct, field
 
-ZERO = Decimal(0)
-MINUTE_MS = 60_000
-SECOND_MS = 1_000
+from services.kernel.units import MINUTE_MS, SECOND_MS, ZERO
+
 PARTS = 900
 """Parts that a window longer than 15 minutes is cut into; a shorter one is cut into seconds."""
 

@@ -27,9 +27,10 @@ from services.kernel.events import (
 )
 from services.kernel.reasons import Reason
 from services.kernel.risk.state.cooldown import LossStreak
-from services.kernel.risk.state.risk_state import HOUR_MS, RiskState
+from services.kernel.risk.state.risk_state import RiskState
 from services.kernel.risk.state.symbol_health import MAX_RETRIES, RETRY_AFTER_MS
 from services.kernel.settings.model import TradingSettings
+from services.kernel.units import HOUR_MS
 
 PAUSE_CODE, PAUSE_LAYER = "CIRCUIT_BREAKER", 2
 COOLDOWN_CODE, COOLDOWN_LAYER = "LOSS_COOLDOWN", 7

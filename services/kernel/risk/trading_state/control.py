@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from services.kernel.alerts import Alarm
-from services.kernel.emitter import Emitter
+from services.kernel.desk import Desk
 from services.kernel.events import (
     RUN_BREAKING,
     AlertLevel,
@@ -18,17 +17,15 @@ from services.kernel.events import (
     TradingState,
     TradingStateChanged,
 )
-from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.reasons import Reason
 from services.kernel.risk.state import transitions
 from services.kernel.risk.state.cooldown import LossStreak
 from services.kernel.risk.state.risk_state import RiskState
 from services.kernel.risk.state.symbol_health import SymbolHealth
 from services.kernel.risk.state.transitions import Trigger
-from services.kernel.settings.model import TradingSettings
+from services.kernel.units import ZERO
 
 SYMBOLS_THAT_HALT = 3
-ZERO = Decimal(0)
 MAX_PRESENT_EXPOSURE_PCT = Decimal("0.80")
 FORBIDDING_CONDITIONS = frozenset(
     {
@@ -46,22 +43,8 @@ def condition_key(producer: str, name: str, symbol: str | None) -> str:
     return f"{producer}|{name}|{symbol or ''}"
 
 
-class TradingControl:
-    """Moves the trading states as `machine` allows; every change is published."""
-
-    def __init__(
-        self,
-        state: RiskState,
-        portfolio: Portfolio,
-        settings: TradingSettings,
-        emitter: Emitter,
-        alarm: Alarm,
-    ) -> None:
-        self._state = state
-        self._portfolio = portfolio
-        self._settings = settings
-        self._emitter = emitter
-        self._alarm = alarm
+class TradingControl(Desk[RiskState]):
+    """Moves the trading states as `transitions` allows; every change is published."""
 
     def halt(self, layer: int | None, reason: str, message: str, code: str = "RISK_LIMIT") -> None:
         """Stop all entries until a person resets; each further cause is told once, too."""
