@@ -179,19 +179,23 @@ class Session:
         """
         if not self.is_open:
             raise DatabaseAwayError(f"PostgreSQL {self._role}@memory is not connected")
+        self._require_up(writes)
+        yield
         try:
-            self._require_up(writes)
-            yield
             self._database.after(self._role)
-        except DatabaseAwayError as away:
-            if "no space" not in str(away):
-                self.is_open = False
+        except DatabaseAwayError:
+            self.is_open = False
             raise
 
     def _require_up(self, writes: bool) -> None:
-        self._database.before(self._role)
-        if not self._database.up:
-            raise DatabaseAwayError(f"PostgreSQL {self._role}@memory is away")
+        away = ""
+        try:
+            self._database.before(self._role)
+        except DatabaseAwayError as error:
+            away = str(error)
+        if away or not self._database.up:
+            self.is_open = False
+            raise DatabaseAwayError(f"PostgreSQL {self._role}@memory is away: {away}")
         if writes and self._database.full:
             raise DatabaseAwayError(f"PostgreSQL {self._role}@memory: no space left on device")
 
