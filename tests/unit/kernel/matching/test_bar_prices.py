@@ -12,6 +12,8 @@ from services.kernel.events import (
     Origin,
     Side,
 )
+from services.kernel.matching.bar_prices import triggered_at
+from services.kernel.matching.fills import SimulatedMarket
 from tests import builders
 from tests.builders import BTC, Number
 from tests.unit.kernel.desk import Desk
@@ -183,6 +185,27 @@ def test_a_stop_that_the_fair_price_triggers_takes_the_worse_of_it_and_the_next_
     bars.feed(builders.mark(BTC, 97, bars.now))
 
     assert filled(bars.point(96)) == [(100, 96)]
+
+
+@pytest.mark.parametrize(
+    ("before", "price", "expected"),
+    [
+        ("99.99", 101, (100, True)),
+        ("99.99", "99.99", (100, False)),
+        (100, 101, (101, False)),
+        ("100.5", 101, (101, False)),
+        (None, 101, (101, False)),
+        (None, None, (100, False)),
+    ],
+)
+def test_a_level_is_crossed_from_the_other_side_of_it(
+    before: Number | None, price: Number | None, expected: tuple[int, bool]
+) -> None:
+    market = SimulatedMarket(
+        before=builders.optional(before), price=builders.optional(price), bar=BarPoint.INSIDE
+    )
+
+    assert triggered_at(Decimal(100), Side.BUY, market) == expected
 
 
 def test_spread_comes_on_top_of_a_stop() -> None:

@@ -139,6 +139,7 @@ def test_a_loss_that_takes_all_equity_and_not_more_is_no_shortfall() -> None:
         (100, {BTC: -300, ETH: 50}, {BTC: -150, ETH: 50}),
         (-20, {BTC: -300, ETH: 50}, {BTC: -30, ETH: 50}),
         (-60, {BTC: -300, ETH: 50}, {BTC: 0, ETH: 50}),
+        (99, {BTC: -200, ETH: 1}, {BTC: -100, ETH: 1}),
         (1, {BTC: -3, ETH: -3}, {BTC: Decimal("-0.5"), ETH: Decimal("-0.5")}),
         (0, {}, {}),
     ],
@@ -157,6 +158,7 @@ def test_losses_are_reduced_to_what_the_account_can_pay(
 @pytest.mark.parametrize(
     ("margin_mode", "cash", "held", "symbol", "expected"),
     [
+        ("isolated", 100_000, [linear(1)], BTC, "75"),
         ("isolated", 100_000, [linear(10)], BTC, "75"),
         ("isolated", 100_000, [linear(-10)], BTC, "125"),
         ("isolated", 100_000, [inverse(90_000)], XBT, "6750"),
