@@ -241,7 +241,7 @@ def play(seed: int, limit_s: float = LIMIT_S) -> Run:
 
     Args:
         seed: Of the market, the faults, the network's delays, the restarts.
-        limit_s: Real seconds that it may take.
+        limit_s: Seconds of processor time that it may take.
     """
     with TemporaryDirectory(prefix="claire-soak-") as folder:
         return virtual_time.run(_play(seed, Path(folder)), limit_s)

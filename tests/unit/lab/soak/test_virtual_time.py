@@ -75,10 +75,20 @@ def test_a_thread_is_refused() -> None:
         virtual_time.run(main())
 
 
-def test_a_program_that_takes_too_much_real_time_is_given_up() -> None:
+def test_a_program_that_takes_too_much_processor_time_is_given_up() -> None:
     async def main() -> None:
         while True:
             await asyncio.sleep(1)
 
-    with pytest.raises(virtual_time.StuckError, match="real seconds"):
+    with pytest.raises(virtual_time.StuckError, match="processor time"):
         virtual_time.run(main(), limit_s=0.05)
+
+
+def test_a_program_that_the_machine_leaves_waiting_is_not_stuck() -> None:
+    async def main() -> str:
+        await asyncio.sleep(1)
+        time.sleep(0.2)  # other programs have the processor
+        await asyncio.sleep(1)
+        return "ended"
+
+    assert virtual_time.run(main(), limit_s=0.1) == "ended"
