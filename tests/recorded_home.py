@@ -79,16 +79,17 @@ class Recorded:
 
 
 @contextmanager
-def recorded_in(folder: Path, data: Path) -> Iterator[Recorded]:
+def recorded_in(folder: Path, data: Path, *options: str) -> Iterator[Recorded]:
     """Replay a market, verify it at rest, then start its database as a session that commands find.
 
     Args:
         folder: For home and files.
         data: What is replayed, in lock-step.
+        options: Further ones of `claire run-paper`.
     """
     with commands_in(folder) as commands:
         run = commands.result(
-            "run-paper", "--data", str(data), "--speed", "max", "--fresh", "--json"
+            "run-paper", "--data", str(data), "--speed", "max", "--fresh", "--json", *options
         )
         verified = commands.result("verify", "--json")
         home = Home(commands.home.folder)

@@ -31,6 +31,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "db": Verb("operate.database", "The long-term record in PostgreSQL: migrate, rebuild."),
     },
     "Look": {
+        "console": Verb("look.console", "The web console: state, charts, reasons, actions."),
         "tail": Verb("look.observation", "Show events as they are published."),
         "runs": Verb("look.account", "The recorded runs: begin, end, trades, halts."),
         "positions": Verb("look.account", "The open positions, and how old their prices are."),

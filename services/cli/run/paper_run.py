@@ -40,12 +40,14 @@ class RunPlan:
         wanted: What the run is, for the check of what the home already has.
         control: Operator commands by event time.
         fresh: Begin with an empty home.
+        console: Start the web console too.
     """
 
     settings: dict[str, str]
     wanted: home_check.Wanted
     control: tuple[ControlEntry, ...] = ()
     fresh: bool = False
+    console: bool = False
 
 
 @dataclass(slots=True)
@@ -134,6 +136,8 @@ class PaperRun:
             self._say("starting the services")
             session.start_services()
             self.progress.page = session.services[topics.PAPER_RUNNER]
+            if self._plan.console:
+                self.progress.page = session.start_console()
             script = ControlScript(self._plan.control, client.publish)
             try:
                 self._follow(session, subscription, script)

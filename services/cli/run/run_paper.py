@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -71,6 +72,11 @@ Examples:
 )
 @click.option("--record", "recording", type=FOLDER, help="Folder to record the market in.")
 @click.option("--fresh", is_flag=True, help="Begin again: remove the home's former runs.")
+@click.option(
+    "--console/--no-console",
+    default=None,
+    help="Start the web console; without it, unless --json is given.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object at the end.")
 def run_paper(
     source: str | None,
@@ -84,6 +90,7 @@ def run_paper(
     control: Path | None,
     recording: Path | None,
     fresh: bool,
+    console: bool | None,
     as_json: bool,
 ) -> None:
     """Trade on paper without Docker: servers and services start, run, and stop with this command.
@@ -106,20 +113,25 @@ def run_paper(
     }
     given = {name: value for name, value in chosen.items() if value} | read_settings(assignments)
     entries = _control(control)
-    if entries:
-        given["CDB_HOLD_AT"] = ",".join(str(entry.at) for entry in entries)
+    given |= {"CDB_HOLD_AT": ",".join(str(entry.at) for entry in entries)} if entries else {}
     settings = load(given)
-    for line in out_of_range(given):
-        say(f"warning: {line}", err=True)
+    _warn(out_of_range(given))
+    wanted = Wanted(
+        settings.run_settings(), settings.cdb_seed, code_version(), first_tick(settings)
+    )
     plan = RunPlan(
         settings=effective(given),
-        wanted=Wanted(
-            settings.run_settings(), settings.cdb_seed, code_version(), first_tick(settings)
-        ),
+        wanted=wanted,
         control=entries,
         fresh=fresh,
+        console=not as_json if console is None else console,
     )
     _run(plan, as_json=as_json)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        say(f"warning: {line}", err=True)
 
 
 def _control(path: Path | None) -> tuple[ControlEntry, ...]:

@@ -17,6 +17,7 @@ from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded import cpu_time
 from services.runtime.embedded.binaries import NoServerBinaryError
+from services.runtime.embedded.console_process import ConsoleProcess
 from services.runtime.embedded.home import Home, Session
 from services.runtime.embedded.postgres_server import EmbeddedPostgres
 from services.runtime.embedded.process import EmbeddedServerError, free_port
@@ -24,7 +25,7 @@ from services.runtime.embedded.redis_server import EmbeddedRedis
 from services.runtime.embedded.supervisor import ChildFailedError, Supervisor
 from services.runtime.service.http_query import get_json
 from services.runtime.settings.model import MANDATORY, SECRETS, known_names
-from services.runtime.settings.secrets import GENERATED, password_variable
+from services.runtime.settings.secrets import CONSOLE_TOKEN, GENERATED, password_variable
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
@@ -58,6 +59,7 @@ class EmbeddedSession:
         self._supervisor = Supervisor(home.logs)
         self._client: redis.Redis | None = None
         self._stack = contextlib.ExitStack()
+        self._console: ConsoleProcess | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +136,21 @@ class EmbeddedSession:
         session = Session(os.getpid(), self._redis.port, self.database.port, self.services)
         self._stack.enter_context(self.home.published(session))
 
+    def start_console(self) -> str:
+        """Start the console beside the services; returns its address."""
+        self._console = ConsoleProcess(
+            self.home.logs / "cdb_console.log",
+            free_port(),
+            label=f"the run in {self.home.folder}",
+            bus=self.operator,
+            database=self.database,
+            services=self.services,
+            token=self._passwords[CONSOLE_TOKEN],
+            token_place=f"{CONSOLE_TOKEN} in {self.home.folder / 'passwords.json'}",
+        )
+        self._stack.callback(self._console.stop)
+        return self._console.url
+
     def _environment(self, service: str) -> dict[str, str]:
         """What one service gets: the settings, and of the secrets only its own."""
         # What the system reads comes from this session alone; a .env is for the containers.
@@ -165,7 +182,8 @@ class EmbeddedSession:
             SessionError: One of them cannot work.
         """
         try:
-            return self._supervisor.watch()
+            lines = self._supervisor.watch()
+            return lines if self._console is None else lines + self._console.watch()
         except ChildFailedError as error:
             raise SessionError(str(error)) from error
 

@@ -14,6 +14,7 @@ from services.kernel.events import (
     Pause,
     Reset,
     Resume,
+    RiskDecision,
     StateChange,
     topics,
 )
@@ -118,6 +119,33 @@ class OperatorChannel:
             return self._answer_to(message, command_id)
         except redis.RedisError as error:
             raise NoAnswerError(f"the bus at {self._address} went away ({error})") from None
+
+    def post_signal(self, message: bytes, signal_id: str) -> RiskDecision:
+        """Post a signal once, and wait for risk's decision about it.
+
+        A signal is not repeated: a second one with its id is refused as a duplicate.
+
+        Args:
+            message: The JSON of the signal, with its ``signal_id``.
+            signal_id: As in the message.
+
+        Raises:
+            NoAnswerError: No decision in time; ``cdb_core`` takes signals from outside.
+        """
+        try:
+            if not self._client.publish(topics.SIGNALS, message):
+                raise NoAnswerError("nobody listens on `signals`: cdb_core and cdb_risk are away")
+            deadline = host.monotonic() + ANSWER_SECONDS
+            while host.monotonic() < deadline:
+                event = self._next_event()
+                if isinstance(event, RiskDecision) and event.signal_id == signal_id:
+                    return event
+        except redis.RedisError as error:
+            raise NoAnswerError(f"the bus at {self._address} went away ({error})") from None
+        raise NoAnswerError(
+            f"no decision about the signal within {ANSWER_SECONDS:g} s: cdb_core takes signals from"
+            " outside and cdb_risk decides; see `claire status`"
+        )
 
     def _answer_to(self, message: bytes, command_id: str) -> Answer:
         seq: int | None = None

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     postgres_password_claire_grafana: SecretStr | None = Field(
         None, description="Read-only role of the dashboards."
     )
+    console_token: SecretStr | None = Field(
+        None, description="Asked for by the console before an action."
+    )
     http_host: str = Field("127.0.0.1", description="Address of /health, /status, /metrics.")
     http_port: Port | None = Field(None, description="Their port; default 8000 to 8005 by service.")
     trading_mode: str = Field("paper", description="paper; nothing else in phase N1.")

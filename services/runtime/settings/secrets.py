@@ -23,6 +23,9 @@ def password_variable(user: str) -> str:
     return "REDIS_PASSWORD" if user == acl.OPERATOR else f"REDIS_PASSWORD_{user.upper()}"
 
 
+CONSOLE_TOKEN: Final = "CONSOLE_TOKEN"  # noqa: S105 - the variable's name
+"""What a person enters in the console before an action."""
+
 GENERATED: Final = (
     *(password_variable(user) for user in acl.USERS),
     "POSTGRES_PASSWORD",
@@ -31,6 +34,7 @@ GENERATED: Final = (
     "POSTGRES_PASSWORD_CDB_PAPER_RUNNER",
     "POSTGRES_PASSWORD_CLAIRE_GRAFANA",
     "GRAFANA_ADMIN_PASSWORD",
+    CONSOLE_TOKEN,
 )
 """Variables that are passwords; no default exists for any of them."""
 

@@ -1,6 +1,6 @@
 """The `claire` command in a home of the test's own, and a small market to replay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,26 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         yield record
 
 
-def market_file(folder: Path) -> Path:
-    """Two hours of minute bars: calm, then up by 3 %, calm, then down by 3 %, calm."""
+TWO_MOVES = {30: 60.0, 70: -60.0}
+
+
+def market_file(folder: Path, minutes: int = 120, moves: Mapping[int, float] | None = None) -> Path:
+    """Minute bars: calm, but for the moves.
+
+    Args:
+        folder: Where the file is written.
+        minutes: Number of bars.
+        moves: First minute of a move to its step a minute; a move takes five minutes. Up by 3 %
+            and down by 3 % where none are given.
+    """
+    steps = {
+        first + later: step for first, step in (moves or TWO_MOVES).items() for later in range(5)
+    }
     path = folder / "test-spot_BTCUSDT_klines_1m.csv"
     price = 10_000.0
     lines = ["ts_ms,open,high,low,close,volume"]
-    for minute in range(120):
-        step = 60.0 if 30 <= minute < 35 else -60.0 if 70 <= minute < 75 else 0.0
+    for minute in range(minutes):
+        step = steps.get(minute, 0.0)
         # A little noise, so that calm is not silence and exits are reached.
         wiggle = 1.0 if minute % 2 else -1.0
         opened, closed = price, price + step + wiggle

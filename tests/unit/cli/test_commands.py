@@ -50,6 +50,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
         "up",
         "down",
         "status",
+        "console",
         "tail",
         "halt",
         "reset",
