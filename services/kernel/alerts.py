@@ -9,11 +9,11 @@ REPEAT_AFTER_MS = 60_000
 
 
 class OpenAlert(Struct, kw_only=True):
-    """A condition that holds: how often it was seen, and when that was last told."""
+    """An open condition: how often it was seen, and when it was last reported."""
 
     level: AlertLevel
     count: int
-    told_at: int
+    reported_at: int
 
 
 class AlertBook(Struct, kw_only=True):
@@ -27,17 +27,17 @@ class AlertBook(Struct, kw_only=True):
         """Note that a condition holds.
 
         Returns:
-            What to tell: phase and count, or None when it has been told within the last minute.
+            Phase and count to report; None when it was reported within the last minute.
         """
         key = _key(code, symbol, layer)
         alert = self.open.get(key)
         if alert is None:
-            self.open[key] = OpenAlert(level=level, count=1, told_at=now)
+            self.open[key] = OpenAlert(level=level, count=1, reported_at=now)
             return AlertPhase.BEGAN, 1
         alert.count += 1
-        if now - alert.told_at < REPEAT_AFTER_MS:
+        if now - alert.reported_at < REPEAT_AFTER_MS:
             return None
-        alert.told_at = now
+        alert.reported_at = now
         return AlertPhase.ONGOING, alert.count
 
     def is_open(self, code: str, symbol: str | None, layer: int | None) -> bool:
@@ -50,12 +50,12 @@ class AlertBook(Struct, kw_only=True):
         return [(code, int(layer) if layer else None) for code, symbol, layer in keys if not symbol]
 
     def clear(self, code: str, symbol: str | None, layer: int | None) -> OpenAlert | None:
-        """Note that a condition no longer holds; returns what was open, to be told once."""
+        """Note that a condition no longer holds; returns what was open."""
         return self.open.pop(_key(code, symbol, layer), None)
 
 
 class Alarm:
-    """Emits the alerts that its book says are worth telling."""
+    """Emits the alerts that are due by its book."""
 
     def __init__(self, emitter: Emitter, book: AlertBook) -> None:
         self._emitter = emitter
@@ -72,13 +72,13 @@ class Alarm:
         **context: object,
     ) -> None:
         """The condition holds now; ``context`` gives the figures behind the message."""
-        told = self.book.see(code, symbol, layer, level, self._emitter.cause.timestamp)
-        if told is not None:
-            phase, count = told
+        report = self.book.see(code, symbol, layer, level, self._emitter.cause.timestamp)
+        if report is not None:
+            phase, count = report
             self._emit(level, code, message, symbol, layer, phase, count, context)
 
     def clear(self, code: str, *, symbol: str | None = None, layer: int | None = None) -> None:
-        """The condition holds no longer; tells it if it was open."""
+        """The condition cleared; reports it if it was open."""
         alert = self.book.clear(code, symbol, layer)
         if alert is not None:
             message = f"{code} cleared" + (f" for {symbol}" if symbol else "")

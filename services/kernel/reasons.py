@@ -7,7 +7,7 @@ from services.kernel.events import AlertLevel
 
 
 class Reason(StrEnum):
-    """Why not, or no longer. `REASONS` documents each."""
+    """Why an order or signal was refused, or a trading state changed; see `REASONS`."""
 
     HALTED = "HALTED"
     PAUSED = "PAUSED"
@@ -76,7 +76,7 @@ class ReasonInfo:
         source: Where it comes from: a layer's number, or who else.
         meaning: For people.
         unit: Of the figure that is compared with the limit; empty where nothing is measured.
-        severity: Of the alert that tells it; None where the decision alone does.
+        severity: Of the alert; None where only the decision reports the reason.
     """
 
     source: str
@@ -137,7 +137,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.NOT_IN_UNIVERSE: ReasonInfo(
         "layer 3",
-        "neither in the whitelist nor a mover: what is open is left, never added to",
+        "neither in the whitelist nor a mover: positions are only reduced",
         "seconds",
     ),
     Reason.NO_MARKET_DATA: ReasonInfo(
@@ -152,7 +152,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CONDITION_OPEN: ReasonInfo(
         "layer 3",
-        "a condition is open: database away, lag, gap, folds that differ",
+        "a condition is open: database away, lag, data gap, checksum mismatch",
         "seconds",
         AlertLevel.WARNING,
     ),
@@ -171,7 +171,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.RECORD_LOST: ReasonInfo(
         "layer 3",
-        "the bus came back with less than it had; check, then reset",
+        "the bus lost events; check the record, then reset",
         "events",
         AlertLevel.CRITICAL,
     ),
@@ -205,7 +205,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "layer 7", "too many entries within the hour", "entries", AlertLevel.INFO
     ),
     Reason.LOSS_COOLDOWN: ReasonInfo(
-        "layer 7", "the symbol rests after several losses in a row", "losses", AlertLevel.INFO
+        "layer 7", "the symbol is in cooldown after losses in a row", "losses", AlertLevel.INFO
     ),
     Reason.DUPLICATE_SIGNAL: ReasonInfo(
         "risk", "a signal with this signal_id was decided before in this run"
@@ -243,11 +243,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "execution", "a post-only order would have taken liquidity"
     ),
     Reason.NOT_FILLED_AT_ONCE: ReasonInfo(
-        "execution", "an IOC or FOK order met less than it asked for; the rest is cancelled"
+        "execution", "an IOC or FOK order was not filled at once; the rest is cancelled"
     ),
-    Reason.CANCELLED_BY_EXIT: ReasonInfo(
-        "execution", "an exit was decided: what the entry would open is being left"
-    ),
+    Reason.CANCELLED_BY_EXIT: ReasonInfo("execution", "an exit of the same position was decided"),
     Reason.EXPIRED: ReasonInfo("execution", "no tick filled the entry in time", "seconds"),
     Reason.RUN_ENDED: ReasonInfo("execution", "the run ended before the order was filled"),
     Reason.REDUCED_TO_POSITION: ReasonInfo(

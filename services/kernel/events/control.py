@@ -133,8 +133,8 @@ class Instruments(Event, frozen=True, kw_only=True, tag="instruments"):
     """Contract details: all of them after ``run_started``, the changed ones later.
 
     Attributes:
-        universe: Every symbol that may be entered from here on, the whitelist or the movers; what
-            is told beside them has an open position. None where all that is told is meant.
+        universe: Symbols in which new positions may be opened. A contract listed in ``instruments``
+            but not here is reduce-only. None: every listed contract may be traded.
     """
 
     TOPIC: ClassVar[str] = topics.CONTROL
@@ -218,11 +218,11 @@ RUN_BREAKING: Final = frozenset({ConditionName.CHECKSUM_MISMATCH, ConditionName.
 
 
 class Condition(Event, frozen=True, kw_only=True, tag="condition"):
-    """A shell saw something that changes decisions; while in doubt, no entry passes.
+    """A state of the system that changes decisions; while it is open, no entry passes.
 
     Attributes:
-        lost_from: Of a ``DATA_GAP``: deals are missing for good from this time (Unix ms) on; None
-            when none are. One that begins again with bounds goes on, whatever else is in doubt.
+        lost_from: Of a ``DATA_GAP``: trades from this time (Unix ms) on are lost; None when none
+            are. A gap that begins again with bounds stays open.
         lost_to: Up to this time, inclusive.
     """
 
@@ -247,7 +247,7 @@ class Recovered(Event, frozen=True, kw_only=True, tag="recovered"):
 
 
 class RecordHead(Event, frozen=True, kw_only=True, tag="record_head"):
-    """How far the record has come, told by the writer, so that a tail cut off later is noticed.
+    """The last recorded event, published by the writer, so that a truncated record is noticed.
 
     Attributes:
         committed_seq: The last event in the record.

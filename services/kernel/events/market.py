@@ -1,4 +1,4 @@
-"""What the market tells: observations, and time."""
+"""Market data and clock events."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -12,7 +12,7 @@ PriceLevel = tuple[Decimal, Decimal]
 
 
 class MarketDataKind(StrEnum):
-    """What a market data event tells; only trades move windows, bars and volume."""
+    """The kind of a market data event; only trades move windows, bars and volume."""
 
     TRADE = "trade"
     QUOTE = "quote"

@@ -1,4 +1,4 @@
-"""What people are told: alerts, and the account at one instant."""
+"""Alerts, and snapshots of the account."""
 
 from decimal import Decimal
 from enum import StrEnum

@@ -66,7 +66,7 @@ class FillDesk(Desk[ExecutionState]):
                 self._end(working, OrderStatus.CANCELLED, Reason.EXPIRED)
         for working in self._state.open.values():
             if self._waits_too_long(working, now):
-                self._tell_waiting(working)
+                self._alert_unfilled(working)
 
     def cancel_all(self, reason: Reason) -> None:
         """Whatever is open."""
@@ -134,7 +134,7 @@ class FillDesk(Desk[ExecutionState]):
             not working.untriggered and not working.resting and now - working.active_at > timeout_ms
         )
 
-    def _tell_waiting(self, working: WorkingOrder) -> None:
+    def _alert_unfilled(self, working: WorkingOrder) -> None:
         order = working.order
         message = (
             f"order {order.order_id} to {order.side} {order.symbol}: {working.leaves_quantity} of"

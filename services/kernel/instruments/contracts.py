@@ -22,7 +22,7 @@ VOLUME_STEP = Decimal("1E-12")
 MAKER_FEE_RATE = Decimal("0.0006")
 GENERIC_MAINTENANCE_MARGIN_RATE = Decimal("0.005")
 LIQUIDATION_FEE_RATE = Decimal("0.0004")
-"""The highest of MEXC's rates, where a contract does not tell its own."""
+"""The highest of MEXC's rates, for a contract without one of its own."""
 
 
 class MarginTier(Struct, frozen=True, kw_only=True, gc=False):

@@ -23,7 +23,7 @@ class Bar(Struct, frozen=True, kw_only=True, gc=False):
         backfilled: How many of them came late or were fetched after an outage.
         revision: 0 when it is finalised; one more each time that late trades changed it.
         complete: False when a part of its span was not seen: before the first trade of the
-            symbol, or in a gap whose deals may be lost.
+            symbol, or in a gap whose trades may be lost.
     """
 
     symbol: str
@@ -87,7 +87,7 @@ class BarBuilder(Struct, kw_only=True):
     """The bars of one symbol and one length. A span without a trade has no bar.
 
     A bar is finalised by proof that its span is over: a live trade or a clock at or after its end
-    plus the grace. While the symbol's data is in doubt (``held``) nothing is proven, and bars
+    plus the grace. While a gap is open (``held``) nothing is proven, and bars
     wait for the backfill. A trade that comes later still counts: its bar is revised, and handed
     out again at the next clock.
 
@@ -168,7 +168,7 @@ class BarBuilder(Struct, kw_only=True):
         return [self._hand_out(bar) for bar in changed]
 
     def lose(self, lost_from: int, lost_to: int) -> None:
-        """Deals between two times (Unix milliseconds, inclusive) may be missing for good."""
+        """Trades between two times (Unix milliseconds, inclusive) may be missing for good."""
         for bar in self.recent:
             if bar.start <= lost_to and lost_from < bar.start + self.length_ms and bar.complete:
                 bar.complete = False

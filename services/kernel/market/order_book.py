@@ -11,7 +11,7 @@ from services.kernel.events import MarketData, MarketDataKind, PriceLevel, Side
 from services.kernel.units import ZERO
 
 MAX_AGE_MS = 5_000
-"""Age up to which a quote or a book tells what the market is now."""
+"""Age up to which a quote or a book is fresh."""
 MAX_LEVELS = 20
 
 
@@ -50,14 +50,14 @@ class Walk(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Book(Struct, kw_only=True):
-    """The best prices and, where depth is told, the first levels of one symbol.
+    """The best prices and, where depth is known, the first levels of one symbol.
 
     Attributes:
         bid, ask: Best prices; None where that side has none.
         bid_size, ask_size: Base quantity at them; 0 where it is not known.
-        time: When they were told, Unix milliseconds.
-        bids, asks: Levels from the best one on; empty where only quotes are told.
-        depth_time: When the levels were told.
+        time: When they were observed, Unix milliseconds.
+        bids, asks: Levels from the best one on; empty where only quotes are known.
+        depth_time: When the levels were observed.
     """
 
     bid: Decimal | None = None
@@ -115,7 +115,7 @@ class Book(Struct, kw_only=True):
     ) -> Walk | None:
         """What a market order of this side would trade now.
 
-        No level counts as better than the best price, which may have been told after the levels.
+        No level counts as better than the best price, which may be newer than the levels.
 
         Args:
             side: Of the order.
@@ -125,7 +125,7 @@ class Book(Struct, kw_only=True):
             limit: The worst price that is acceptable.
 
         Returns:
-            None where depth is not known, or was told more than five seconds ago. Nothing is
+            None where depth is not known, or is older than five seconds. Nothing is
             traded where the side is empty.
         """
         if not self.has_depth(now):
@@ -148,7 +148,7 @@ class Book(Struct, kw_only=True):
         return Walk(quantity=quantity - left, base=base, quote=quote, worst=worst, levels=used)
 
     def consume(self, side: Side, base: Decimal) -> None:
-        """What was traded is gone from levels and sizes, until the next book is told."""
+        """What was traded is gone from levels and sizes, until the next book is observed."""
         levels = self.asks if side is Side.BUY else self.bids
         if side is Side.BUY:
             self.ask_size = max(self.ask_size - base, ZERO)

@@ -240,8 +240,8 @@ def maker_fill(
 def takeover_fill(request: FillRequest, bankruptcy_price: Decimal, instrument: Instrument) -> Fill:
     """The venue takes a liquidated position over where its margin is lost, and takes a fee."""
     price = _on_tick(bankruptcy_price, request.side.opposite, instrument)
-    told = {"bankruptcy_price": bankruptcy_price}
-    return _fill(request, request.quantity, price, LIQUIDATION, instrument, told)
+    arithmetic = {"bankruptcy_price": bankruptcy_price}
+    return _fill(request, request.quantity, price, LIQUIDATION, instrument, arithmetic)
 
 
 def capped_fill(

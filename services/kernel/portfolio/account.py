@@ -1,4 +1,4 @@
-"""What the portfolio fold remembers, and what it reports: positions, markets, trades, payments.
+"""State and results of the portfolio: positions, markets, trades, payments.
 
 The account is kept in quote currency. What an inverse contract pays or takes in coins is booked at
 the price of the event that books it: profit and fee at the fill's, funding at the mark price.
@@ -211,7 +211,7 @@ class SymbolPricing(Prices, kw_only=True):
 
     Attributes:
         funding_rate, funding_time: Of the next settlement; the rate is None until it is announced.
-        announced_rate, announced_time: Of the one after it, told while the next one was due and
+        announced_rate, announced_time: Of the settlement after it, while the next one was due and
             waited for its clock; without them that settlement would be booked at the wrong rate,
             or never.
         settled_at: Time of the last settlement; nothing at or before it is settled again.
@@ -330,7 +330,7 @@ class PortfolioState(Struct, kw_only=True):
         shortfall: What positions lost beyond what the account can pay: equity is never below zero.
         day: Days since 1970-01-01 (UTC); -1 before the first.
         cross_margin: The whole equity backs every position; else each has its own margin.
-        contracts: The details of every contract told so far.
+        contracts: The details of every listed contract.
         books: What every symbol that was traded has brought.
         round_trips: Net results in quote of the positions closed last, the oldest first.
     """

@@ -1,4 +1,4 @@
-"""Folds are compared once a minute: equal events must have made equal portfolios."""
+"""Checksums of the portfolio: services compare them once a minute."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ KEPT = 60
 """Minutes of event time by which the orchestrator may be late and still be compared."""
 FIGURES_KEPT = 5
 """Minutes of which the figures are kept as well, to say what differs."""
-DIFFERENCES_TOLD = 5
+DIFFERENCES_REPORTED = 5
 ACCOUNT_FIGURES = (
     *("equity", "cash", "realised_profit", "unrealised_profit", "fees", "funding"),
     *("peak_equity", "day_start_equity"),
@@ -78,9 +78,9 @@ class PortfolioChecksums(Struct, kw_only=True):
             for name in sorted(figures.keys() | theirs.keys())
             if figures.get(name) != theirs.get(name)
         ]
-        told = found[:DIFFERENCES_TOLD] or ["in nothing that is published"]
-        more = f"; and {len(found) - len(told)} more" if len(found) > len(told) else ""
-        return f"{message}: {'; '.join(told)}{more}"
+        reported = found[:DIFFERENCES_REPORTED] or ["in nothing that is published"]
+        more = f"; and {len(found) - len(reported)} more" if len(found) > len(reported) else ""
+        return f"{message}: {'; '.join(reported)}{more}"
 
 
 def _parts(positions: Iterable[PositionView], symbols: Iterable[SymbolView]) -> Figures:

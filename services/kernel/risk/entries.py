@@ -77,7 +77,7 @@ class EntryDesk(Desk[RiskState]):
         candidate = self._candidate(msgspec.structs.replace(signal, price=terms.price))
         sized = candidate.sized
         assessment = assess(candidate.inputs)
-        self._tell_limits(signal.symbol, assessment, sized)
+        self._alert_limits(signal.symbol, assessment, sized)
         reason = assessment.reason
         if reason is None and not sized.tradable:
             reason = HEADROOM_REASONS.get(sized.binding_limit or "", Reason.BELOW_MINIMUM)
@@ -268,7 +268,7 @@ class EntryDesk(Desk[RiskState]):
         leverage = self._settings.max_leverage
         self._decisions.reject(signal, reason, detail, price=None, leverage=leverage)
 
-    def _tell_limits(self, symbol: str, assessment: RiskAssessment, sized: SizedEntry) -> None:
+    def _alert_limits(self, symbol: str, assessment: RiskAssessment, sized: SizedEntry) -> None:
         """Alert when cost or layers 4, 5 and 7 begin to bind, and when they no longer do.
 
         What a thin market allows changes with every trade: it is no alert.

@@ -258,7 +258,7 @@ class RiskStage:
             return
         streak = state.streaks.setdefault(symbol, LossStreak())
         if streak.note(won=wins > before.wins, now=state.clock, settings=self.settings):
-            self._trading.tell_cooldown(symbol, streak)
+            self._trading.report_cooldown(symbol, streak)
 
     def _on_trading_state(self, event: TradingStateChanged) -> None:
         """Risk's own publication, at its place in the order: the fold re-bases here."""

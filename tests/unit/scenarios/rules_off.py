@@ -74,7 +74,7 @@ def _data_stale(patch: Patch) -> None:
     _layer_off(3, patch)
 
 
-def _doubt(patch: Patch) -> None:
+def _apply_condition(patch: Patch) -> None:
     patch.setattr(TradingControl, "on_condition", _nothing)
     patch.setattr(ExecutionStage, "_on_condition", _nothing)
 
@@ -155,7 +155,7 @@ RULES: dict[str, Callable[[Patch], None]] = {
         prices.Prices, "_longest_wait", lambda *_: prices.LEAST_WAIT_MS
     ),
     "data_stale": _data_stale,
-    "doubt": _doubt,
+    "doubt": _apply_condition,
     "funding": lambda patch: patch.setattr(perpetuals, "funding_payment", lambda *_: Decimal(0)),
     "liquidation": lambda patch: patch.setattr(Portfolio, "liquidates", _never),
     "margin_cap": _margin_cap,

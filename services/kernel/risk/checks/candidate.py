@@ -70,7 +70,7 @@ class RiskCheckInput:
 
     @property
     def expected_slippage_pct(self) -> Decimal | None:
-        """What the candidate would slip in the present book; None where nothing tells it."""
+        """Slippage of the candidate in the present book; None where the book is not known."""
         if not self.at_market:
             return None
         return self.health.expected_slippage(

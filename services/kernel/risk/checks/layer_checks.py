@@ -118,7 +118,7 @@ def _present_market(
 
 
 def data_quality(inputs: RiskCheckInput) -> CheckResult:
-    """Layer 3: whose data it is, age of data and signal, and what is in doubt."""
+    """Layer 3: universe, age of the data and of the signal, and open conditions."""
     health, settings = inputs.health, inputs.settings
     if not inputs.in_universe:
         detail = "the symbol is outside of the run's universe: exits only"

@@ -25,7 +25,7 @@ class LossStreak(Struct, kw_only=True):
             settings: How many losses are too many, and how long the rest is.
 
         Returns:
-            Whether the rest begins now, or anew.
+            Whether the cooldown begins, or begins again.
         """
         if won:
             self.losses = self.until = 0

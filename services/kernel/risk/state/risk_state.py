@@ -1,4 +1,4 @@
-"""Risk's whole memory, in one place."""
+"""The state of the risk stage."""
 
 from decimal import Decimal
 
@@ -34,22 +34,22 @@ class PendingOrder(Struct, kw_only=True):
 
 
 class RiskState(Struct, kw_only=True):
-    """Everything risk remembers between two events.
+    """The whole state of the risk stage.
 
     Attributes:
         clock: Stage time, Unix milliseconds.
-        halt_reason: The first cause of the halt that stands, as "REASON: message".
-        further_halts: Causes that came while it was halted, likewise.
+        halt_reason: The first cause of the present halt, as "REASON: message".
+        further_halts: Further causes during the halt, in the same form.
         emergency: Positions are being closed because the emergency stop fired.
         awaiting_release: A release was decided but the fold has not re-based yet.
         streaks: Losses in a row, by symbol.
         entry_times: Stage times of the entries approved within the last hour.
         conditions: Open conditions by producer, name and symbol.
         whitelist: The symbols that the run names; empty where its source chooses.
-        universe: The symbols that its source chose; None where they are all that it tells.
-        volatility: What symbols move, where the sizing method asks for it.
-        carried: What the run goes on with, until its first clock has come.
-        checksums: The fold at the last minutes' first clocks.
+        universe: Symbols in which new positions may be opened; None: every listed contract.
+        volatility: Volatility by symbol, where the sizing method needs it.
+        carried: State of the run before, until the first clock of this run.
+        checksums: Checksums of the portfolio at the first clock of the last minutes.
         signals: The ``signal_id`` of the run's last signals.
         commands: Outcomes of the operator's last commands, by ``command_id``; kept across runs.
     """

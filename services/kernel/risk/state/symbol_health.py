@@ -1,4 +1,4 @@
-"""One symbol's market through risk's eyes: anomalies, retries, quarantine, silence."""
+"""Health of one symbol: anomalies, retries, quarantine, age of its data."""
 
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ MAX_RETRIES = 10
 
 
 class SymbolHealth(Struct, kw_only=True):
-    """What risk remembers of one symbol. Spreads are fractions of the mid price.
+    """State of one symbol. Spreads are fractions of the mid price.
 
     Attributes:
         last_trade, traded_at: Price and time of the newest trade, backfilled ones included.
@@ -35,8 +35,8 @@ class SymbolHealth(Struct, kw_only=True):
             least `LEAST_NORMAL_SPREAD`.
         anomaly: Why the symbol pauses; None when it does not.
         anomaly_at: When the anomaly was seen last.
-        closes: Its prices by minute, to tell which symbols move alike.
-        in_doubt: A condition of this symbol is open, such as a hole in its data.
+        closes: Its prices by minute, for the correlation with other symbols.
+        uncertain: A condition of this symbol is open, such as a hole in its data.
         jump, slipped: How far the price jumped, or a fill slipped, when that was last too far.
         failed_retries: Retries in a row that found the anomaly again.
         traded: What was traded of it in the look-back window.
@@ -57,7 +57,7 @@ class SymbolHealth(Struct, kw_only=True):
     failed_retries: int = 0
     quarantined: bool = False
     stale: bool = False
-    in_doubt: bool = False
+    uncertain: bool = False
     closes: MinuteCloses = field(default_factory=MinuteCloses)
     operator_paused: bool = False
     published: TradingState = TradingState.ACTIVE
@@ -72,7 +72,7 @@ class SymbolHealth(Struct, kw_only=True):
             paused=self.operator_paused,
             anomalous=self.anomaly is not None,
             stale=self.stale,
-            in_doubt=self.in_doubt,
+            uncertain=self.uncertain,
         )
 
     @property
@@ -82,7 +82,7 @@ class SymbolHealth(Struct, kw_only=True):
             Reason.OPERATOR: self.operator_paused,
             Reason.QUARANTINED: self.quarantined,
             Reason.DATA_STALE: self.stale,
-            Reason.CONDITION_OPEN: self.in_doubt,
+            Reason.CONDITION_OPEN: self.uncertain,
         }
         found = [reason.value for reason, holds in reasons.items() if holds]
         return tuple(found if self.anomaly is None else [*found, self.anomaly.value])

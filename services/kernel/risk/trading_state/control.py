@@ -1,4 +1,4 @@
-"""What trading is allowed: the account's and every symbol's state, and who may change it."""
+"""Trading states of the account and of every symbol, and what changes them."""
 
 from decimal import Decimal
 
@@ -47,7 +47,7 @@ class TradingControl(Desk[RiskState]):
     """Moves the trading states as `transitions` allows; every change is published."""
 
     def halt(self, layer: int | None, reason: str, message: str, code: str = "RISK_LIMIT") -> None:
-        """Stop all entries until a person resets; each further cause is told once, too."""
+        """Stop all entries until a person resets; each further cause is alerted once."""
         halted = self._state.account is TradingState.HALTED
         if halted and self._alarm.book.is_open(code, None, layer):
             return
@@ -72,8 +72,8 @@ class TradingControl(Desk[RiskState]):
             self._state.emergency = True
             message = f"equity is {total:.2%} below its peak: all positions are closed"
             # The day's limit may have been reached before: that alert is open already.
-            told = self._alarm.book.is_open("RISK_LIMIT", None, 1)
-            code = "EMERGENCY_STOP" if told else "RISK_LIMIT"
+            alerted = self._alarm.book.is_open("RISK_LIMIT", None, 1)
+            code = "EMERGENCY_STOP" if alerted else "RISK_LIMIT"
             self.halt(1, Reason.EQUITY_DRAWDOWN, message, code)
         elif daily >= settings.max_daily_drawdown_pct:
             message = f"equity is {daily:.2%} below the day's start: no more entries"
@@ -179,19 +179,23 @@ class TradingControl(Desk[RiskState]):
         self._move_account(Trigger.RESUME, None, Reason.OPERATOR, message)
 
     def on_condition(self, condition: Condition) -> None:
-        """A shell saw something: while it holds, no entry passes."""
+        """A condition began or cleared; while it is open, no entry passes."""
         if condition.name not in FORBIDDING_CONDITIONS:
             return
         key = condition_key(condition.producer, condition.name, condition.symbol)
         detail = f"{condition.name}: {condition.detail}"
         if condition.phase is ConditionPhase.CLEARED:
             self._state.conditions.pop(key, None)
-            self._doubt(condition.symbol, Trigger.CERTAINTY, Reason.CONDITION_CLEARED, detail)
+            self._apply_condition(
+                condition.symbol, Trigger.CONDITION_CLEARED, Reason.CONDITION_CLEARED, detail
+            )
             return
         self._state.conditions[key] = detail
         if condition.name in RUN_BREAKING:
             self.halt(3, Reason(condition.name), condition.detail, condition.name)
-        self._doubt(condition.symbol, Trigger.DOUBT, Reason.CONDITION_OPEN, detail)
+        self._apply_condition(
+            condition.symbol, Trigger.CONDITION_BEGAN, Reason.CONDITION_OPEN, detail
+        )
 
     def see_mismatch(self, mismatch: str) -> None:
         """Risk's own fold differs: halt at once, and publish it, as the other services do."""
@@ -205,11 +209,11 @@ class TradingControl(Desk[RiskState]):
             )
 
     def on_recovered(self, event: Recovered) -> None:
-        """The bus lost a part of the record: nobody knows what is missing until a person looked."""
+        """The bus lost events: halt until a person has checked the record."""
         lost = f"events {event.lost_from} to {event.lost_to} may be lost"
         self.halt(3, Reason.RECORD_LOST, lost, "RECORD_LOST")
 
-    def tell_cooldown(self, symbol: str, streak: LossStreak) -> None:
+    def report_cooldown(self, symbol: str, streak: LossStreak) -> None:
         """Layer 7: a symbol lost too often in a row and rests."""
         message = f"{symbol}: {streak.losses} losses in a row, no entry before {streak.until}"
         self._alarm.see(AlertLevel.INFO, "LOSS_COOLDOWN", message, symbol=symbol, layer=7)
@@ -230,14 +234,16 @@ class TradingControl(Desk[RiskState]):
         message = f"{symbol}: no anomaly any more"
         self._move_symbol(symbol, health, Trigger.RETRY_PASSED, 2, Reason.RETRY_PASSED, message)
 
-    def _doubt(self, symbol: str | None, trigger: Trigger, reason: Reason, detail: str) -> None:
+    def _apply_condition(
+        self, symbol: str | None, trigger: Trigger, reason: Reason, detail: str
+    ) -> None:
         """A condition began or cleared: exits only where one holds, entries where none does."""
         if symbol is None:
             if self._held() is not self._state.account:
                 self._move_account(trigger, 3, reason, detail)
             return
         health = self._state.symbol_health(symbol)
-        health.in_doubt = any(key.endswith(f"|{symbol}") for key in self._state.conditions)
+        health.uncertain = any(key.endswith(f"|{symbol}") for key in self._state.conditions)
         self._move_symbol(symbol, health, trigger, 3, reason, detail)
 
     def _held(self) -> TradingState:
@@ -246,7 +252,7 @@ class TradingControl(Desk[RiskState]):
         return transitions.account_state(
             halted=state.halt_reason is not None,
             paused=state.operator_paused,
-            in_doubt=any(key.endswith("|") for key in state.conditions),
+            uncertain=any(key.endswith("|") for key in state.conditions),
         )
 
     def _move_account(
@@ -260,7 +266,7 @@ class TradingControl(Desk[RiskState]):
         previous = self._state.account
         new = transitions.step(transitions.ACCOUNT, previous, trigger, self._held())
         self._state.account = new
-        self._tell(None, previous, new, layer, reason, message, values)
+        self._publish(None, previous, new, layer, reason, message, values)
 
     def _move_symbol(
         self,
@@ -273,19 +279,19 @@ class TradingControl(Desk[RiskState]):
         *,
         answer: bool = False,
     ) -> None:
-        """Move a symbol's state and tell it; where nothing changes only an ``answer`` is told."""
+        """Move a symbol's state and publish the change; an ``answer`` is published always."""
         previous = health.published
         new = transitions.step(transitions.SYMBOL, previous, trigger, health.state)
         health.published = new
         if answer or new is not previous:
-            self._tell(symbol, previous, new, layer, reason, message)
+            self._publish(symbol, previous, new, layer, reason, message)
 
     def _answer(self, message: str) -> None:
         """Every command is answered on the record, also one that changes nothing."""
         state = self._state.account
-        self._tell(None, state, state, None, Reason.OPERATOR, message)
+        self._publish(None, state, state, None, Reason.OPERATOR, message)
 
-    def _tell(
+    def _publish(
         self,
         symbol: str | None,
         previous: TradingState,

@@ -41,12 +41,12 @@ ACCOUNT_INPUTS = {
     Trigger.RESET: builders.reset,
     Trigger.PAUSE: builders.pause,
     Trigger.RESUME: builders.resume,
-    Trigger.DOUBT: condition,
-    Trigger.CERTAINTY: lambda: condition(cleared=True),
+    Trigger.CONDITION_BEGAN: condition,
+    Trigger.CONDITION_CLEARED: lambda: condition(cleared=True),
 }
 WAYS_INTO = {
     ACTIVE: (),
-    REDUCE_ONLY: (Trigger.DOUBT,),
+    REDUCE_ONLY: (Trigger.CONDITION_BEGAN,),
     PAUSED: (Trigger.PAUSE,),
     HALTED: (Trigger.HALT,),
 }
@@ -91,27 +91,27 @@ def test_the_account_knows_every_trigger_of_its_own_in_every_state() -> None:
 def test_what_holds_asks_for_the_strictest_state_of_the_account(
     held: tuple[bool, bool, bool],
 ) -> None:
-    halted, paused, in_doubt = held
+    halted, paused, uncertain = held
 
-    state = transitions.account_state(halted=halted, paused=paused, in_doubt=in_doubt)
+    state = transitions.account_state(halted=halted, paused=paused, uncertain=uncertain)
 
-    wanted = HALTED if halted else PAUSED if paused else REDUCE_ONLY if in_doubt else ACTIVE
+    wanted = HALTED if halted else PAUSED if paused else REDUCE_ONLY if uncertain else ACTIVE
     assert state is wanted
 
 
 @pytest.mark.parametrize("held", list(product((False, True), repeat=5)))
 def test_what_holds_asks_for_the_strictest_state_of_a_symbol(held: tuple[bool, ...]) -> None:
-    quarantined, paused, anomalous, stale, in_doubt = held
+    quarantined, paused, anomalous, stale, uncertain = held
 
     state = transitions.symbol_state(
         quarantined=quarantined,
         paused=paused,
         anomalous=anomalous,
         stale=stale,
-        in_doubt=in_doubt,
+        uncertain=uncertain,
     )
 
-    mild = REDUCE_ONLY if stale or in_doubt else ACTIVE
+    mild = REDUCE_ONLY if stale or uncertain else ACTIVE
     assert state is (HALTED if quarantined else PAUSED if paused or anomalous else mild)
 
 

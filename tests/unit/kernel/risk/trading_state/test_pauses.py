@@ -60,7 +60,7 @@ def test_each_restriction_of_a_symbol_is_named_and_none_where_there_is_none() ->
         ("operator_paused", "OPERATOR"),
         ("quarantined", "QUARANTINED"),
         ("stale", "DATA_STALE"),
-        ("in_doubt", "CONDITION_OPEN"),
+        ("uncertain", "CONDITION_OPEN"),
     ):
         assert SymbolHealth(**{name: True}).why_restricted == (reason,)
     assert SymbolHealth(quarantined=True, anomaly=Reason.PRICE_JUMP).why_restricted == (
