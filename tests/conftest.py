@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.servers import TEMPLATE, PostgresCluster, PostgresServer, RedisServer
 
@@ -13,6 +15,22 @@ from tests.servers import TEMPLATE, PostgresCluster, PostgresServer, RedisServer
 # it, and pytest rewrites every assertion at every run: most of the processor time of a suite.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+# One worker takes these files: they share a recorded run, which is dear to make.
+SHARE_A_RUN = ("test_account_commands.py", "test_proof_commands.py", "test_question_commands.py")
+
+
+class _Files(LoadFileScheduling):  # type: ignore[misc]
+    """A worker takes a file, or all files that share what is dear to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "the recorded run" if file.endswith(SHARE_A_RUN) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _Files(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
