@@ -12,6 +12,7 @@ SOURCES = sorted([*(ROOT / "services").rglob("*.py"), *(ROOT / "tests").rglob("*
 TESTS = [path for path in SOURCES if path.name.startswith("test_")]
 SAYS_NOTHING = {"utils.py", "helpers.py", "common.py"}
 DECISION_LOG = ROOT / "backoffice" / "docs" / "DECISION_LOG.md"
+FAULTS = ROOT / "tests" / "e2e" / "chaos" / "faults.py"  # what lasts for a time is no waiting
 RETIRED = ("cdb_" + "rest", "cdb_" + "signal_gen")
 
 
@@ -38,6 +39,19 @@ def test_functions_are_short_enough_to_read(texts: dict[Path, str]) -> None:
         and (node.end_lineno or 0) - node.lineno + 1 >= 50
     ]
     assert long == []
+
+
+def test_waiting_in_tests_has_one_place(texts: dict[Path, str]) -> None:
+    loops = [
+        name(path)
+        for path, text in texts.items()
+        if path.is_relative_to(ROOT / "tests") and "sleep(" in text and path != FAULTS
+        for loop in ast.walk(ast.parse(text))
+        if isinstance(loop, ast.While)
+        for node in ast.walk(loop)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep"
+    ]
+    assert loops == ["tests/deadline.py"]
 
 
 def test_a_module_is_named_for_what_it_does() -> None:
