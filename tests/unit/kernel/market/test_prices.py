@@ -42,6 +42,30 @@ def test_the_mark_price_counts_while_it_is_fresh_and_the_last_trade_after_that()
     assert (prices.value, prices.source) == (Decimal(98), PriceSource.LAST)
 
 
+def test_a_mark_price_of_a_fraction_counts_and_zero_does_not() -> None:
+    prices = Prices()
+
+    mark(prices, "0.00001")
+    mark(prices, 0, 10)
+
+    assert (prices.value, prices.mark_time) == (Decimal("0.00001"), NOON)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "known"),
+    [(99, None, (99, None)), (None, 101, (None, 101)), (None, None, (98, 102))],
+)
+def test_a_quote_with_one_side_replaces_both_and_one_without_any_is_none(
+    bid: int | None, ask: int | None, known: tuple[int | None, int | None]
+) -> None:
+    prices = at_100()
+    quote(prices, 98, 102)
+
+    quote(prices, bid, ask, 10)
+
+    assert (prices.bid, prices.ask) == known
+
+
 def test_a_mark_price_grows_old_by_the_clock_too_if_a_younger_trade_is_known() -> None:
     prices = Prices()
     mark(prices, 101)

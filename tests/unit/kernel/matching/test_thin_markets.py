@@ -31,6 +31,16 @@ def quantities(results: list) -> list[Decimal]:  # type: ignore[type-arg]
 # The last minute
 
 
+def test_the_last_coin_of_a_fill_is_taken_from_the_second_before() -> None:
+    volume = MinuteVolume()
+    volume.add(NOON, Decimal(2))
+    volume.add(NOON + 1000, Decimal(2))
+
+    volume.consume(Decimal(3))
+
+    assert volume.untaken == [1, 0]
+
+
 def test_a_minute_is_the_sixty_seconds_up_to_now() -> None:
     volume = MinuteVolume()
     for second in (0, 15, 30, 45, 60):
