@@ -60,7 +60,10 @@ def known(store: RecordTables, recorder: Recorder) -> Known:
 def _positions(store: RecordTables, run_id: str) -> dict[str, str]:
     """Where a recorded market goes on: what the bus has is older than the record, or gone."""
     last = store.last_source_event(run_id)
-    return {} if last is None else {topics.WS: recovery.place_behind(run_id, last)}
+    if last is None:
+        return {}
+    ended = store.source_has_ended(run_id)
+    return {topics.WS: recovery.place_behind(run_id, last, ended=ended)}
 
 
 def _tail(store: RecordTables, upto: int, cursors: dict[str, int]) -> Iterator[TailEvent]:

@@ -50,6 +50,10 @@ class RecordTables(Protocol):
         """Id of the last event made of a run's recorded market."""
         ...
 
+    def source_has_ended(self, run_id: str) -> bool:
+        """Whether the record has the end of a run's market."""
+        ...
+
     def tail(self, after: int, upto: int) -> Iterator[TailEvent]:
         """Events of all topics in their order."""
         ...

@@ -77,6 +77,10 @@ _TAIL = """
 _LAST_TICK = """
     SELECT body->>'event_id', body->>'run_id' FROM market_data ORDER BY seq DESC LIMIT 1
 """
+_SOURCE_ENDED = """
+    SELECT seq FROM events WHERE run_id = %s AND type = 'condition'
+    AND body->>'name' = 'SOURCE_ENDED' LIMIT 1
+"""
 _LAST_CONTRACTS = """
     SELECT event_id FROM events WHERE type = 'instruments' AND run_id = %s
     AND seq > (SELECT seq FROM runs WHERE run_id = %s) ORDER BY seq DESC LIMIT 1
@@ -265,6 +269,13 @@ class RecordStore:
             if row is None or row[1] != run_id:
                 row = connection.execute(_LAST_CONTRACTS, (run_id, run_id)).fetchone()
         return str(row[0]) if row else ""
+
+    def source_has_ended(self, run_id: str) -> bool:
+        """Whether the record has the end of a run's market, which is published once."""
+        connection = self._open_connection()
+        with translated(self.address), connection.transaction():
+            row = connection.execute(_SOURCE_ENDED, (run_id,)).fetchone()
+        return row is not None
 
     def tail(self, after: int, upto: int) -> Iterator[TailEvent]:
         """Events of all topics in their order, as they were published.

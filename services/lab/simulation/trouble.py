@@ -16,6 +16,8 @@ BACKUP_EVERY_S: Final = 0.7
 BACKUPS: Final = 5
 _COMMANDS: Final = ("halt", "reset", "pause", "resume", "reset")
 RESET_AFTER_S: Final = 4.0
+SECOND_S: Final = 3.0
+"""How long two instances of a service run beside each other, unless one ends by itself."""
 
 
 class Trouble:
@@ -92,6 +94,8 @@ class Trouble:
             case plans.SECOND:
                 self._note(fault.kind, fault.service)
                 world.start(fault.service)
+                if running is not None:
+                    self._later(SECOND_S, world.end, running)
             case plans.PAUSE if running is not None:
                 self._note(fault.kind, fault.service)
                 world.scheduler.pause(running.process, 0.2 + fault.size * 8)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.kernel.events import AnyEvent, MarketData, codec, topics
+from services.kernel.events import AnyEvent, Condition, ConditionName, MarketData, codec, topics
 from services.kernel.portfolio.portfolio import FundingPayment
 from services.kernel.stage import StateUnreadableError, restore_exactly
 from services.persistence import chain
@@ -217,6 +217,10 @@ def _event_row(row: Row) -> RecordRow:
     return RecordRow(seq, producer, event_id, kind, topic, body, chain_hash)
 
 
+def _is_end(event: AnyEvent) -> bool:
+    return isinstance(event, Condition) and event.name is ConditionName.SOURCE_ENDED
+
+
 class MemoryReader:
     """The record through one connection that only reads."""
 
@@ -345,6 +349,13 @@ class MemoryRecordTables:
                 if codec.decode(row.body.encode()).run_id == run_id:
                     return row.event_id
         return ""
+
+    def source_has_ended(self, run_id: str) -> bool:
+        """Whether the record has the end of a run's market."""
+        with self._session.step():
+            rows = [row for row in self._database.rows if row.kind == "condition"]
+        ends = [decoded for row in rows if _is_end(decoded := codec.decode(row.body.encode()))]
+        return any(event.run_id == run_id for event in ends)
 
     def tail(self, after: int, upto: int) -> Iterator[TailEvent]:
         """Events of all topics in their order."""

@@ -78,14 +78,15 @@ class Opened:
     lost_to: int | None = None
 
 
-def place_behind(run_id: str, event_id: str) -> str:
+def place_behind(run_id: str, event_id: str, *, ended: bool = False) -> str:
     """A source's position that says only which of its events was the last one written down.
 
     Args:
         run_id: The run.
         event_id: Of that event; empty when there is none.
+        ended: The source has published its end, too.
     """
-    return msgspec.json.encode({"run_id": run_id, "behind": event_id}).decode()
+    return msgspec.json.encode({"run_id": run_id, "behind": event_id, "ended": ended}).decode()
 
 
 def is_open(address: RedisAddress) -> bool:

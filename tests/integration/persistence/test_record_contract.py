@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from services.cdb_ws.conditions import source_ended
 from services.kernel.events import AnyEvent, OrderResult, topics
 from services.lab.simulation.record import MemoryRecord
 from services.persistence import stores
@@ -156,6 +158,23 @@ class RecordContract:
         run_id = events[0].run_id
         assert tables.last_source_event(run_id) in (ticks[-1].event_id, None)
         assert tables.last_source_event("another run") is None
+        tables.close()
+
+    def test_the_end_of_a_market_is_known(self, events: list[AnyEvent]) -> None:
+        # Seed 9 of `claire soak system` lost the bus behind the market's end, and the source
+        # published its end a second time.
+        run_id, last = events[0].run_id, events[-1]
+        self.record(events)
+        tables = self.tables()
+        recorder = Recorder(tables.open())
+        assert not tables.source_has_ended(run_id)
+        end = replace(
+            source_ended(run_id, last.timestamp, "10 ticks"), seq=last.seq + 1, topic_seq=1
+        )
+        made = recorder.prepare([end], [published(end)], upto=end.seq, epoch="epoch")
+        tables.commit(made)
+        assert tables.source_has_ended(run_id)
+        assert not tables.source_has_ended("another run")
         tables.close()
 
     def test_the_proofs_read_the_same_record(self, events: list[AnyEvent]) -> None:
