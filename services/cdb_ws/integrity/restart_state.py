@@ -9,6 +9,7 @@ from services.cdb_ws.symbols.symbol_feed import SymbolFeed
 from services.cdb_ws.trades.trade_sequence import TradeSequence
 from services.kernel.events import MarketData, MarketDataKind, Side
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.units import Price, Quantity
 from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Trade
 
@@ -72,7 +73,7 @@ def _trade(tick: MarketData, contract: Instrument) -> Trade | None:
         return None
     return Trade(
         tick.price,
-        plain(contract.volume_in_contracts(tick.volume, tick.price)),
+        plain(contract.volume_in_contracts(Quantity(tick.volume), Price(tick.price))),
         tick.side or Side.BUY,
         tick.timestamp,
         int(tick.trade_id) if tick.trade_id and tick.trade_id.isdigit() else None,

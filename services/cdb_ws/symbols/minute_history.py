@@ -7,6 +7,7 @@ from services.cdb_ws.publishing.ticks import TickMaker
 from services.kernel.events import MarketData, MarketDataKind
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar, bar_point, points
+from services.kernel.units import Contracts, Price
 from services.venues.mexc.exact import plain
 
 HISTORY_SOURCE: Final = "mexc:klines_1m:synthetic"
@@ -31,13 +32,14 @@ def history(
         if opened_at < after or opened_at + MINUTE_MS > until or bar.volume <= 0 or bar.low <= 0:
             continue
         for index, point in enumerate(points(bar, MINUTE_MS)):
+            volume = contract.volume_in_base(Contracts(point.volume), Price(point.price))
             events.append(
                 maker.make(
                     event_id=maker.make_id(opened_at, index),
                     timestamp=opened_at + point.offset_ms,
                     kind=MarketDataKind.TRADE,
                     price=point.price,
-                    volume=plain(contract.volume_in_base(point.volume, point.price)),
+                    volume=plain(volume),
                     backfill=True,
                     bar=bar_point(index),
                 )

@@ -8,6 +8,7 @@ from services.cdb_ws.publishing.ticks import TickMaker
 from services.cdb_ws.trades.trade_sequence import Entry, Origin
 from services.kernel.events import Event, MarketData, MarketDataKind, PriceLevel
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.units import Contracts, Price
 from services.venues.mexc.commands import TRADE_CHANNEL
 from services.venues.mexc.exact import plain
 from services.venues.mexc.messages import Book, FairPrice, FundingRate, IndexPrice, Level, Ticker
@@ -64,7 +65,7 @@ class SymbolTicks:
                     timestamp=trade.timestamp,
                     kind=MarketDataKind.TRADE,
                     price=trade.price,
-                    volume=plain(in_base(trade.contracts, trade.price)),
+                    volume=plain(in_base(Contracts(trade.contracts), Price(trade.price))),
                     side=trade.side,
                     trade_id=None if trade_id is None else str(trade_id),
                     backfill=origin is not Origin.LIVE,
@@ -166,5 +167,7 @@ class SymbolTicks:
         contract, size = self._contract, self._contract.contract_size
         if contract.inverse:
             volume = contract.volume_in_base
-            return tuple([(price, volume(Decimal(n), price)) for price, n, _ in levels])
+            return tuple(
+                [(price, volume(Contracts(Decimal(n)), Price(price))) for price, n, _ in levels]
+            )
         return tuple([(price, size * contracts) for price, contracts, _ in levels])

@@ -12,7 +12,7 @@ from decimal import ROUND_DOWN, Decimal
 from msgspec import Struct
 
 from services.kernel.instruments.rounding import rounded
-from services.kernel.units import ONE
+from services.kernel.units import ONE, Contracts, Price, Quantity
 
 GENERIC_LOT = Decimal("0.00000001")
 UNKNOWN_TICK = Decimal("0.00000001")
@@ -89,16 +89,16 @@ class Instrument(Struct, frozen=True, kw_only=True, gc=False):
         """A volume in base currency at ``price`` (quote per base) in the contract's unit."""
         return base * price if self.inverse else base
 
-    def volume_in_base(self, contracts: Decimal, price: Decimal) -> Decimal:
+    def volume_in_base(self, contracts: Contracts, price: Price) -> Quantity:
         """What a venue counts in contracts, traded at ``price`` (quote per base, > 0), in base."""
         units = contracts * self.contract_size
-        return rounded(units / price, VOLUME_STEP) if self.inverse else units
+        return Quantity(rounded(units / price, VOLUME_STEP) if self.inverse else units)
 
-    def volume_in_contracts(self, volume: Decimal, price: Decimal) -> Decimal:
+    def volume_in_contracts(self, volume: Quantity, price: Price) -> Contracts:
         """`volume_in_base` undone: whole contracts of an inverse one, whose base was rounded."""
         if self.inverse:
-            return (volume * price / self.contract_size).to_integral_value()
-        return volume / self.contract_size
+            return Contracts((volume * price / self.contract_size).to_integral_value())
+        return Contracts(volume / self.contract_size)
 
     def tier(self, quantity: Decimal) -> MarginTier:
         """The tier of a position: the first that holds it; beyond the last, the last.

@@ -10,6 +10,7 @@ from services.cdb_ws.sources.files.venue_units import VolumeUnit, counted_in
 from services.kernel.events import BarPoint, MarketData, MarketDataKind
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.market.bar_ticks import Bar, bar_point, points
+from services.kernel.units import Contracts, Price
 
 FUNDING_NOTICE_MS: Final = 1_000
 """A settled rate is published this long before its settlement, which books the last known rate."""
@@ -74,7 +75,7 @@ class TradeFile:
     def _trade(self, observation: Observation, bar: BarPoint | None) -> MarketData:
         timestamp, _, line, point, (price, volume, side) = observation
         if self._in_contracts:
-            volume = self._contract.volume_in_base(volume, price)
+            volume = self._contract.volume_in_base(Contracts(volume), Price(price))
         maker = self._maker
         return maker.make(
             event_id=maker.make_id(line, point),

@@ -7,6 +7,7 @@ import pytest
 from services.kernel.events import Side
 from services.kernel.instruments import perpetuals
 from services.kernel.instruments.contracts import MarginTier, generic_instrument
+from services.kernel.units import Contracts, Price
 from tests import builders
 from tests.builders import BTC
 from tests.unit.kernel.candidates import candidate
@@ -226,7 +227,7 @@ def test_a_contract_without_details_says_so_and_trades_the_smallest_lots() -> No
 def test_volume_in_contracts_survives_the_way_to_base_and_back(contracts: str, price: str) -> None:
     linear = builders.instrument(contract_size=Decimal("0.0001"))
     inverse = builders.instrument(contract_size=Decimal(100), inverse=True)
-    given, at = Decimal(contracts), Decimal(price)
+    given, at = Contracts(Decimal(contracts)), Price(Decimal(price))
 
     assert linear.volume_in_base(given, at) == given / 10_000
     assert inverse.volume_in_base(given, at) == pytest.approx(given * 100 / at)
