@@ -39,6 +39,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "why": Verb("look.explanation", "Why there are trades or none, and what would change it."),
         "explain": Verb("look.explanation", "The story of a signal, order, trade or event."),
         "trace": Verb("look.explanation", "Everything that one signal led to, step by step."),
+        "report": Verb("look.report", "A backtest or paper run as one HTML page; also JSON, CSV."),
         "stats": Verb("look.statistics", "What a run earned and cost."),
     },
     "Prove": {

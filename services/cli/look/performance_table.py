@@ -41,13 +41,13 @@ def _curve(curve: Curve) -> dict[str, str]:
     return {
         "return": _percent(curve.total_return),
         "a year": _percent(curve.annual_return),
-        "volatility a year": _percent(curve.volatility),
+        "volatility a year": _share(curve.volatility),
         "Sharpe": _ratio(curve.sharpe),
         "Sortino": _ratio(curve.sortino),
         "Calmar": _ratio(curve.calmar),
         "largest drawdown": _drawdown(curve.drawdown),
-        "value at risk 95 %": _percent(curve.value_at_risk),
-        "expected shortfall 95 %": _percent(curve.expected_shortfall),
+        "value at risk 95 %": _share(curve.value_at_risk),
+        "expected shortfall 95 %": _share(curve.expected_shortfall),
     }
 
 
@@ -80,6 +80,10 @@ def _day(timestamp: int) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2%}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 def _ratio(value: float | None) -> str:

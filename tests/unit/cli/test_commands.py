@@ -46,6 +46,7 @@ def test_the_commands_of_this_phase_are_there() -> None:
         "init",
         "run-paper",
         "backtest",
+        "report",
         "run-scenarios",
         "up",
         "down",
