@@ -18,7 +18,12 @@ sys.dont_write_bytecode = False
 
 
 # One worker takes these files: they share a recorded run, which is dear to make.
-SHARE_A_RUN = ("test_account_commands.py", "test_proof_commands.py", "test_question_commands.py")
+SHARE_A_RUN = (
+    "test_account_commands.py",
+    "test_proof_commands.py",
+    "test_question_commands.py",
+    "test_report.py",
+)
 
 
 class _Files(LoadFileScheduling):  # type: ignore[misc]
