@@ -27,7 +27,6 @@ LINGER_S: Final = 0.1
 """How long an event may wait for others to share its transaction."""
 GATHER_S: Final = 0.02
 """Time between two receipts: an event lingers in any case, so it need not wake anybody alone."""
-RECEIVE_S: Final = 0.2
 SNAPSHOT_COPY_S: Final = 30.0
 """Seconds between two copies of the stages' snapshots."""
 WRITE_AGE_LIMIT_S: Final = 5.0

@@ -17,7 +17,7 @@ def figures(writer: RecordService) -> Iterable[Metric]:
     yield gauge("cdb_db_connected", "1 while the database can be written.", float(writer.connected))
     yield gauge("cdb_db_write_age_seconds", "Age of the oldest unwritten event.", writer.age())
     yield gauge(
-        "cdb_db_commit_seconds", "How long the last transaction took.", writer.commit_seconds
+        "cdb_db_commit_seconds", "How long the last transaction took.", writer.sink.commit_seconds
     )
     yield total("cdb_db_ticks_written", "Ticks and clocks written.", counters["ticks"])
     yield total("cdb_db_events_written", "Other events written.", counters["events"])

@@ -1,17 +1,16 @@
 """cdb_execution: approved orders and the market in; results out, and tables orders and trades."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
 from services.cdb_execution.config import DATABASE_PATIENCE_S, SERVICE
 from services.cdb_execution.record_watch import RecordWatch
-from services.kernel.events import ConditionName, Event
+from services.kernel.events import ConditionName
 from services.kernel.execution.stage import ExecutionStage
 from services.persistence.order_follower import OrderFollower
 from services.runtime import host
 from services.runtime.bus.bus import Unavailable
-from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.stage_worker import StageWorker
 from services.runtime.service import metrics
 from services.runtime.service.backoff import retry
@@ -59,7 +58,7 @@ class ExecutionWorker(StageWorker):
             self.shell.lifecycle.waits(str(away))
         return self.is_flooded or self.record.behind is not None
 
-    def _watch_record(self, _batch: Batch, _published: Sequence[Event]) -> None:
+    def _watch_record(self) -> None:
         if self.record.look():
             why = self._why_unwritten()
             detail = why or "the record and its tables are written again"

@@ -11,10 +11,8 @@ import msgspec
 
 from services.kernel.events import codec, topics
 from services.persistence import stores
-from services.runtime.bus.bus import Bus
 from services.runtime.bus.journal import JournalTrimmed
-from services.runtime.bus.subscription import Batch
-from services.runtime.consumer.stage_loop import StageLoop
+from services.runtime.bus.subscription import Batch, Subscription
 from services.runtime.database.address import DatabaseAddress
 
 PAGE = 2000
@@ -46,43 +44,37 @@ def read_batches(address: DatabaseAddress, after: int, upto: int) -> Iterator[Ba
             after = batch.upto
 
 
-class RecordedLoop(StageLoop):
-    """A loop that begins with the record where the journal does not reach back far enough.
+def last_run_start(address: DatabaseAddress) -> int:
+    """Seq before the last ``run_started``, which resets every fold of this service."""
+    with stores.behind(address).reading(address, topics.PAPER_RUNNER) as record:
+        return record.last_run_seq() - 1
+
+
+class RecordedSubscription(Subscription):
+    """A subscription that reads from the record what the journal no longer holds.
 
     Args:
         record: The database.
-        stage, bus, options: As for `StageLoop`.
+        arguments, options: As for `Subscription`.
     """
 
-    def __init__(self, record: DatabaseAddress, stage: Any, bus: Bus, **options: Any) -> None:
-        super().__init__(stage, bus, **options)
+    def __init__(self, record: DatabaseAddress, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._record = record
-        self._from_record = self._last_run_start
+        self._recorded: Iterator[Batch] = iter(())
 
-    def _last_run_start(self) -> int:
-        """Seq before the last ``run_started``, which resets every fold of this service."""
-        with stores.behind(self._record).reading(self._record, topics.PAPER_RUNNER) as record:
-            return record.last_run_seq() - 1
-
-    def start(self) -> None:
-        """Start, and read from PostgreSQL up to where the journal begins.
+    def receive(self, timeout: float) -> Batch:
+        """As `Subscription.receive`.
 
         Raises:
-            DatabaseAwayError: It is needed and away.
-            JournalTrimmed: PostgreSQL has not what the journal has no longer.
+            DatabaseAwayError: PostgreSQL is needed and away.
         """
-        super().start()
-        subscription = self._subscription
-        assert subscription is not None
-        trimmed = self.bus.heads().trimmed
-        if trimmed <= subscription.position + 1:
-            return
-        self.waiting_for = "reading the record in PostgreSQL"
-        for batch in read_batches(self._record, subscription.position, trimmed - 1):
-            self._handle(batch)
-            subscription.position = batch.upto
-            if self.stopping.is_set():
-                return
-        if subscription.position < trimmed - 1:
-            raise JournalTrimmed(subscription.position, trimmed)
-        self.waiting_for = None
+        batch = next(self._recorded, None)
+        if batch is None:
+            try:
+                return super().receive(timeout)
+            except JournalTrimmed as trimmed:
+                self._recorded = read_batches(self._record, self.position, trimmed.first - 1)
+                batch = next(self._recorded, Batch(upto=self.position))
+        self.position = batch.upto
+        return batch

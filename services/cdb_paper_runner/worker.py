@@ -1,17 +1,17 @@
 """The orchestrator at work: its stage on the bus, the decision about runs, and the live summary."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from prometheus_client.core import Metric
 
 from services.cdb_paper_runner.clock_watch import ClockWatch
 from services.cdb_paper_runner.orchestration import Orchestration
-from services.cdb_paper_runner.record import RecordedLoop
+from services.cdb_paper_runner.record import RecordedSubscription, last_run_start
 from services.cdb_paper_runner.runs import Runs
-from services.kernel.events import Event, topics
+from services.kernel.events import topics
 from services.runtime import host
-from services.runtime.bus.subscription import Batch
+from services.runtime.consumer.stage_loop import StageLoop
 from services.runtime.consumer.stage_worker import StageWorker, clock_limit
 from services.runtime.service import metrics
 from services.runtime.service.health import Health
@@ -42,7 +42,13 @@ class PaperRunner(StageWorker):
     def __init__(self, shell: Shell) -> None:
         stage = Orchestration()
         record = shell.database_address(topics.PAPER_RUNNER)
-        super().__init__(shell, stage, partial(RecordedLoop, record, gather_s=GATHER_S))
+        loop = partial(
+            StageLoop,
+            subscription=partial(RecordedSubscription, record),
+            from_record=partial(last_run_start, record),
+            gather_s=GATHER_S,
+        )
+        super().__init__(shell, stage, loop)
         self.orchestration = stage
         self.runs = Runs(stage, self.loop, shell.settings)
         self.summary: Mapping[str, object] = {}
@@ -65,7 +71,7 @@ class PaperRunner(StageWorker):
     def _funnel(self) -> object:
         return self.summary.get("funnel", {})
 
-    def _refresh(self, _batch: Batch, _published: Sequence[Event]) -> None:
+    def _refresh(self) -> None:
         """Make the summary, in the one thread that changes what it is made from."""
         self.runs.notice()
         now = host.monotonic()

@@ -7,7 +7,7 @@ from services.kernel.events.ids import make_id
 from services.kernel.risk.stage import RiskStage
 from services.kernel.risk.state.recent_ids import RecentIds
 from services.kernel.risk.trading_state.commands import MOST_COMMANDS
-from services.runtime.bus.subscription import ExternalMessage
+from services.runtime.bus.subscription import ExternalMessage, Subscription
 from services.runtime.consumer.loop_context import LoopContext
 from services.runtime.consumer.stage_loop import StageLoop
 
@@ -22,10 +22,10 @@ class CommandLoop(StageLoop):
     stage: RiskStage
     _posted: RecentIds
 
-    def start(self) -> None:
-        """As ``StageLoop.start``."""
-        super().start()
+    def begin(self) -> Subscription:
+        """As ``StageLoop.begin``."""
         self._posted = RecentIds()
+        return super().begin()
 
     def _normalise(self, message: ExternalMessage, context: LoopContext) -> Sequence[Event]:
         return [self._once(event) for event in super()._normalise(message, context)]

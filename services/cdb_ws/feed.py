@@ -77,7 +77,7 @@ class Feed:
             self.bus,
             self._take_outside,
             receive_market_data=config.receive_market_data,
-            keep_every_s=config.snapshot_interval_s,
+            snapshot_every_s=config.snapshot_interval_s,
         )
 
     # -- work ---------------------------------------------------------------------------------
@@ -100,10 +100,10 @@ class Feed:
                 self._shell.lifecycle.working()
                 run = self.watch.open_run
                 if run is None or run.run_id == self._run_id:
-                    self.control.receive(IDLE_S)
+                    self.control.step(IDLE_S)
                 else:
                     self._serve(run)
-            self.control.keep()
+            self.control.save_snapshot()
         except Rewound as lost:
             raise Unavailable(str(lost)) from lost
         finally:
@@ -111,7 +111,6 @@ class Feed:
             if self.recorder is not None:
                 self.recorder.close()
             self.control.close()
-            self.bus.close()
 
     def _serve(self, run: RunStarted) -> None:
         """Publish the market of one run, to its end or until the run is over."""
@@ -247,7 +246,7 @@ class Feed:
         if seconds > 0 or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
             try:
-                self.control.receive(seconds)
+                self.control.step(seconds)
                 self._shell.lifecycle.working()
             except Unavailable as away:
                 # Publishing waits for the bus by itself; receiving only tries again.
@@ -304,7 +303,7 @@ class Feed:
         found = self.watch.status() | {
             "source": self._config.source,
             "outside_taken": self.external_taken,
-            "outside_ignored": self.control.ignored,
+            "outside_ignored": self.control.counters["outside_ignored"],
             "dead_letters": dict(self.control.dead_letters.counts),
             "recording": self.recorder.counts() if self.recorder else None,
         }

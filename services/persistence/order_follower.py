@@ -1,193 +1,157 @@
-"""Follows the journal into ``orders`` and ``trades``, in a thread of its own beside the stage.
+"""Follows the record into ``orders`` and ``trades``, in a thread of its own beside the stage.
 
-As in the writer there is one way back from every trouble: forget what is not committed, and begin
-again behind the last seq that the database has.
-
-The tables never come before the record: what the bus may still lose, because ``cdb_db_writer`` has
-not written it down, is in no table of ours either.
+The source is table ``events``: what the bus may still lose, because ``cdb_db_writer`` has not
+written it down, comes into no table of ours either.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
-from services.kernel.events import AnyEvent
 from services.kernel.stage import StateUnreadableError, restore_exactly
 from services.persistence import stores
-from services.persistence.orders import TOPICS, OrderProjector, OrderRows
-from services.runtime import host
-from services.runtime.bus import journal
-from services.runtime.bus.bus import Bus, Unavailable
-from services.runtime.bus.journal import JournalTrimmed
-from services.runtime.bus.subscription import Batch, Rewound, Subscription
-from services.runtime.database.connections import (
-    DatabaseAddress,
-    DatabaseAwayError,
-    DatabaseRefusedError,
-    DataRefusedError,
-)
+from services.persistence.orders import OrderProjector, OrderRows
+from services.persistence.ports import OrderTables
+from services.persistence.refusals import commit_all
+from services.runtime.bus.batch import Batch
+from services.runtime.bus.bus import Bus
+from services.runtime.consumer.loop import Loop
+from services.runtime.database.connections import DatabaseAddress
 from services.runtime.service import logging
-from services.runtime.service.backoff import Backoff
 
-RECEIVE_S: Final = 0.2
-RECORD_POLL_S: Final = 0.05
-"""Between two looks whether the record has come as far as what waits."""
-RECORD_LOOK_S: Final = 0.2
-"""Between two looks how far the record has come, while nothing waits for it."""
-GATHER_S: Final = 0.1
-"""Time between two receipts: in a rush, orders and results share a transaction."""
+POLL_S: Final = 0.1
+"""Time between two looks at the record: in a rush, orders and results share a transaction."""
 IDLE_MOVE_S: Final = 5.0
-"""Seconds between two looks whether the cursor can follow the head in a silence."""
+"""Time between two commits without events: a restart reads what comes after the last one."""
 
 _log = logging.get(__name__)
 
 
-class OrderFollower:
+class RecordSource:
+    """Recorded events of orders and trades, as they are written down.
+
+    Args:
+        store: Open.
+        after: Seq of the last event that is known already.
+        wait: Waits some seconds; returns whether the loop is to stop.
+
+    Attributes:
+        position: Seq up to which everything was received.
+        recorded_seq: Last seq of the record, as of the last look at it.
+    """
+
+    def __init__(self, store: OrderTables, after: int, wait: Callable[[float], bool]) -> None:
+        self.position = after
+        self.recorded_seq = 0
+        self._store = store
+        self._wait = wait
+        self._has_more = False
+
+    def receive(self, timeout: float) -> Batch:
+        """What was recorded since the last time, after a wait of at most ``timeout`` seconds.
+
+        Raises:
+            DatabaseAwayError: The record cannot be read.
+        """
+        if not self._has_more and self._wait(min(timeout, POLL_S)):
+            return Batch(upto=self.position)
+        batch, self.recorded_seq = self._store.recorded(self.position)
+        self._has_more = batch.upto < self.recorded_seq
+        self.position = batch.upto
+        return batch
+
+    def lag(self) -> int:
+        """Recorded seqs that are not received yet."""
+        return max(0, self.recorded_seq - self.position)
+
+    def close(self) -> None:
+        """The store stays open until the next begin."""
+
+
+class OrderFollower(Loop[Batch, RecordSource]):
     """Writes ``orders`` and ``trades``; every recorded order and fill once, whatever crashes when.
 
     Args:
         address: The database, as role ``cdb_execution``.
-        bus: The bus, as ``cdb_execution``; need not be the stage's own, and is never claimed here.
+        bus: For dead letters only; never claimed here.
+        options: As for `Loop`.
 
     Attributes:
-        away: Why the database cannot be written now; None while it can. Read it from any thread:
-            while it is not None, no new entries (condition DATABASE_AWAY).
-        committed_seq: Last seq that the tables have taken.
+        committed_seq: Last seq that the tables have.
         recorded_seq: Last seq of the record, as of the last look at it.
         refused: Events that no table could hold, since the start of the process.
     """
 
-    def __init__(self, address: DatabaseAddress, bus: Bus) -> None:
-        self.away: str | None = "not connected yet"
+    def __init__(self, address: DatabaseAddress, bus: Bus, **options: Any) -> None:
+        super().__init__(bus, **options)
         self.committed_seq = 0
         self.recorded_seq = 0
         self.refused = 0
-        self._bus = bus
         self._store = stores.behind(address).orders(address)
         self._projector = OrderProjector()
         self._state = b""
         self._moved_at = 0.0
-        self._looked_at = 0.0
 
-    def run(self, stopping: host.Event) -> None:
-        """Follow until ``stopping`` is set; waits out whatever is away."""
-        backoff = Backoff(longest=1.0)
-        while not stopping.is_set():
+    @property
+    def away(self) -> str | None:
+        """Why the tables cannot be written now; None while they can. For any thread."""
+        return self.waiting_for
+
+    def attempt(self) -> None:
+        """As `Loop.attempt`; whatever fails, the thread goes on: trading needs its tables."""
+        try:
+            super().attempt()
+        except Exception as error:
+            _log.exception("orders_failed")
+            self._begin_again(f"orders and trades cannot be written: {error}")
+
+    def begin(self) -> RecordSource:
+        """Become what the tables have."""
+        self.committed_seq, state = self._store.open()
+        self._state = self._readable(state)
+        return RecordSource(self._store, self.committed_seq, self.stopping.wait)
+
+    def handle(self, batch: Batch) -> Iterator[tuple[Batch, int]]:
+        """All of it; in a silence the position only, now and then."""
+        self.counters["looks"] += 1
+        if self._source is not None:
+            self.recorded_seq = self._source.recorded_seq
+        is_due = bool(batch.events) or self.now() - self._moved_at >= IDLE_MOVE_S
+        if is_due and batch.upto > self.committed_seq:
+            self._moved_at = self.now()
+            yield batch, batch.upto
+
+    def commit(self, outputs: Batch, position: int) -> None:  # noqa: ARG002 - its own ``upto``
+        """Write events and position; one that no table can hold is left out, not waited for."""
+        commit_all(outputs, self._commit, self._set_aside)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._store.close()
+        super().close()
+
+    def _readable(self, state: bytes) -> bytes:
+        """A fold that this program can read: the saved one, or what the record makes."""
+        if state:
             try:
-                self._follow(stopping, backoff)
-            except (DatabaseAwayError, DatabaseRefusedError) as error:
-                self._note_away(str(error))
-            except (Unavailable, Rewound, JournalTrimmed) as error:
-                _log.warning("orders_wait_for_bus", reason=str(error))
-            except Exception as error:
-                # A thread that ended in silence would leave trading on without a record.
-                self.away = f"orders and trades cannot be written: {error}"
-                _log.exception("orders_failed")
-            finally:
-                self._store.close()
-            backoff.wait(stopping)
+                restore_exactly(self._projector, state)
+            except StateUnreadableError as unreadable:
+                _log.warning("fold_made_again", seq=self.committed_seq, reason=str(unreadable))
+                return self._store.folded(self.committed_seq)
+        return state
 
-    def _follow(self, stopping: host.Event, backoff: Backoff) -> None:
-        self.committed_seq, self._state = self._store.open()
-        self._restore()
-        self._look_at_record()
-        subscription = self._subscribe()
-        try:
-            self._note_back()
-            while not stopping.is_set():
-                batch = subscription.receive(RECEIVE_S)
-                if batch.events and self._is_recorded(batch, stopping):
-                    self._write(batch.events, batch.upto)
-                    backoff.reset()
-                elif not batch.events:
-                    self._move_in_silence(subscription)
-        finally:
-            subscription.close()
+    def _set_aside(self, batch: Batch, why: str) -> None:
+        [event] = batch.events
+        _log.error("unstorable", seq=event.seq, event_id=event.event_id, reason=why)
+        self.refused += 1
+        self._commit(batch, keep=False)
 
-    def _restore(self) -> None:
-        """Become what the database says, or what the record makes where that cannot be read."""
-        if not self._state:
-            return
-        try:
-            restore_exactly(self._projector, self._state)
-        except StateUnreadableError as unreadable:
-            _log.warning("fold_made_again", seq=self.committed_seq, reason=str(unreadable))
-            self._state = self._store.folded(self.committed_seq)
-
-    def _subscribe(self) -> Subscription:
-        while self._bus.heads().trimmed > self.committed_seq + 1:
-            events, upto = self._store.recorded(self.committed_seq)
-            if upto == self.committed_seq:
-                break
-            self._write(events, upto)
-        return Subscription(self._bus, TOPICS, self.committed_seq, gather_s=GATHER_S)
-
-    def _is_recorded(self, batch: Batch, stopping: host.Event) -> bool:
-        """Wait until the record has a batch; False when asked to stop before it has.
-
-        Raises:
-            Rewound: The bus lost the batch before it was recorded.
-        """
-        while self._look_at_record() < batch.upto:
-            if stopping.wait(RECORD_POLL_S):
-                return False
-        last = batch.events[-1]
-        # The record may have come this far without it: with what followed a loss.
-        if not journal.holds(self._bus, last.producer, last.seq, batch.bodies[-1]):
-            raise Rewound(f"event {last.seq} was delivered, and no journal holds it any more")
-        return True
-
-    def _write(self, events: Sequence[AnyEvent], upto: int) -> None:
-        """Write some events; one that no table can hold is left out, not waited for."""
-        try:
-            self._commit(events, upto)
-        except DataRefusedError:
-            if len(events) > 1:
-                middle = len(events) // 2
-                self._write(events[:middle], events[middle - 1].seq)
-                self._write(events[middle:], upto)
-                return
-            if not events:
-                raise
-            _log.exception("unstorable", seq=events[0].seq, event_id=events[0].event_id)
-            self.refused += 1
-            self._commit(events, upto, keep=False)
-
-    def _commit(self, events: Sequence[AnyEvent], upto: int, *, keep: bool = True) -> None:
+    def _commit(self, batch: Batch, *, keep: bool = True) -> None:
         self._projector.restore(self._state)
         rows = OrderRows()
-        payments = self._store.funding_payments(self.committed_seq, upto)
-        self._projector.fold(events, payments, rows)
+        payments = self._store.funding_payments(self.committed_seq, batch.upto)
+        self._projector.fold(batch.events, payments, rows)
         state = self._projector.snapshot()
         self._store.commit(
-            rows if keep else OrderRows(), before=self.committed_seq, after=upto, state=state
+            rows if keep else OrderRows(), before=self.committed_seq, after=batch.upto, state=state
         )
-        self.committed_seq, self._state = upto, state
-        journal.record_commit(self._bus, upto)
-
-    def _look_at_record(self) -> int:
-        self.recorded_seq = self._store.record_seq()
-        self._looked_at = host.monotonic()
-        return self.recorded_seq
-
-    def _move_in_silence(self, subscription: Subscription) -> None:
-        """Let the cursor follow events of other topics, so that the journal can be trimmed."""
-        now = host.monotonic()
-        if now - self._looked_at >= RECORD_LOOK_S:
-            self._look_at_record()
-        if now - self._moved_at < IDLE_MOVE_S:
-            return
-        self._moved_at = now
-        upto = min(self.recorded_seq, self._bus.head())
-        # Asked after it: nothing of our topics lies between our last event and it.
-        if upto > self.committed_seq and subscription.lag() == 0:
-            self._write([], upto)
-
-    def _note_away(self, reason: str) -> None:
-        if self.away is None:
-            _log.error("orders_database_away", reason=reason)
-        self.away = reason
-
-    def _note_back(self) -> None:
-        if self.away is not None:
-            _log.info("orders_database_back", committed_seq=self.committed_seq)
-        self.away = None
+        self.committed_seq, self._state = batch.upto, state

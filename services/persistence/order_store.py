@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from psycopg import sql
 
-from services.kernel.events import AnyEvent, codec, topics
+from services.kernel.events import codec, topics
 from services.kernel.portfolio.portfolio import FundingPayment
 from services.persistence.orders import (
     ORDERS,
@@ -17,6 +17,7 @@ from services.persistence.orders import (
     RecordedPayment,
 )
 from services.persistence.record_store import CursorMovedError, SecondWriterError, last_run_seq
+from services.runtime.bus.batch import Batch
 from services.runtime.database.connections import (
     Connection,
     DatabaseAddress,
@@ -66,6 +67,10 @@ def _insert(table: str, columns: Sequence[str]) -> sql.Composed:
 _NEW_ORDER: Final = _insert("orders", _NEW_ORDER_COLUMNS)
 _NEW_TRADE: Final = _insert("trades", TRADES)
 
+_RECORDED: Final = """
+    SELECT seq, body::text FROM events
+    WHERE topic = ANY(%s) AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s
+"""
 _PAYMENTS: Final = """
     SELECT seq, symbol, (extract(epoch FROM settlement_time) * 1000)::bigint, quantity, mark_price,
         funding_rate, amount
@@ -135,17 +140,6 @@ class OrderStore:
                 raise CursorMovedError(f"orders and trades are not at seq {before}")
             write_order_rows(connection, rows)
 
-    def record_seq(self) -> int:
-        """How far the record has come; 0 when nothing is recorded.
-
-        Raises:
-            DatabaseAwayError: The server is away.
-        """
-        connection = self._open_connection()
-        with translated(self.address), connection.transaction():
-            row = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
-        return int(row[0] or 0) if row else 0
-
     def funding_payments(self, after: int, upto: int) -> list[RecordedPayment]:
         """The settlements of a part of the record, by seq.
 
@@ -185,36 +179,41 @@ class OrderStore:
             after = last_run_seq(connection) - 1
         projector = OrderProjector()
         while after < upto:
-            events, reached = self.recorded(after, upto)
-            projector.fold(events, self.funding_payments(after, reached), OrderRows())
-            after = reached
+            page, _ = self.recorded(after, upto)
+            payments = self.funding_payments(after, page.upto)
+            projector.fold(page.events, payments, OrderRows())
+            after = page.upto
         return projector.snapshot()
 
-    def recorded(self, after: int, upto: int | None = None) -> tuple[list[AnyEvent], int]:
-        """The next page of events from the record, for when the journal no longer has them.
+    def recorded(self, after: int, upto: int | None = None) -> tuple[Batch, int]:
+        """The next page of recorded events that orders and trades follow from.
 
         Args:
             after: Seq before the page.
             upto: Seq of the last event that is wanted; None for the record's last.
 
         Returns:
-            The events, and the seq up to which they are complete; ``after`` at the record's end.
+            The page, and the last seq of the record (or ``upto``).
+
+        Raises:
+            DatabaseAwayError: The server is away.
         """
-        complete = self.record_seq() if upto is None else upto
         connection = self._open_connection()
         with translated(self.address), connection.transaction():
-            rows = connection.execute(
-                "SELECT seq, body::text FROM events"
-                " WHERE topic = ANY(%s) AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s",
-                (sorted(TOPICS), after, complete, PAGE),
-            ).fetchall()
-        events: list[AnyEvent] = []
-        for _, body in rows:
+            if upto is None:
+                row = connection.execute("SELECT max(seq) FROM db_writer_cursor").fetchone()
+                upto = int(row[0] or 0) if row else 0
+            rows = connection.execute(_RECORDED, (sorted(TOPICS), after, upto, PAGE)).fetchall()
+        batch = Batch(upto=rows[-1][0] if len(rows) == PAGE else max(after, upto))
+        for _, text in rows:
+            body = text.encode()
             try:
-                events.append(codec.decode(body.encode()))
+                event = codec.decode(body)
             except msgspec.DecodeError:
                 continue  # the journal's readers pass over it too
-        return events, rows[-1][0] if len(rows) == PAGE else max(after, complete)
+            batch.events.append(event)
+            batch.bodies.append(body)
+        return batch, upto
 
     def _open_connection(self) -> Connection:
         if self._connection is None or self._connection.closed:

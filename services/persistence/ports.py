@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from services.kernel.events import AnyEvent
 from services.persistence.orders import OrderRows, RecordedPayment
 from services.persistence.recorder import RecordCursor, Transaction
+from services.runtime.bus.batch import Batch
 from services.runtime.bus.recovery import TailEvent
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.database.address import DatabaseAddress
@@ -74,10 +75,6 @@ class OrderTables(Protocol):
         """Write rows and move the cursor, both or neither."""
         ...
 
-    def record_seq(self) -> int:
-        """How far the record has come."""
-        ...
-
     def funding_payments(self, after: int, upto: int) -> list[RecordedPayment]:
         """The settlements of a part of the record, by seq."""
         ...
@@ -86,8 +83,8 @@ class OrderTables(Protocol):
         """The fold's state after a seq, made from the record."""
         ...
 
-    def recorded(self, after: int, upto: int | None = None) -> tuple[list[AnyEvent], int]:
-        """The next page of events from the record."""
+    def recorded(self, after: int, upto: int | None = None) -> tuple[Batch, int]:
+        """The next page of recorded events, and the last seq of the record (or ``upto``)."""
         ...
 
 

@@ -29,6 +29,7 @@ from services.persistence.record_store import (
 )
 from services.persistence.recorder import RecordCursor, Transaction
 from services.persistence.tables import Row
+from services.runtime.bus.batch import Batch
 from services.runtime.bus.recovery import TailEvent
 from services.runtime.bus.snapshots import Snapshot
 from services.runtime.database.address import DatabaseAddress, DatabaseAwayError
@@ -435,11 +436,6 @@ class MemoryOrderTables:
             price = order["filled_value"] / order["filled_base"]
             order["filled_price"] = price.quantize(_SCALE).normalize()
 
-    def record_seq(self) -> int:
-        """How far the record has come."""
-        with self._session.step():
-            return self._database.cursor.seq
-
     def funding_payments(self, after: int, upto: int) -> list[RecordedPayment]:
         """The settlements of a part of the record, by seq."""
         with self._session.step():
@@ -466,24 +462,27 @@ class MemoryOrderTables:
         after = reader.last_run_seq() - 1
         projector = OrderProjector()
         while after < upto:
-            events, reached = self.recorded(after, upto)
-            projector.fold(events, self.funding_payments(after, reached), OrderRows())
-            after = reached
+            page, _ = self.recorded(after, upto)
+            projector.fold(page.events, self.funding_payments(after, page.upto), OrderRows())
+            after = page.upto
         return projector.snapshot()
 
-    def recorded(self, after: int, upto: int | None = None) -> tuple[list[AnyEvent], int]:
-        """The next page of events from the record."""
-        complete = self.record_seq() if upto is None else upto
+    def recorded(self, after: int, upto: int | None = None) -> tuple[Batch, int]:
+        """The next page of recorded events, and the last seq of the record (or ``upto``)."""
         with self._session.step():
+            complete = self._database.cursor.seq if upto is None else upto
             rows = [
                 row
                 for row in self._database.rows
                 if row.topic in TOPICS and after < row.seq <= complete and row.chain_hash
             ][:PAGE]
-        events: list[AnyEvent] = []
+        batch = Batch(upto=rows[-1].seq if len(rows) == PAGE else max(after, complete))
         for row in rows:
+            body = row.body.encode()
             try:
-                events.append(codec.decode(row.body.encode()))
+                event = codec.decode(body)
             except msgspec.DecodeError:
                 continue
-        return events, rows[-1].seq if len(rows) == PAGE else max(after, complete)
+            batch.events.append(event)
+            batch.bodies.append(body)
+        return batch, complete

@@ -145,19 +145,17 @@ def holds_all(bus: Bus, entries: Collection[Entry]) -> bool:
 
 
 def record_commit(bus: Bus, seq: int) -> None:
-    """Say how far this service's own tables have come; the journal is kept from there on.
-
-    For services other than the writer that follow the journal into tables of their own.
-    """
+    """Say from which seq on the source (``cdb_ws``) still needs the journal."""
     bus.run(("HSET", f"cdb:cursor:{bus.service}", "commit", seq))
 
 
 def trim(bus: Bus) -> int:
     """Trim this service's journal behind everybody who may still need it.
 
-    That is: the writer's cursor, the snapshots of the stages and of the source, and every recorded
-    commit. As long as one of them is missing, nothing is trimmed: who starts late must still hear
-    of the run. The orchestrator's snapshot does not count: it catches up from PostgreSQL.
+    That is: the writer's cursor, the snapshots of the stages and of the source, and the seq that
+    the source looks back to. As long as a cursor or a snapshot is missing, nothing is trimmed: a
+    service that starts late must still receive the beginning of the run. The orchestrator's
+    snapshot does not count: it catches up from PostgreSQL.
 
     Returns:
         The lowest seq that was kept; 0 when nothing may be trimmed yet.
@@ -165,10 +163,10 @@ def trim(bus: Bus) -> int:
     commands = [("HGET", f"cdb:cursor:{topics.DB_WRITER}", "seq")]
     readers = (*topics.STAGE_ORDER, topics.WS)
     commands += [("HGET", f"cdb:snapshot:{name}", "cursor") for name in readers]
-    commits = [("HGET", f"cdb:cursor:{name}", "commit") for name in topics.SERVICES]
-    replies = bus.run(*commands, *commits)
-    needed = [int(seq) if seq and seq.isdigit() else 0 for seq in replies[: len(commands)]]
-    needed += [int(commit) for commit in replies[len(commands) :] if commit is not None]
+    *replies, commit = bus.run(*commands, ("HGET", f"cdb:cursor:{topics.WS}", "commit"))
+    needed = [int(seq) if seq and seq.isdigit() else 0 for seq in replies]
+    if commit is not None:
+        needed.append(int(commit))
     keep_after = min(needed)
     if keep_after == 0:
         return 0

@@ -1,59 +1,53 @@
-"""The loop around a stage: its inputs in order, its outputs exactly once, whatever crashes when."""
+"""The loop of a stage: its inputs in order, its outputs exactly once, whatever crashes when."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from services.kernel.events import AnyEvent, Clock, Event, MarketData, RunStarted, topics
 from services.kernel.stage import Stage
-from services.runtime import host
 from services.runtime.bus import journal, snapshots
-from services.runtime.bus.bus import Bus, Published, Refused, Unavailable
-from services.runtime.bus.dead_letters import DeadLetters
-from services.runtime.bus.journal import JournalTrimmed
+from services.runtime.bus.bus import Bus, Heads, Published
 from services.runtime.bus.records import is_lockstep
-from services.runtime.bus.subscription import Batch, ExternalMessage, Rewound, Subscription
+from services.runtime.bus.subscription import Batch, ExternalMessage, Subscription
 from services.runtime.consumer import restart
+from services.runtime.consumer.loop import Loop
 from services.runtime.consumer.loop_context import LoopContext
-from services.runtime.consumer.outbox import Outbox
+from services.runtime.consumer.pace import FreePace, LockStepPace
 from services.runtime.intake import external
-from services.runtime.service.backoff import Backoff
-
-OUTPUTS_AT_ONCE = 500
-OUTPUTS_WAIT_S = 0.005
-ACKNOWLEDGE_S = 0.2
-"""Between two acknowledgements without outputs: each is a write to the server's disk."""
-RECEIVE_S = 0.2
-
+from services.runtime.service.backoff import retry
 
 TakeExternal = Callable[[ExternalMessage, LoopContext], Sequence[Event]]
 
 
-class StageLoop:
+class StageLoop(Loop[list[Event], Subscription]):
     """Runs one stage on the bus.
 
-    Counters in ``counters``: ``inputs``, ``outputs``, ``outside_taken``, ``outside_ignored``,
-    ``restarts``, ``snapshots``, ``turns_waited``.
+    Counters besides those of `Loop`: ``outputs``, ``outside_taken``, ``outside_ignored``,
+    ``snapshots``, ``turns_waited``.
 
     Args:
         stage: Freshly made; it becomes what snapshot and journal say.
         bus: Not claimed yet. The loop's thread need not be the only one that publishes.
         take_outside: Makes events of the messages from outside that this service answers for;
-            raises ``external.InvalidMessageError``. Default: ``external.normalise``.
-        on_batch: Called after a batch was handled, with the outputs, which are published.
-        every_second: Called about once a second in the loop's thread, bus permitting.
-        on_wait: Called with the reason when the bus is away.
+            raises ``external.InvalidMessageError``. Default: ``external.Intake``.
+        outside_topics: Topics whose messages from outside are taken. Default: those of the service.
+        acknowledges: False where no one needs to know which inputs without outputs are done.
+        subscription: Makes the source; arguments as for ``Subscription``.
+        from_record: For a service that reads the record in PostgreSQL itself: the seq behind which
+            it begins without a snapshot.
+        on_published: Called with the outputs, once they are published.
         snapshot_every_s: Seconds between two snapshots.
         gather_s: As for ``Subscription``.
+        options: As for `Loop`.
 
     Attributes:
-        stopping: Ends every wait; ``run`` sets it to its own. Set it before ``start`` to drive the
-            loop step by step.
-        waiting_for: Why nothing goes on; None while it does.
-        lag: Events published and not yet received, measured once a second.
+        context: What is known of the run.
         last_clock_ms: Event time; ``last_clock_monotonic`` is when it was received.
         last_data_ms: Per symbol, timestamp of the last market data; ``last_data_monotonic``
             likewise when it was received.
     """
+
+    _intake: external.Intake
 
     def __init__(
         self,
@@ -61,97 +55,71 @@ class StageLoop:
         bus: Bus,
         *,
         take_outside: TakeExternal | None = None,
-        on_batch: Callable[[Batch, Sequence[Event]], None] | None = None,
-        every_second: Callable[[], None] | None = None,
-        on_wait: Callable[[str], None] = lambda _: None,
+        outside_topics: Sequence[str] | None = None,
+        acknowledges: bool = True,
+        subscription: Callable[..., Subscription] = Subscription,
+        from_record: Callable[[], int] | None = None,
+        on_published: Callable[[Sequence[Event]], None] = lambda _: None,
         snapshot_every_s: float = 5.0,
         gather_s: float = 0.0,
+        **options: Any,
     ) -> None:
         foreign = stage.topics - topics.CONSUMES[bus.service]
         if foreign:
             raise ValueError(f"{bus.service} does not consume {', '.join(sorted(foreign))}")
+        super().__init__(bus, **options)
+        if outside_topics is None:
+            owners = external.OWNERS.items()
+            outside_topics = [topic for topic, owner in owners if owner == bus.service]
         self.stage = stage
-        self.bus = bus
-        self.dead_letters = DeadLetters(bus)
-        self.counters: Counter[str] = Counter()
         self.context = LoopContext()
-        self.stopping = host.event()
-        self.lag = 0
-        self.waiting_for: str | None = "the first connection"
         self.last_clock_ms: int | None = None
         self.last_clock_monotonic: float | None = None
         self.last_data_ms: dict[str, int] = {}
         self.last_data_monotonic: dict[str, float] = {}
         self._pristine = stage.snapshot()
-        self._from_record: Callable[[], int] | None = None
+        self._from_record = from_record
         self._use_snapshot = True
         self._take_outside = take_outside or self._normalise
-        self._on_batch = on_batch
-        self._every_second = every_second
-        self._on_wait = on_wait
+        self._outside_topics = outside_topics
+        self._acknowledges = acknowledges
+        self._subscription = subscription
+        self._on_published = on_published
         self._snapshot_every_s, self._gather_s = snapshot_every_s, gather_s
         self._snapshot_cursor = 0
-        self._snapshot_at, self._second_at = host.monotonic(), 0.0
+        self._snapshot_at = self.now()
         self._settled = True
         self._head_at_start = 0
-        self._subscription: Subscription | None = None
-        self._intake: external.Intake | None = None
-        self._outbox = Outbox(
-            bus,
-            stopping=lambda: self.stopping,
-            confirm=self._confirm,
-            on_wait=self._note_wait,
-            counters=self.counters,
-        )
+        self._pace = FreePace(bus, 0, self.now)
 
     @property
     def cursor(self) -> int:
         """Seq of the last input that the bus knows to be done."""
-        return self._outbox.cursor
+        return self._pace.cursor
 
     @property
     def in_step(self) -> bool:
         """Whether this is a stage of a lock-step run; nobody waits for the other services."""
-        return self._outbox.in_step
+        return self._pace.in_step
 
     @property
     def caught_up(self) -> bool:
         """Whether everything that was published before this start has been handled."""
-        return self._subscription is not None and self._subscription.position >= self._head_at_start
+        return self._source is not None and self._source.position >= self._head_at_start
 
-    # -- life ---------------------------------------------------------------------------------
+    # -- begin and end ------------------------------------------------------------------------
 
-    def run(self, stop: host.Event) -> None:
-        """Run until asked to stop; then save a snapshot.
-
-        Raises:
-            Refused: ``FENCED``, when another instance took over; ``TOPIC``, when the stage makes
-                what this service must not publish.
-        """
-        self.stopping = stop
-        backoff = Backoff()
-        try:
-            while not stop.is_set():
-                self._guarded_step(backoff)
-            self.save_snapshot()
-        except Unavailable as reason:
-            self._on_wait(f"no snapshot at the end: {reason}")
-        finally:
-            self.close()
-
-    def start(self) -> None:
+    def begin(self) -> Subscription:
         """Claim the place, become what the last snapshot says, subscribe after it.
 
         Raises:
             Unavailable: The bus is away or not open, or a snapshot has to be made again.
         """
-        self._close_subscription()
-        self.counters["restarts"] += 1
         claim = self.bus.claim()
         self._intake = external.Intake(self.bus.service, f"{claim.epoch}:{claim.instance}")
         heads = self.bus.heads()
         self._head_at_start = heads.seq
-        self._snapshot_cursor = restart.begin(
+        handled = self._snapshot_cursor = restart.begin(
             self.bus,
             self.stage,
             self.context,
@@ -162,36 +130,13 @@ class StageLoop:
         )
         self._use_snapshot = True
         self.last_clock_ms = self.context.clock_ms
-        in_step = self._waited_for(heads.in_step)
-        self._outbox.begin(
-            claim.cursor, handled=self._snapshot_cursor, head=heads.seq, in_step=in_step
-        )
-        self._subscribe(self._snapshot_cursor)
+        self._set_pace(heads, claim.cursor, handled)
         self._settled = True
+        return self._subscribe(handled)
 
-    def step(self, timeout: float) -> int:
-        """Receive, handle and publish once.
-
-        Returns:
-            How many inputs were handled.
-
-        Raises:
-            Unavailable, Refused, Rewound, JournalTrimmed: As ``run`` says.
-        """
-        if self._subscription is None:
-            raise RuntimeError("start the loop before its first step")
-        batch = self._subscription.receive(timeout)
-        self.waiting_for = None
-        for malformed in batch.malformed:
-            self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
-        outputs = self._handle(batch)
-        if batch.asked is not None:
-            self._outbox.answer(batch.asked)
-        self._take(batch.outside)
-        if self._on_batch is not None:
-            self._on_batch(batch, outputs)
-        self._housekeep()
-        return len(batch.events)
+    def end(self) -> None:
+        """Save a snapshot."""
+        self.save_snapshot()
 
     def forget(self) -> None:
         """Make the state again from the record, whatever the snapshot says; the loop does it next.
@@ -199,13 +144,12 @@ class StageLoop:
         From the loop's own thread, where nothing is being handled.
         """
         self._use_snapshot = False
-        self._close_subscription()
+        self._close_source()
 
     def close(self) -> None:
         """Disconnect; no snapshot is taken."""
-        self._close_subscription()
-        self._outbox.close()
-        self.bus.close()
+        self._pace.close()
+        super().close()
 
     def save_snapshot(self) -> None:
         """Save the stage's state, if inputs were handled since the last time.
@@ -213,7 +157,7 @@ class StageLoop:
         Raises:
             Unavailable, Refused: It was not saved.
         """
-        handled = self._subscription.position if self._subscription else 0
+        handled = self._source.position if self._source else 0
         # Before the predecessor's cursor is reached, the state is older than its outputs: good
         # enough to restart from, because those outputs are left out again. In the middle of a
         # batch it is not: the outputs so far may be unpublished.
@@ -224,39 +168,15 @@ class StageLoop:
         self._snapshot_cursor = handled
         self.counters["snapshots"] += 1
 
-    def publish(self, events: Sequence[Event], *, shell_id: str | None = None) -> Published:
-        """Publish what the shell itself makes: conditions, alerts. From any thread."""
-        return self.bus.publish(events, shell_id=shell_id)
+    # -- inputs and outputs -------------------------------------------------------------------
 
-    def _guarded_step(self, backoff: Backoff) -> None:
-        try:
-            if self._subscription is None:
-                self.start()
-            self.step(RECEIVE_S)
-            backoff.reset()
-        except Unavailable as reason:
-            # Which inputs are settled, the bus knows; which were only received, nobody does.
-            self._begin_again(str(reason), backoff)
-        except JournalTrimmed as trimmed:
-            self._begin_again(str(trimmed), backoff)
-        except Rewound as rewound:
-            for malformed in rewound.malformed:
-                self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
-            self._begin_again(str(rewound), backoff)
-        except Refused as refused:
-            if refused.reason not in {"EPOCH", "LOST", "STALE_CURSOR", "FUTURE_CURSOR"}:
-                raise
-            self._begin_again(str(refused), backoff)
-
-    # -- inputs -------------------------------------------------------------------------------
-
-    def _handle(self, batch: Batch) -> list[Event]:
-        every: list[Event] = []
+    def handle(self, batch: Batch) -> Iterator[tuple[list[Event], int]]:
+        """What the stage makes of a batch; then the messages from outside are taken."""
         outputs: list[Event] = []
-        handle, mine, outbox = self.stage.handle, self.stage.topics, self._outbox
+        handle, mine, pace = self.stage.handle, self.stage.topics, self._pace
         data_ms, data_monotonic = self.last_data_ms, self.last_data_monotonic
-        received = began = host.monotonic()
-        in_step = outbox.in_step
+        received = began = self.now()
+        in_step = pace.in_step
         self._settled = False
         for event in batch.events:
             if type(event) is MarketData:  # nearly all of them
@@ -265,44 +185,71 @@ class StageLoop:
             else:
                 self._observe(event)
             made = handle(event) if event.TOPIC in mine else None
-            if made and event.seq > outbox.cursor:  # else its outputs exist
+            if made and event.seq > pace.cursor:  # else its outputs exist
                 outputs += made
-            if outputs and self._publish_now(outputs, began):
-                outbox.publish(outputs, event.seq)
-                every += outputs
+            if outputs and self._pace.is_due(outputs, began):
+                yield outputs, event.seq
                 outputs = []
-                began = host.monotonic()
+                began = self.now()
             if in_step:
-                outbox.done(event.seq)
-            if outbox.in_step is not in_step:
+                self._pace.done(event.seq)
+            if self._pace is not pace:
                 # From here on another set of topics is to be read; the rest comes again.
-                self._subscribe(event.seq)
+                self._close_source()
+                self._source = self._subscribe(event.seq)
                 batch.upto = event.seq
                 break
-        if outbox.in_step:
-            outbox.done(batch.upto)  # the outputs were published one by one
-        due = not batch.events or began - outbox.acknowledged_at > ACKNOWLEDGE_S
-        if batch.upto > outbox.cursor and (outputs or due):
-            outbox.publish(outputs, batch.upto)
-            every += outputs
+        pace = self._pace
+        pace.done(batch.upto)  # in lock-step the outputs are published
+        due = self._acknowledges and (not batch.events or pace.acknowledges())
+        if batch.upto > pace.cursor and (outputs or due):
+            yield outputs, batch.upto
         self._settled = True
-        self.counters["inputs"] += len(batch.events)
-        return every
+        if batch.asked is not None:
+            pace.answer(batch.asked)
+        self._take(batch.outside)
 
-    def _publish_now(self, outputs: list[Event], began: float) -> bool:
-        late = host.monotonic() - began > OUTPUTS_WAIT_S
-        return self._outbox.in_step or late or len(outputs) >= OUTPUTS_AT_ONCE
+    def commit(self, outputs: list[Event], position: int) -> None:
+        """Publish outputs and acknowledge their inputs."""
+        if outputs:
+            self._confirm()
+        self._pace.publish(outputs, position)
+        self.counters["outputs"] += len(outputs)
+        self._on_published(outputs)
+
+    def publish(self, events: Sequence[Event], *, shell_id: str | None = None) -> Published:
+        """Publish what the shell itself makes: conditions, alerts. From any thread."""
+        return self.bus.publish(events, shell_id=shell_id)
 
     def _observe(self, event: AnyEvent) -> None:
         self.context.note(event)
         if isinstance(event, Clock):
             self.last_clock_ms = event.timestamp
-            self.last_clock_monotonic = host.monotonic()
-        elif isinstance(event, RunStarted):
-            self._outbox.in_step = self._waited_for(is_lockstep(event))
+            self.last_clock_monotonic = self.now()
+        elif isinstance(event, RunStarted) and self._may_change_pace(in_step=is_lockstep(event)):
+            # The run may be one of before: what counts is the one that the bus is at.
+            heads = self.bus.heads()
+            if self._may_change_pace(in_step=heads.in_step):
+                self._set_pace(heads, self._pace.cursor, event.seq - 1)
 
-    def _waited_for(self, in_step: bool) -> bool:
-        return in_step and self.bus.service in topics.STAGE_ORDER
+    def _may_change_pace(self, *, in_step: bool) -> bool:
+        return self.bus.service in topics.STAGE_ORDER and in_step is not self._pace.in_step
+
+    def _set_pace(self, heads: Heads, cursor: int, handled: int) -> None:
+        self._pace.close()
+        if not heads.in_step or self.bus.service not in topics.STAGE_ORDER:
+            self._pace = FreePace(self.bus, cursor, self.now)
+            return
+        self._pace = LockStepPace(
+            self.bus,
+            cursor,
+            self.now,
+            handled=handled,
+            head=heads.seq,
+            stopping=self.stopping,
+            on_wait=self._note_wait,
+            counters=self.counters,
+        )
 
     # -- messages from outside ----------------------------------------------------------------
 
@@ -317,11 +264,11 @@ class StageLoop:
             except external.InvalidMessageError as malformed:
                 self.dead_letters.put(malformed.reason, message.topic, message.body, str(malformed))
         if events:
-            self._outbox.publish_apart(events)
+            # They are in no journal yet: what goes back to the snapshot would lose them.
+            retry(lambda: self.bus.publish(events), self.stopping, self._note_wait)
             self.counters["outside_taken"] += len(events)
 
     def _normalise(self, message: ExternalMessage, context: LoopContext) -> Sequence[Event]:
-        assert self._intake is not None
         return [
             self._intake.take(
                 message.topic,
@@ -334,49 +281,30 @@ class StageLoop:
 
     # -- now and then -------------------------------------------------------------------------
 
-    def _housekeep(self) -> None:
-        now = host.monotonic()
-        if now - self._second_at < 1.0:
-            return
-        self._second_at = now
-        assert self._subscription is not None
-        self.lag = self._subscription.lag()
-        self.dead_letters.report(self.context.run_id, self.context.clock_ms)
+    def run_and_clock(self) -> tuple[str | None, int | None]:
+        """The run and the clock, as far as received."""
+        return self.context.run_id, self.context.clock_ms
+
+    def housekeep(self) -> None:
+        """Save a snapshot now and then, and trim the journal behind it."""
+        now = self.now()
         if now - self._snapshot_at >= self._snapshot_every_s:
             self._snapshot_at = now
             self.save_snapshot()
             journal.trim(self.bus)
-        if self._every_second is not None:
-            self._every_second()
 
     def _confirm(self) -> None:
-        if self._subscription is not None:
-            self._subscription.confirm()
+        if self._source is not None:
+            self._source.confirm()
 
-    def _begin_again(self, reason: str, backoff: Backoff) -> None:
-        """The one rule after a failure: back to the snapshot, and the journal after it again."""
-        self._close_subscription()
-        self._note_wait(reason)
-        backoff.wait(self.stopping)
-
-    def _note_wait(self, reason: str) -> None:
-        self.waiting_for = reason
-        self._on_wait(reason)
-
-    def _subscribe(self, after: int) -> None:
-        self._close_subscription()
-        service = self.bus.service
-        self._subscription = Subscription(
+    def _subscribe(self, after: int) -> Subscription:
+        in_step = self._pace.in_step
+        return self._subscription(
             self.bus,
-            # In lock-step everybody passes every seq, so that one cursor tells it all.
-            topics.TOPICS if self._outbox.in_step else topics.CONSUMES[service],
+            # In lock-step every stage passes every seq, so that one cursor says it all.
+            topics.TOPICS if in_step else topics.CONSUMES[self.bus.service],
             after,
-            outside_topics=[topic for topic, owner in external.OWNERS.items() if owner == service],
-            in_step=self._outbox.in_step,
+            outside_topics=self._outside_topics,
+            in_step=in_step,
             gather_s=self._gather_s,
         )
-
-    def _close_subscription(self) -> None:
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None

@@ -1,13 +1,12 @@
 """A service that is a stage on the bus: the loop around it, its health, status and figures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from prometheus_client.core import Metric
 
-from services.kernel.events import Event, topics
+from services.kernel.events import topics
 from services.kernel.stage import Stage
 from services.runtime import host
-from services.runtime.bus.subscription import Batch
 from services.runtime.consumer.conditions import LagWatch, OwnConditions
 from services.runtime.consumer.stage_loop import StageLoop
 from services.runtime.service import logging, metrics
@@ -44,11 +43,12 @@ class StageWorker:
             stage,
             self.bus,
             on_batch=self._on_batch,
+            on_published=shell.metrics.count,
             every_second=self._every_second,
             on_wait=shell.lifecycle.waits,
             snapshot_every_s=shell.settings.snapshot_interval_sec,
         )
-        self.on_batch: list[Callable[[Batch, Sequence[Event]], None]] = []
+        self.on_batch: list[Callable[[], None]] = []
         self.every_second: list[Callable[[], None]] = []
         self.measures: list[Callable[[], Health]] = []
         self._clock_limit_s = clock_limit(shell.settings)
@@ -67,10 +67,12 @@ class StageWorker:
 
     def health(self) -> Health:
         """Bus, clock age, data age and lag, measured now."""
-        loop, reasons = self.loop, []
+        loop = self.loop
+        found = loop.measured(LAG_LIMIT)
+        reasons = list(found.reasons)
         clock_age, data_age = self.clock_age(), self.data_age()
         if loop.waiting_for is not None:
-            reasons.append(loop.waiting_for)
+            pass
         elif loop.context.run_id is None:
             reasons.append("no run has started yet: cdb_paper_runner starts it")
         elif not loop.context.run_ended:
@@ -81,14 +83,12 @@ class StageWorker:
                 reasons.append(f"no market data for {data_age:.1f} s (limit {silence} s)")
         if loop.context.broken is not None:
             reasons.append(loop.context.broken)
-        if loop.lag > LAG_LIMIT:
-            reasons.append(f"{loop.lag} events behind the bus (limit {LAG_LIMIT})")
         measured: dict[str, object] = {
             "clock_age_s": round(clock_age, 3),
             "data_age_s": round(data_age, 3),
-            "bus_lag_events": loop.lag,
             "run_id": loop.context.run_id,
             "run_ended": loop.context.run_ended,
+            **found.measured,
         }
         for measure in self.measures:
             found = measure()
@@ -130,12 +130,11 @@ class StageWorker:
         last = self.loop.last_data_ms.copy()
         return {name: max(0.0, (clock - at) / 1000) + since for name, at in sorted(last.items())}
 
-    def _on_batch(self, batch: Batch, published: Sequence[Event]) -> None:
+    def _on_batch(self) -> None:
         if self.shell.lifecycle.waiting_for is not None:
             self.shell.lifecycle.working()
-        self.shell.metrics.count(published)
         for hook in self.on_batch:
-            hook(batch, published)
+            hook()
 
     def _every_second(self) -> None:
         self._status = self.stage.status()

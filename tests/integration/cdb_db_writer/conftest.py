@@ -8,9 +8,8 @@ import pytest
 from services.cdb_db_writer.writer import RecordService
 from services.kernel.events import Event, topics
 from services.persistence import chain
-from services.runtime.bus.bus import Bus, Unavailable
+from services.runtime.bus.bus import Bus
 from services.runtime.database import migrations
-from services.runtime.database.connections import DatabaseAwayError, DatabaseRefusedError
 from services.runtime.service.lifecycle import Lifecycle
 from tests.deadline import DEADLINE_S, wait_until
 from tests.servers import PostgresServer, RedisServer
@@ -38,12 +37,24 @@ def check_chain(postgres: PostgresServer) -> int:
     return len(rows)
 
 
+class NotingLifecycle(Lifecycle):
+    """Keeps what was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+
+    def waits(self, reason: str) -> None:
+        self.reasons.append(reason)
+        super().waits(reason)
+
+
 class RunningWriter:
     """One life of the writer, as its shell would run it."""
 
     def __init__(self, redis: RedisServer, postgres: PostgresServer) -> None:
-        self.lifecycle = Lifecycle()
-        self.errors: list[str] = []
+        self.lifecycle = NotingLifecycle()
+        self.errors = self.lifecycle.reasons
         self.crashed: BaseException | None = None
         self.writer = RecordService(
             bus=Bus(redis.address(topics.DB_WRITER), topics.DB_WRITER),
@@ -56,16 +67,10 @@ class RunningWriter:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self.lifecycle.stopping.is_set():
-            try:
-                self.writer.run(self.lifecycle.stopping)
-            except (Unavailable, DatabaseAwayError, DatabaseRefusedError) as error:
-                self.lifecycle.waiting_for = str(error)
-                self.errors.append(str(error))
-                self.lifecycle.stopping.wait(0.1)
-            except BaseException as error:
-                self.crashed = error
-                return
+        try:
+            self.writer.run(self.lifecycle.stopping)
+        except BaseException as error:
+            self.crashed = error
 
     def wait_working(self) -> None:
         wait_until(

@@ -168,7 +168,6 @@ def test_a_source_whose_snapshot_is_lost_knows_its_run_again(
     assert watch.open.gaps == {"BTC_USDT"}
     assert control.context.clock_ms == clock(1000).timestamp
     control.close()
-    bus.close()
 
 
 @contextmanager

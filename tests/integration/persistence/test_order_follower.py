@@ -13,12 +13,12 @@ from services.kernel.events.ids import make_id
 from services.kernel.instruments.contracts import generic_instrument
 from services.kernel.portfolio.portfolio import Portfolio
 from services.persistence.order_follower import OrderFollower
-from services.runtime.bus import journal, recovery
+from services.runtime.bus import recovery
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.recovery import Known
-from services.runtime.bus.subscription import Batch
 from tests.bus_builders import clock, run_started, tick
 from tests.deadline import DEADLINE_S, wait_until
+from tests.journal_recorder import JournalRecorder
 from tests.record_builders import SYMBOL, order, result
 from tests.servers import PostgresServer, RedisServer
 
@@ -33,6 +33,7 @@ class Desk:
     def __init__(self, redis: RedisServer, postgres: PostgresServer) -> None:
         recovery.restore(redis.address("recovery"), Known())
         self._redis, self._postgres = redis, postgres
+        self.recorder = JournalRecorder(redis, postgres)
         self._buses: dict[str, Bus] = {}
         self.start()
 
@@ -51,6 +52,7 @@ class Desk:
 
     def close(self) -> None:
         self.stop()
+        self.recorder.close()
         for bus in self._buses.values():
             bus.close()
 
@@ -68,7 +70,7 @@ class Desk:
 
     def wait_recorded(self, seq: int) -> None:
         """Record up to ``seq``, and wait until the tables have it."""
-        self._postgres.record_upto(seq)
+        self.recorder.record(seq)
         self.wait(seq)
 
     def wait(self, seq: int) -> None:
@@ -136,12 +138,9 @@ def test_trades_are_made_again_after_a_migration_has_reset_the_cursor(
     desk.wait_recorded(last)
     before = postgres_server.query("TABLE trades")
     desk.stop()
-    record_journal(desk, postgres_server, last)
     with postgres_server.connection() as connection:
         connection.execute("DELETE FROM trades")
         connection.execute("UPDATE execution_cursor SET seq = 0, state = ''")
-    for service in (topics.RISK, topics.EXECUTION):
-        desk.bus(service).run(("HSET", f"cdb:cursor:{service}", "trimmed", last + 1))
 
     desk.start()
     desk.wait(last)
@@ -149,21 +148,6 @@ def test_trades_are_made_again_after_a_migration_has_reset_the_cursor(
     assert len(before) == 1
     assert postgres_server.query("TABLE trades") == before
     assert postgres_server.query("SELECT count(*) FROM orders") == [(2,)]
-
-
-def record_journal(desk: Desk, postgres_server: PostgresServer, last: int) -> None:
-    """Write what the journals hold into table ``events``."""
-    with postgres_server.connection() as connection:
-        for entry in journal.read_entries(desk.bus(topics.WS), topics.TOPICS, 0, last):
-            event = journal.open_entry(entry)
-            connection.execute(
-                "INSERT INTO events VALUES (%s, %s, %s, %s, 'x', %s, 'r', now(), NULL, NULL, 1,"
-                " false, %s, %s)",
-                (
-                    entry.seq, event.TOPIC, event.topic_seq, event.event_id, entry.producer,
-                    entry.body.decode(), bytes(32),
-                ),
-            )  # fmt: skip
 
 
 def test_partial_fills_add_up(desk: Desk, postgres_server: PostgresServer) -> None:
@@ -299,88 +283,24 @@ def test_postgres_away_is_seen_and_nothing_is_lost(
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
 
 
-def test_events_of_other_topics_do_not_hold_the_journal(
-    desk: Desk, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+def test_in_a_silence_the_position_follows_the_record(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.persistence.order_follower.IDLE_MOVE_S", 0.05)
     desk.publish(run_started(), clock(0))
-    last = desk.publish(*(tick(n) for n in range(1, 50)))
 
-    desk.wait_recorded(last)
-
-    with redis_server.admin() as admin:
-        assert int(admin.hget("cdb:cursor:cdb_execution", "commit") or 0) >= last
+    desk.wait_recorded(desk.publish(*(tick(n) for n in range(1, 50))))
 
 
-def test_what_the_journal_lost_comes_from_the_record(
-    desk: Desk, postgres_server: PostgresServer
-) -> None:
-    desk.wait_recorded(desk.publish(run_started()))
-    desk.stop()
-    last = desk.publish(order(1), result(1), tick(1))
-    record_journal(desk, postgres_server, last - 1)
-    desk.bus(topics.RISK).run(("HSET", f"cdb:cursor:{topics.RISK}", "trimmed", last))
-
-    desk.start()
-    desk.wait_recorded(last - 1)
-
-    assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
-
-
-def wait_until_held_back(desk: Desk, monkeypatch: pytest.MonkeyPatch, publish: Published) -> int:
-    """Publish, and wait until the follower has asked the record for it and asked again."""
-    held: list[int] = []
-    is_recorded = desk.follower._is_recorded
-
-    def noted(batch: Batch, stopping: threading.Event) -> bool:
-        held.append(batch.upto)
-        return is_recorded(batch, stopping)
-
-    asked: list[int] = []
-    record_seq = desk.follower._store.record_seq
-
-    def counted() -> int:
-        asked.extend(held[-1:])
-        return record_seq()
-
-    monkeypatch.setattr(desk.follower, "_is_recorded", noted)
-    monkeypatch.setattr(desk.follower._store, "record_seq", counted)
-    last = publish()
-    wait_until(lambda: len(asked) > 2, "the record is asked for what was delivered")
-    return last
-
-
-def test_what_is_not_recorded_is_in_no_table(
-    desk: Desk, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_recorded_is_in_no_table(desk: Desk, postgres_server: PostgresServer) -> None:
     begun = desk.publish(run_started())
     desk.wait_recorded(begun)
 
-    last = wait_until_held_back(desk, monkeypatch, lambda: desk.publish(order(1), result(1)))
+    last = desk.publish(order(1), result(1))
+    looks = desk.follower.counters["looks"]
+    wait_until(lambda: desk.follower.counters["looks"] > looks + 2, "the record is looked at")
 
     assert desk.follower.committed_seq == begun
     assert postgres_server.query("SELECT status FROM orders") == []
     desk.wait_recorded(last)
     assert postgres_server.query("SELECT status FROM orders") == [("FILLED",)]
-
-
-def test_what_the_bus_lost_before_it_was_recorded_comes_into_no_table(
-    desk: Desk,
-    redis_server: RedisServer,
-    postgres_server: PostgresServer,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    begun = desk.publish(run_started())
-    desk.wait_recorded(begun)
-    desk.bus(topics.RISK)
-    before = redis_server.memory()
-    lost = wait_until_held_back(desk, monkeypatch, lambda: desk.publish(order(1)))
-
-    redis_server.go_back(before)
-    desk.bus(topics.RISK).claim()
-    again = desk.publish(order(2), result(2))
-    assert again > lost
-    desk.wait_recorded(again)
-
-    rows = postgres_server.query("SELECT order_id, status FROM orders")
-    assert rows == [(order(2).order_id, "FILLED")]

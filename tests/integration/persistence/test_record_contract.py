@@ -200,10 +200,10 @@ class RecordContract:
         state = self.write_orders(events)
         orders = self.orders()
         assert orders.open() == (events[-1].seq, state)
-        assert orders.record_seq() == events[-1].seq
         assert OrderProjector().snapshot() != orders.folded(events[-1].seq) == state
-        read, upto = orders.recorded(0)
-        assert (read, upto) == ([e for e in events if e.TOPIC in TOPICS], events[-1].seq)
+        read, recorded_seq = orders.recorded(0)
+        assert read.events == [event for event in events if event.TOPIC in TOPICS]
+        assert read.upto == recorded_seq == events[-1].seq
         with pytest.raises(CursorMovedError):
             orders.commit(OrderRows(), before=0, after=1, state=b"")
         orders.close()

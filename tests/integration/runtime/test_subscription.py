@@ -335,13 +335,13 @@ def test_a_trimmed_journal_is_no_silent_gap(bus_of: BusOf, open_redis: RedisServ
     with open_redis.admin() as admin:
         for service in topics.STAGE_ORDER:
             admin.hset(f"cdb:snapshot:{service}", "cursor", 1800)
-        journal.record_commit(bus_of("cdb_execution"), 1200)
+        journal.record_commit(ws, 1200)
         assert journal.trim(ws) == 0, "the source may start later, and must hear of the run"
         admin.hset(f"cdb:snapshot:{topics.WS}", "cursor", 1900)
-        # When the journal is trimmed behind the slowest, which is execution's own table
+        # When the journal is trimmed behind the slowest, which is how far the source looks back
         assert journal.trim(ws) == 1201
         assert admin.xlen("cdb:journal:cdb_ws") < 2000
-    journal.record_commit(bus_of("cdb_execution"), 500)
+    journal.record_commit(ws, 500)
     journal.trim(ws)
     late = bus_of("cdb_core")
     assert late.heads().trimmed == 1201, "what is gone stays gone"

@@ -1,6 +1,6 @@
 """cdb_execution as a process: fills and refusals become rows, whatever is away or crashes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -25,21 +25,28 @@ from tests import builders as a
 from tests.bus_builders import RUN, clock, run_started, tick
 from tests.deadline import wait_until
 from tests.integration.services.conftest import StartService, open_bus
+from tests.journal_recorder import JournalRecorder
 from tests.servers import PostgresServer, RedisServer, needs_signals
 
 pytestmark = pytest.mark.integration
 
 BTC = "BTC_USDT"
-EVERYTHING = 1_000_000
-"""A seq that no test here comes to."""
 BusOf = Callable[[str], Bus]
 E = TypeVar("E", bound=Event)
 
 
 @pytest.fixture
-def market(bus_of: BusOf, postgres_server: PostgresServer) -> Bus:
+def recorder(open_redis: RedisServer, postgres_server: PostgresServer) -> Iterator[JournalRecorder]:
+    """Records what is published, while it runs."""
+    made = JournalRecorder(open_redis, postgres_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def market(bus_of: BusOf, recorder: JournalRecorder) -> Bus:
     """The market's bus, a run on and the first clock published; all is recorded at once."""
-    postgres_server.record_upto(EVERYTHING)
+    recorder.start()
     bus_of(topics.PAPER_RUNNER).publish([run_started(source="external", speed="1")])
     market = bus_of(topics.WS)
     market.publish([clock(0)])
@@ -247,8 +254,9 @@ def test_a_bus_that_is_away_at_the_start_is_tried_again(
     bus_of: BusOf,
     redis_server: RedisServer,
     postgres_server: PostgresServer,
+    recorder: JournalRecorder,
 ):
-    postgres_server.record_upto(EVERYTHING)
+    recorder.start()
     redis_server.stop()
     try:
         execution = start_service(topics.EXECUTION, postgres_server)
@@ -297,13 +305,16 @@ def test_a_database_that_is_away_turns_health_red_forbids_entries_and_clears(
 @pytest.mark.chaos
 @pytest.mark.risk
 def test_a_record_that_nobody_writes_forbids_entries_until_it_has_caught_up(
-    start_service: StartService, market: Bus, postgres_server: PostgresServer
+    start_service: StartService,
+    market: Bus,
+    postgres_server: PostgresServer,
+    recorder: JournalRecorder,
 ):
     execution = start_service(topics.EXECUTION, postgres_server)
     execution.wait_health(200)
     assert conditions(market) == []
 
-    postgres_server.record_upto(market.head())
+    recorder.stop()
     market.publish([tick(1)])
 
     execution.wait_health(503, "is cdb_db_writer running?")
@@ -312,7 +323,7 @@ def test_a_record_that_nobody_writes_forbids_entries_until_it_has_caught_up(
         "the condition",
     )
     market.publish([clock(1000)])
-    postgres_server.record_upto(EVERYTHING)
+    recorder.start()
     execution.wait_health(200)
     wait_until(
         lambda: (
@@ -354,8 +365,12 @@ def test_a_frozen_database_forbids_entries_and_clears(
 @pytest.mark.chaos
 @pytest.mark.risk
 def test_a_start_without_a_writer_forbids_entries_before_the_first_input(
-    start_service: StartService, market: Bus, postgres_server: PostgresServer
+    start_service: StartService,
+    market: Bus,
+    postgres_server: PostgresServer,
+    recorder: JournalRecorder,
 ):
+    recorder.stop()
     postgres_server.record_upto(0)
     execution = start_service(topics.EXECUTION, postgres_server)
 

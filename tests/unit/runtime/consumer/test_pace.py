@@ -8,7 +8,7 @@ import pytest
 
 from services.kernel.events import Event
 from services.runtime.bus.bus import Published, Refused, Unavailable
-from services.runtime.consumer.outbox import Outbox
+from services.runtime.consumer.pace import LockStepPace
 from tests.bus_builders import tick
 
 pytestmark = pytest.mark.unit
@@ -41,12 +41,14 @@ class TurnBus:
         raise Unavailable("nobody listens to the progress")
 
 
-def outbox_on(bus: TurnBus) -> Outbox:
-    stopping = threading.Event()
-    return Outbox(
+def pace_on(bus: TurnBus, *, cursor: int, handled: int) -> LockStepPace:
+    return LockStepPace(
         bus,  # type: ignore[arg-type]
-        stopping=lambda: stopping,
-        confirm=lambda: None,
+        cursor,
+        lambda: 0.0,
+        handled=handled,
+        head=197,
+        stopping=threading.Event(),
         on_wait=lambda _: None,
         counters=Counter(),
     )
@@ -54,17 +56,15 @@ def outbox_on(bus: TurnBus) -> Outbox:
 
 def test_while_outputs_wait_for_their_turn_everything_handled_is_acknowledged() -> None:
     bus = TurnBus(needed=196)
-    outbox = outbox_on(bus)
-    outbox.begin(195, handled=195, head=197, in_step=True)
-    outbox.done(196)
-    outbox.publish([tick(0)], 197)
+    pace = pace_on(bus, cursor=195, handled=195)
+    pace.done(196)
+    pace.publish([tick(0)], 197)
     assert bus.calls == [(0, 196), (1, 197)]
 
 
 def test_what_the_snapshot_holds_counts_as_handled_after_a_restart() -> None:
     bus = TurnBus(needed=196)
-    outbox = outbox_on(bus)
     # The predecessor had handled 196 and died before it acknowledged that.
-    outbox.begin(195, handled=196, head=197, in_step=True)
-    outbox.publish([tick(0)], 197)
+    pace = pace_on(bus, cursor=195, handled=196)
+    pace.publish([tick(0)], 197)
     assert bus.calls == [(0, 196), (1, 197)]
