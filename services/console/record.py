@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from services.explain.archive import Archive
 from services.explain.event_line import describe
-from services.explain.story import tell
+from services.explain.story import event_tree
 from services.kernel.events.codec import decode
 from services.reports import holdings
 from services.reports.trading_statistics import plain_json
@@ -124,7 +124,7 @@ def explanation(connection: Connection, identity: str) -> dict[str, Any]:
         UnknownIdError: No event has this id.
     """
     archive = Archive(connection)
-    return tell(archive, archive.find(identity)).to_json()
+    return event_tree(archive, archive.find(identity)).to_json()
 
 
 def _escaped(text: str) -> str:

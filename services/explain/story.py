@@ -50,7 +50,7 @@ class Node:
         }
 
 
-def tell(archive: Archive, subject: AnyEvent) -> Node:
+def event_tree(archive: Archive, subject: AnyEvent) -> Node:
     """The whole story that an event belongs to.
 
     Args:

@@ -20,7 +20,7 @@ from services.explain.event_line import describe
 from services.explain.figures import moment
 from services.explain.funnel import Funnel, Part, funnel
 from services.explain.remedies import miss_line, remedies
-from services.explain.story import Node, tell
+from services.explain.story import Node, event_tree
 from services.kernel.reasons import Reason
 from services.record.reading import RecordError
 from services.record.runs import choose_run, runs_of
@@ -38,7 +38,7 @@ def explain(identity: str, where: Where | None, as_json: bool) -> None:
     with open_database_record(where) as record:
         archive = Archive(record.connection)
         try:
-            story = tell(archive, archive.find(identity))
+            story = event_tree(archive, archive.find(identity))
         except UnknownIdError as error:
             raise Failure(str(error)) from None
     if as_json:

@@ -8,7 +8,7 @@ from services.explain.archive import Archive, UnknownIdError
 from services.explain.funnel import Part, funnel
 from services.explain.limits import LIMITS
 from services.explain.remedies import miss_line, remedies
-from services.explain.story import Node, tell
+from services.explain.story import Node, event_tree
 from services.kernel.events import (
     Alert,
     AnyEvent,
@@ -57,7 +57,7 @@ def test_a_filled_order_is_told_from_its_tick_to_the_position(
     result = filled_entry(recorded_events)
     archive = Archive(record.connection)
 
-    story = tell(archive, archive.find(result.order_id))
+    story = event_tree(archive, archive.find(result.order_id))
 
     told = [type(event) for event in events_of(story) if event is not None]
     assert told[0] is MarketData
@@ -80,7 +80,7 @@ def test_the_arithmetic_of_a_fill_holds(
             continue
         before = held.get(event.symbol, Decimal(0))
         held[event.symbol] = after = before + event.filled_quantity * event.side.sign
-        text = lines_of(tell(archive, event))
+        text = lines_of(event_tree(archive, event))
         assert any(
             line.startswith(f"position {before.normalize():f} ")
             and f"= {after.normalize():f} " in line.replace("0E-8", "0")
@@ -99,7 +99,7 @@ def test_a_rejected_signal_tells_every_layer(
         if isinstance(e, RiskDecision) and e.verdict is Verdict.REJECTED and e.signal_id
     )
     archive = Archive(record.connection)
-    story = tell(archive, archive.find(str(rejected.signal_id)))
+    story = event_tree(archive, archive.find(str(rejected.signal_id)))
     text = "\n".join(lines_of(story))
     assert str(rejected.reason) in text
     assert all(f"layer {number} " in text for number in range(1, 8))
@@ -115,7 +115,7 @@ def test_every_kind_of_id_finds_its_event(
     for kind in kinds:
         event = next(e for e in recorded_events if isinstance(e, kind))
         assert archive.find(event.event_id) == event
-        assert tell(archive, event).title
+        assert event_tree(archive, event).title
     order = next(e for e in recorded_events if isinstance(e, Order))
     assert archive.find(order.order_id) == order
     trade = record.connection.execute("SELECT trade_id, seq FROM trades LIMIT 1").fetchone()

@@ -1,4 +1,4 @@
-"""Who may read, who may act, and what a page is told when something is away."""
+"""Who may read, who may act, and what a page says when something is away."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.explain.archive import Archive, UnknownIdError
-from services.explain.story import tell
+from services.explain.story import event_tree
 from services.lab.bench.fill_latency import percentile
 from services.persistence import chain
 from services.record.database import DatabaseRecord
@@ -85,7 +85,7 @@ def measure(owner: DatabaseAddress, ids: Sequence[str]) -> dict[str, Any]:
         archive = Archive(record.connection)
         for identity in ids:
             began = time.perf_counter()
-            story = tell(archive, archive.find(identity))
+            story = event_tree(archive, archive.find(identity))
             json.dumps(story.to_json())
             milliseconds.append((time.perf_counter() - began) * 1000)
         began = time.perf_counter()
