@@ -89,7 +89,7 @@ def account(
     positions: Iterable[OpeningPosition] = (),
     **fields: Any,
 ) -> OpeningAccount:
-    """The account that a run begins with; fresh unless told otherwise."""
+    """The account that a run begins with; fresh unless given."""
     return OpeningAccount(
         cash=decimal(cash),
         peak_equity=decimal(cash if peak is None else peak),
@@ -300,7 +300,7 @@ def result(
     origin: Origin = Origin.SIGNAL,
     fill: dict[str, Number] | None = None,
 ) -> OrderResult:
-    """What execution tells of an order; filled in whole unless ``price`` is None."""
+    """What execution reports of an order; filled in whole unless ``price`` is None."""
     filled = Decimal(0) if price is None else decimal(quantity)
     return OrderResult(
         **envelope(topics.EXECUTION, at),

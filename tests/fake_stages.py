@@ -1,4 +1,4 @@
-"""Hand-written stages for tests of the bus: little thinking, and every output tells its past."""
+"""Hand-written stages for tests of the bus: little thinking, and every output shows its past."""
 
 from collections import deque
 from collections.abc import Callable, Iterable

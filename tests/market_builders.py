@@ -1,4 +1,4 @@
-"""Readable builders for what the market tells: every argument has a default."""
+"""Readable builders for what the market reports: every argument has a default."""
 
 from collections.abc import Iterable
 from decimal import Decimal

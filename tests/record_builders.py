@@ -110,7 +110,7 @@ def result(
     part: int = 0,
     **over: Any,
 ) -> OrderResult:
-    """What became of order ``number``: filled at ``price``; ``part`` tells fills of it apart."""
+    """What became of order ``number``: filled at ``price``; ``part`` distinguishes its fills."""
     fields: dict[str, Any] = {
         "order_id": make_id("order", number),
         "signal_id": make_id("signal", number),

@@ -133,7 +133,7 @@ class Runs:
         """Whether there is nothing to do after the end of that run.
 
         A recorded market is played once: again takes a fresh record, because time does not go
-        back. A live one whose duration is over begins anew with the next start of this process.
+        back. A live one whose duration is over begins again with the next start of this process.
         """
         if (self._stage.book.end_reason or "").startswith(SUPERSEDED) or self.changed(run):
             return False

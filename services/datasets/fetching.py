@@ -83,7 +83,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     @property
     def work(self) -> int:
-        """How often progress will be told."""
+        """How often progress will be reported."""
         parts = int(bool(self.step)) + int(self.funding)
         return len(self.symbols) * parts * len(self.days)
 
@@ -103,7 +103,7 @@ class Fetcher:
         venue: Asked at its own pace.
         folder: Data sets, and the contract details beside them.
         now_ms: Wall time: the running bar and day are not final.
-        told: Told how many days more are done.
+        progress: Called with how many days more are done.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Fetcher:
         venue: History,
         folder: Path,
         now_ms: Callable[[], int],
-        told: Callable[[int], None] = lambda _: None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._venue = venue
         self._folder = folder
         self._now_ms = now_ms
-        self._told = told
+        self._progress = progress
         self.fetched = Fetched()
 
     async def fetch(self, wanted: Wanted) -> Fetched:
@@ -148,8 +148,8 @@ class Fetcher:
         """The rows as the venue sent them: ``--instruments`` of a replay."""
         path = self._folder / INSTRUMENTS
         rows = _by_symbol(path.read_bytes()) if path.exists() else {}
-        told = _by_symbol(bytes(payload(body)))
-        rows |= {symbol: row for symbol, row in told.items() if symbol in symbols}
+        progress = _by_symbol(bytes(payload(body)))
+        rows |= {symbol: row for symbol, row in progress.items() if symbol in symbols}
         self._folder.mkdir(parents=True, exist_ok=True)
         store.write_whole(path, msgspec.json.encode(list(rows.values())))
 
@@ -205,7 +205,7 @@ class Fetcher:
         days = [day for day in wanted.days if not data.has(store.day_of(day))]
         known = len(wanted.days) - len(days)
         self.fetched.known += known
-        self._told(known)
+        self._progress(known)
         return days
 
     def _keep(self, data: DataSet, day: int, rows: Sequence[Row]) -> None:
@@ -214,7 +214,7 @@ class Fetcher:
             data.add(store.day_of(day), rows, ORIGIN, complete=complete)
             self.fetched.days += 1
             self.fetched.rows += len(rows)
-        self._told(1)
+        self._progress(1)
 
     async def _ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         backoff = Backoff()

@@ -41,7 +41,7 @@ _QUANTITIES: Final[dict[FileKind, tuple[tuple[int, int], ...]]] = {
 """Columns that are quantities, each with the one of its price; a bar's is the close."""
 
 _ROWS_AT_ONCE: Final = 20_000
-_TELL_EVERY: Final = 10_000
+_REPORT_EVERY: Final = 10_000
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ def import_file(
     source: Path,
     target: DataFile,
     dialect: Dialect,
-    told: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Imported:
     """Import one file into a data set, day by day; a second time it changes nothing.
 
@@ -198,7 +198,7 @@ def import_file(
         source: CSV (also ``.gz``) or Parquet, in the order of time but for small disorder.
         target: The data set; its ``path`` is the folder.
         dialect: How the source writes.
-        told: Told the number of rows now and then.
+        progress: Called with the number of rows now and then.
 
     Raises:
         DataError: The file is unusable.
@@ -209,7 +209,7 @@ def import_file(
     data = DataSet(target)
     origin = digest(source)
     found = Imported(data_set=str(target.path))
-    for day, group in itertools.groupby(_told(rows, told), lambda row: store.day_of(row[0])):
+    for day, group in itertools.groupby(_counted(rows, progress), lambda row: store.day_of(row[0])):
         lines: list[Row] = list(group)
         if data.has(day, origin):
             found.known += 1
@@ -220,10 +220,10 @@ def import_file(
     return found
 
 
-def _told(rows: CsvRows, told: Callable[[int], None]) -> Iterator[Row]:
+def _counted(rows: CsvRows, progress: Callable[[int], None]) -> Iterator[Row]:
     for number, (timestamp, _, values) in enumerate(rows, start=1):
-        if number % _TELL_EVERY == 0:
-            told(number)
+        if number % _REPORT_EVERY == 0:
+            progress(number)
         yield timestamp, tuple(map(_cell, values))
 
 

@@ -20,11 +20,11 @@ Row = tuple[int, Cells]
 
 
 class Overlap(Exception):
-    """New rows of a day cannot be told from those that are there."""
+    """New rows of a day cannot be distinguished from those that are there."""
 
 
 def set_name(exchange: str, symbol: str, kind: FileKind, step: str = "") -> str:
-    """The name of a data set's folder, which tells what it holds."""
+    """The name of a data set's folder, which names its content."""
     return "_".join(filter(None, (exchange, symbol, kind.value, step)))
 
 

@@ -68,7 +68,7 @@ class Commands:
         subscriptions: What they change.
         symbols: The contracts there are.
         server_ms: The server's time.
-        subscribed: Told of each new subscription: session, channel, symbol.
+        subscribed: Called with each new subscription: session, channel, symbol.
         now: The loop's time, seconds.
 
     Attributes:

@@ -23,25 +23,25 @@ from services.kernel.events import (
     TradingStateChanged,
 )
 
-Told = tuple[str, list[str]]
+Narration = tuple[str, list[str]]
 _TRADE_FIGURES: Final = (
     *("quantity", "entry_price", "exit_price", "gross_profit", "fees_open", "fees_close"),
     *("funding", "profit_loss"),
 )
 
 
-def narrate(event: AnyEvent) -> Told:
+def narrate(event: AnyEvent) -> Narration:
     """Title and lines of an event, its place at the end."""
     title, lines = figures_of(event)
     return title, [*lines, place(event)]
 
 
-def figures_of(event: AnyEvent) -> Told:
+def figures_of(event: AnyEvent) -> Narration:
     """Title and lines of an event."""
-    teller = _TELLERS.get(type(event))
-    if teller is not None:
-        told: Told = teller(event)
-        return told
+    narrator = _NARRATORS.get(type(event))
+    if narrator is not None:
+        text: Narration = narrator(event)
+        return text
     reason = getattr(event, "reason", "")
     return f"{event.__struct_config__.tag} {reason}".strip(), []
 
@@ -66,7 +66,7 @@ def trade_line(trade: Mapping[str, Any]) -> str:
     )
 
 
-def _tick(tick: MarketData) -> Told:
+def _tick(tick: MarketData) -> Narration:
     kept = [f"{tick.kind} {tick.symbol}"]
     if tick.kind is MarketDataKind.TRADE:
         kept.append(f"{number(tick.volume)} at {number(tick.price)}")
@@ -77,7 +77,7 @@ def _tick(tick: MarketData) -> Told:
     return "tick: " + ", ".join(kept), [f"from {tick.source}"]
 
 
-def _signal(signal: Signal) -> Told:
+def _signal(signal: Signal) -> Narration:
     kind = " (exit)" if signal.reduce_only else ""
     title = f"signal: {signal.direction} {signal.symbol} at {number(signal.price)}{kind}"
     indicators = ", ".join(f"{name} {number(v)}" for name, v in signal.indicators.items())
@@ -87,7 +87,7 @@ def _signal(signal: Signal) -> Told:
     ]
 
 
-def _decision(decision: RiskDecision) -> Told:
+def _decision(decision: RiskDecision) -> Narration:
     why = decision.reason or (f"by {decision.binding_limit}" if decision.binding_limit else "")
     what = f"{decision.side} {number(decision.quantity)} {decision.symbol}"
     title = f"risk: {decision.verdict} {what} {why}".rstrip()
@@ -108,7 +108,7 @@ def _decision(decision: RiskDecision) -> Told:
     return title, lines
 
 
-def _order(order: Order) -> Told:
+def _order(order: Order) -> Narration:
     kind = ", reduce-only" if order.reduce_only else ""
     what = f"{order.side} {number(order.quantity)} {order.symbol}"
     title = f"order: {order.order_type} {what} at {number(order.price)}{kind}"
@@ -121,7 +121,7 @@ def _order(order: Order) -> Told:
     return title, lines
 
 
-def _result(result: OrderResult) -> Told:
+def _result(result: OrderResult) -> Narration:
     if result.filled_price is None or result.filled_quantity <= 0:
         return f"result: {result.status} {result.reason or ''}".rstrip(), []
     title = (
@@ -167,39 +167,39 @@ def _fill_arithmetic(result: OrderResult) -> list[str]:
         if name not in ("touch", "half_spread", "impact_pct", "fee_rate")
     }
     if others:
-        told = (f"{name.replace('_', ' ')} {number(v)}" for name, v in others.items())
-        lines.append("with " + ", ".join(told))
+        text = (f"{name.replace('_', ' ')} {number(v)}" for name, v in others.items())
+        lines.append("with " + ", ".join(text))
     return lines
 
 
-def _clock(clock: Clock) -> Told:
+def _clock(clock: Clock) -> Narration:
     return f"clock {moment(clock.timestamp)}", []
 
 
-def _state(change: TradingStateChanged) -> Told:
+def _state(change: TradingStateChanged) -> Narration:
     whom = change.symbol or "account"
     return f"{whom}: {change.previous} -> {change.state}", [change.message]
 
 
-def _alert(alert: Alert) -> Told:
+def _alert(alert: Alert) -> Narration:
     title = f"alert {alert.level} {alert.code} {alert.phase}"
     return title, [alert.message]
 
 
-def _condition(condition: Condition) -> Told:
+def _condition(condition: Condition) -> Narration:
     title = f"condition {condition.name} {condition.phase}"
     return title, [condition.detail]
 
 
-def _snapshot(snapshot: PortfolioSnapshot) -> Told:
+def _snapshot(snapshot: PortfolioSnapshot) -> Narration:
     return f"portfolio snapshot, equity {money(snapshot.equity)}", []
 
 
-def _run(run: RunStarted) -> Told:
+def _run(run: RunStarted) -> Narration:
     return f"run started: {run.source}, code {run.code_version}", []
 
 
-_TELLERS: Final[Mapping[type, Callable[[Any], Told]]] = {
+_NARRATORS: Final[Mapping[type, Callable[[Any], Narration]]] = {
     MarketData: _tick,
     Clock: _clock,
     Signal: _signal,

@@ -56,9 +56,9 @@ def remedies(found: Funnel) -> list[str]:
 def miss_line(miss: Miss) -> str:
     """One near miss, with the value that the setting would have needed."""
     value, limit = measured(miss.value, miss.unit), measured(miss.limit, miss.unit)
-    told = f"{miss.side} {miss.symbol}: layer {miss.layer} {miss.name} {value} against {limit}"
+    text = f"{miss.side} {miss.symbol}: layer {miss.layer} {miss.name} {value} against {limit}"
     name = LIMITS.get(miss.reason)
-    return f"{told}; {_enough(name, miss)}" if name else told
+    return f"{text}; {_enough(name, miss)}" if name else text
 
 
 def _enough(name: str, miss: Miss) -> str:
@@ -67,11 +67,11 @@ def _enough(name: str, miss: Miss) -> str:
 
 def _remedy(reason: str, count: int, when: str, found: Funnel) -> str:
     meaning = REASONS[Reason(reason)].meaning if reason in Reason.__members__ else "not known here"
-    told = f"{reason}{when}, {times(count)} ({meaning})"
+    text = f"{reason}{when}, {times(count)} ({meaning})"
     if reason in OTHERWISE:
-        return f"{told}: {OTHERWISE[reason]}"
+        return f"{text}: {OTHERWISE[reason]}"
     name = LIMITS.get(reason)
     if name is None:
-        return told
+        return text
     nearest = next((miss for miss in found.nearest if miss.reason == reason), None)
-    return f"{told}: {_enough(name, nearest) if nearest else f'a higher {name}'}"
+    return f"{text}: {_enough(name, nearest) if nearest else f'a higher {name}'}"

@@ -11,7 +11,7 @@ ZERO: Final = Decimal(0)
 STEP: Final = Decimal("1E-8")
 Figures = Mapping[str, Decimal]
 
-_TOLD: Final = frozenset(
+_SHOWN: Final = frozenset(
     (
         *("equity", "risk_pct", "stop_pct", "price", "unit_value", "position", "elsewhere"),
         *("elsewhere_alike", "max_total_exposure_pct", "max_correlated_exposure_pct"),
@@ -29,12 +29,12 @@ def sizing_lines(decision: RiskDecision) -> list[str]:
     if {"equity", "risk_pct", "stop_pct", "price"} <= figures.keys():
         lines = [*_asked(figures), *_limits(decision, figures), *_trimmed(decision)]
         lines += _smallest(figures)
-        others = {name: value for name, value in figures.items() if name not in _TOLD}
+        others = {name: value for name, value in figures.items() if name not in _SHOWN}
     else:
         lines, others = _trimmed(decision), figures
     if others:
-        told = (f"{name.replace('_', ' ')} {number(value)}" for name, value in others.items())
-        lines.append("with " + ", ".join(told))
+        text = (f"{name.replace('_', ' ')} {number(value)}" for name, value in others.items())
+        lines.append("with " + ", ".join(text))
     return lines
 
 

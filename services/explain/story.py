@@ -60,7 +60,7 @@ def event_tree(archive: Archive, subject: AnyEvent) -> Node:
     Returns:
         The tree, from the market's event that began it.
     """
-    return _Teller(archive, subject).tell()
+    return _Teller(archive, subject).report()
 
 
 class _Teller:
@@ -68,7 +68,7 @@ class _Teller:
         self._archive = archive
         self._subject = subject
 
-    def tell(self) -> Node:
+    def report(self) -> Node:
         events = self._events()
         nodes = {event.event_id: self._node(event) for event in events}
         roots: list[Node] = []

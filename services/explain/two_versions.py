@@ -11,14 +11,14 @@ SAME, ONLY_BEFORE, ONLY_AFTER = " ", "-", "+"
 def compared(before: AnyEvent | None, after: AnyEvent | None) -> list[str]:
     """The lines of both; each begins with a sign that says which version has it."""
     ours, theirs = _lines(before), _lines(after)
-    told: list[str] = []
+    text: list[str] = []
     for kind, first, last, begin, end in SequenceMatcher(None, ours, theirs, False).get_opcodes():
         if kind == "equal":
-            told += [f"{SAME} {line}" for line in ours[first:last]]
+            text += [f"{SAME} {line}" for line in ours[first:last]]
         else:
-            told += [f"{ONLY_BEFORE} {line}" for line in ours[first:last]]
-            told += [f"{ONLY_AFTER} {line}" for line in theirs[begin:end]]
-    return told
+            text += [f"{ONLY_BEFORE} {line}" for line in ours[first:last]]
+            text += [f"{ONLY_AFTER} {line}" for line in theirs[begin:end]]
+    return text
 
 
 def _lines(event: AnyEvent | None) -> list[str]:

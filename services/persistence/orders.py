@@ -30,7 +30,7 @@ from services.persistence.tables import Row, clean, time_of, value_of
 TOPICS: Final = frozenset({topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL})
 """What the rows follow from."""
 FOLDED: Final = frozenset({RunStarted, Instruments})
-"""Besides results, what tells how a trade is reckoned: the account, and the kind of contract."""
+"""Events beside results that decide how a trade is reckoned: account and kind of contract."""
 
 ZERO: Final = Decimal(0)
 ORDERS: Final = (

@@ -32,7 +32,7 @@ class Record(Protocol):
         ...
 
     def landmarks(self, span: Span) -> Iterator["ChainLink"]:
-        """Of the links at least those that tell runs apart, by seq.
+        """The links, at least those that distinguish runs, by seq.
 
         These are their starts, ends and instruments, and each run's last batch of ticks.
         """

@@ -56,7 +56,7 @@ def runs_of(record: Record) -> list[RecordedRun]:
         elif link.kind == chain.TICK_BATCH:
             ticks = link.body
         elif link.kind in ("run_ended", "instruments"):
-            found[-1] = _told(found[-1], _event(link.seq, link.body))
+            found[-1] = _updated(found[-1], _event(link.seq, link.body))
     if found:
         found[-1] = _closed(found[-1], ticks)
     else:
@@ -138,7 +138,7 @@ def _run(seq: int, body: bytes, upto: int) -> RecordedRun:
     )
 
 
-def _told(run: RecordedRun, event: object) -> RecordedRun:
+def _updated(run: RecordedRun, event: object) -> RecordedRun:
     """The run, and what one of its own events adds."""
     if isinstance(event, RunEnded) and event.run_id == run.run_id:
         return run._replace(ended=True)

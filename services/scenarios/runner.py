@@ -84,7 +84,7 @@ def play(path: Path, environ: Mapping[str, str] = os.environ) -> Outcome:
     if lacking is not None:
         return _outcome(path, scenario, "skipped", began, why=f"{lacking} is not set")
     try:
-        story = tell(scenario)
+        story = story_of(scenario)
         checks = check(story, scenario.expect)
     except (DataError, ScenarioError) as error:
         raise ScenarioError(f"{path}: {error}") from None
@@ -92,7 +92,7 @@ def play(path: Path, environ: Mapping[str, str] = os.environ) -> Outcome:
     return _outcome(path, scenario, verdict, began, checks=checks, figures=_figures(story))
 
 
-def tell(scenario: Scenario) -> Story:
+def story_of(scenario: Scenario) -> Story:
     """Play a scenario; returns what happened."""
     portfolio = PortfolioStage()
     stages: list[Stage] = [ExecutionStage(), RiskStage()]

@@ -46,9 +46,9 @@ class MarketStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         lasts: How long.
         every: Time from one trade of a symbol to its next.
         prices: Of the trades.
-        marks: The venue's fair prices; none are told without.
+        marks: The venue's fair prices; none are reported without.
         volume: Of each trade, in base.
-        spread: Of the quotes, as a fraction; no quotes are told without.
+        spread: Of the quotes, as a fraction; no quotes are reported without.
     """
 
     lasts: str = field(name="for")
@@ -86,7 +86,7 @@ class PostedOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ConditionStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service sees something in doubt, or no longer does."""
+    """A service sees something uncertain, or no longer does."""
 
     name: ConditionName
     symbol: str | None = None
@@ -94,7 +94,7 @@ class ConditionStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FundingStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue tells the next funding rate and how long it is until then."""
+    """The venue reports the next funding rate and how long it is until then."""
 
     symbol: str
     rate: Decimal

@@ -131,9 +131,9 @@ class Situation:
             yield from self._wishes(step.enter, reduce_only=False)
         if step.leave is not None:
             yield from self._wishes(step.leave, reduce_only=True)
-        yield from self._told(step)
+        yield from self._events(step)
 
-    def _told(self, step: Step) -> Iterator[Event]:
+    def _events(self, step: Step) -> Iterator[Event]:
         """What is a single event."""
         if step.order is not None:
             yield self._posted(step.order)

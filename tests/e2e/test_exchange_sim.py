@@ -132,7 +132,7 @@ def _is_noticed(sim: Stack, listener: Listener) -> None:
     assert json.loads(sim.health("cdb_ws")[1])["reason"]
     listener.wait_for("the gap is on the record", lambda event: is_gap(event, "BEGAN"))
     listener.wait_for(
-        "people are told",
+        "people are notified",
         lambda event: event["topic"] == "alerts" and event["code"] == "DATA_GAP",
     )
 

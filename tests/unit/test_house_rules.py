@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md asks of every file, as far as a program can tell."""
+"""What CONTRIBUTING.md asks of every file, as far as a program can check."""
 
 import ast
 from pathlib import Path

@@ -88,7 +88,7 @@ def import_data(
 ) -> None:
     """Import CSV (also .gz) or Parquet of other sources into data sets, by day.
 
-    What the file's name tells (<exchange>_<symbol>_<kind>.csv) need not be said. Afterwards
+    What the file's name gives (<exchange>_<symbol>_<kind>.csv) need not be said. Afterwards
     volumes are in base currency. A second import of the same file changes nothing.
     """
     found: list[Imported] = []
@@ -106,7 +106,7 @@ def import_data(
             )
             task = progress.add_task(file.name, total=None)
             try:
-                one = import_file(file, target, dialect, partial(_tell, progress, task))
+                one = import_file(file, target, dialect, partial(_advance, progress, task))
             except (DataError, Overlap, OSError) as error:
                 raise Failure(str(error)) from None
             progress.update(task, completed=one.accepted, total=one.accepted)
@@ -114,7 +114,7 @@ def import_data(
     _show_imported(found, as_json=as_json)
 
 
-def _tell(progress: Progress, task: TaskID, rows: int) -> None:
+def _advance(progress: Progress, task: TaskID, rows: int) -> None:
     progress.update(task, completed=rows)
 
 
@@ -143,12 +143,12 @@ def _target(
         if exchange and symbol and kind:
             name = set_name(exchange, split_symbol(symbol.replace("/", "_")), FileKind(kind), step)
         else:
-            told = describe(file)
+            described = describe(file)
             name = set_name(
-                exchange or told.exchange,
-                split_symbol(symbol) if symbol else told.symbol,
-                FileKind(kind) if kind else told.kind,
-                step or told.step,
+                exchange or described.exchange,
+                split_symbol(symbol) if symbol else described.symbol,
+                FileKind(kind) if kind else described.kind,
+                step or described.step,
             )
         return describe(folder / name)
     except DataError as error:

@@ -31,7 +31,7 @@ from services.record.runs import choose_run, runs_of
 @on_option
 @json_option
 def explain(identity: str, where: Where | None, as_json: bool) -> None:
-    """Tell the story of a signal, decision, order, trade, alert or event: why, and what came of it.
+    """Show the story of a signal, decision, order, trade, alert or event: cause and effects.
 
     ID may be the beginning of an id.
     """
@@ -151,9 +151,9 @@ def show_funnel(found: Funnel) -> None:
         ),
         ("results", sum(found.results.values()), _listed(found.results) or "none"),
     ]
-    for name, count, told in rows:
+    for name, count, text in rows:
         if name not in ("undecided", "no position") or count:
-            say(f"{name:<11} {count:>10,}  {told}")
+            say(f"{name:<11} {count:>10,}  {text}")
     say("the sums add up" if found.adds_up else "THE SUMS DO NOT ADD UP: run `claire validate`")
 
 

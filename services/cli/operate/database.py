@@ -87,10 +87,10 @@ def rebuild(ctx: click.Context, where: Where | None, check: bool, yes: bool, as_
 
 def _show_tables(tables: list[Rebuilt], *, identical: bool, check: bool) -> None:
     for table in tables:
-        told = "identical"
+        text = "identical"
         if not table.identical:
-            told = f"{table.only_before:,} rows were other, {table.only_after:,} are new"
-        say(f"{table.table:<22} {table.rows:>10,} rows  {told}")
+            text = f"{table.only_before:,} rows were other, {table.only_after:,} are new"
+        say(f"{table.table:<22} {table.rows:>10,} rows  {text}")
     if identical:
         say("the tables are what the record makes")
     elif check:

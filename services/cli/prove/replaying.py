@@ -114,7 +114,7 @@ def _to_json(before: Tally, after: Tally, found: Compared, cause: bytes | None) 
 
 
 def _explained(first: Difference, cause: bytes | None) -> dict[str, Any]:
-    def told(decision: RiskDecision | None) -> list[str] | None:
+    def layers(decision: RiskDecision | None) -> list[str] | None:
         if decision is None:
             return None
         title, lines = narration.narrate(decision)
@@ -123,8 +123,8 @@ def _explained(first: Difference, cause: bytes | None) -> dict[str, Any]:
     return {
         "change": str(first.change),
         "cause": json.loads(cause) if cause else None,
-        "before": told(first.before),
-        "after": told(first.after),
+        "before": layers(first.before),
+        "after": layers(first.after),
     }
 
 
@@ -150,9 +150,9 @@ def _figures(before: Tally, after: Tally, baseline: str) -> Table:
     for name, ours, theirs in _counts(before, after):
         if ours or theirs:
             table.add_row(name, f"{ours:,}", f"{theirs:,}")
-    table.add_row("equity", _told(before.equity, money), _told(after.equity, money))
-    table.add_row("fees", _told(before.fees, money), _told(after.fees, money))
-    drawdowns = (_told(side.max_drawdown_pct, percent) for side in (before, after))
+    table.add_row("equity", _shown(before.equity, money), _shown(after.equity, money))
+    table.add_row("fees", _shown(before.fees, money), _shown(after.fees, money))
+    drawdowns = (_shown(side.max_drawdown_pct, percent) for side in (before, after))
     table.add_row("largest drawdown", *drawdowns)
     return table
 
@@ -178,8 +178,8 @@ def _by_name(ours: Counter[str], theirs: Counter[str]) -> Iterator[tuple[str, in
         yield f"    {name}", ours[name], theirs[name]
 
 
-def _told(value: Decimal | None, told: Callable[[Decimal], str]) -> str:
-    return "-" if value is None else told(value)
+def _shown(value: Decimal | None, text: Callable[[Decimal], str]) -> str:
+    return "-" if value is None else text(value)
 
 
 def _show_first(first: Difference, cause: bytes | None) -> None:

@@ -183,7 +183,7 @@ class ChainHead(click.ParamType[Head]):
 @click.option(
     "--head",
     type=ChainHead(),
-    help="SEQ:HASH as a log, `claire validate` or the writer's status page told it earlier; the"
+    help="SEQ:HASH as a log, `claire validate` or the writer's status page reported it earlier; the"
     " record must still contain it.",
 )
 @json_option

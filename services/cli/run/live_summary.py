@@ -33,7 +33,7 @@ class LiveSummary:
         self._console = SafeConsole(stderr=quiet)
         self._live: Live | None = None
         self._phase = ""
-        self._page_told = False
+        self._page_shown = False
         self._line_at = 0.0
         self._rate = _Rate()
 
@@ -62,8 +62,8 @@ class LiveSummary:
             self._live.update(_picture(progress, rate))
         elif progress.phase != self._phase or time.monotonic() - self._line_at > PLAIN_SECONDS:
             self._phase, self._line_at = progress.phase, time.monotonic()
-            if progress.page and not self._page_told:
-                self._page_told = True
+            if progress.page and not self._page_shown:
+                self._page_shown = True
                 where = f"page {progress.page}, logs {progress.logs}"
                 self._console.print(where, highlight=False, soft_wrap=True)
             self._console.print(_line(progress, rate), highlight=False, soft_wrap=True)

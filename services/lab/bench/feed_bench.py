@@ -124,7 +124,7 @@ def run(folder: Path, plan: FeedPlan, say: Say) -> dict[str, Any]:
     Args:
         folder: For the server's data and the logs.
         plan: How much.
-        say: Told what goes on.
+        say: Called with what goes on.
 
     Returns:
         The figures, JSON-able.
@@ -316,7 +316,7 @@ def _sample(process: "subprocess.Popen[Any]", figures: dict[str, float]) -> Samp
 
 
 def _rss(pid: int) -> int:
-    """Resident memory in bytes; 0 where /proc does not tell."""
+    """Resident memory in bytes; 0 without /proc."""
     try:
         fields = Path(f"/proc/{pid}/statm").read_text("ascii").split()
     except OSError:

@@ -57,7 +57,7 @@ def run(folder: Path, plan: BenchPlan, say: Say) -> dict[str, Any]:
     Args:
         folder: For the phases' data; emptied before and after each.
         plan: How much.
-        say: Told what goes on.
+        say: Called with what goes on.
 
     Returns:
         The figures, JSON-able.

@@ -70,7 +70,7 @@ def run(seeds: Sequence[int], jobs: int | None, done: Callable[[Outcome], None])
     Args:
         seeds: Which.
         jobs: Processes; None takes one for each core.
-        done: Told of each outcome as it comes, in any order.
+        done: Called with each outcome as it comes, in any order.
 
     Returns:
         The figures, JSON-able.

@@ -11,7 +11,7 @@ from services.proof.validation.findings import Findings, Rule
 from services.record.reading import ChainLink, Span
 
 KEPT_HASHES: Final = 100_000
-"""Rows back that a head may refer to; it is told within seconds."""
+"""Rows back that a head may refer to; it is reported within seconds."""
 
 _tick_batch = msgspec.json.Decoder(chain.TickBatch)
 
@@ -22,7 +22,7 @@ class ChainCheck:
     Args:
         span: What part of the record is checked.
         before: The chain's hash before it.
-        findings: Where to tell.
+        findings: Where to report.
         whole_batches: The span begins with the record, so that no tick batch is cut.
 
     Attributes:
@@ -66,22 +66,22 @@ class ChainCheck:
         if link.kind == chain.TICK_BATCH:
             self._compare_batch(link)
 
-    def see_head(self, seq: int, chain_hash: str, told_by: str) -> None:
+    def see_head(self, seq: int, chain_hash: str, source: str) -> None:
         """Compare the chain with what was said of it.
 
         Args:
             seq: Where it stood.
             chain_hash: Hexadecimal.
-            told_by: Who said so.
+            source: Who said so.
         """
         if seq < self._seqs[0]:
             return  # before what is checked
         known = self._hashes[bisect_right(self._seqs, seq) - 1].hex()
         if seq > self._upto:
-            message = f"{told_by} knew rows up to {seq}, and the record ends at {self._upto}"
+            message = f"{source} knew rows up to {seq}, and the record ends at {self._upto}"
             self._findings.add(Rule.HEADS, seq, None, f"{message}: its tail was cut off")
         elif known != chain_hash:
-            message = f"{told_by} knew chain hash {chain_hash[:16]}... at {seq}"
+            message = f"{source} knew chain hash {chain_hash[:16]}... at {seq}"
             self._findings.add(Rule.HEADS, seq, None, f"{message}, it is {known[:16]}...")
 
     def finish(self) -> None:

@@ -10,7 +10,7 @@ class EnvelopeCheck:
     Args:
         needed: Ids that events name as their causes, collected before.
         from_beginning: The first event is the first that was ever published.
-        findings: Where to tell.
+        findings: Where to report.
 
     Attributes:
         seq_of: Place of every needed event, as far as it was seen.
@@ -54,8 +54,8 @@ class EnvelopeCheck:
             where = self.seq_of.get(cause)
             if where is None and first_seq > 1 and seq == first_seq:
                 continue
-            told = "is not recorded" if where is None else f"comes later, at {where}"
-            message = f"its cause {cause} {told}"
+            detail = "is not recorded" if where is None else f"comes later, at {where}"
+            message = f"its cause {cause} {detail}"
             self._findings.add(Rule.CAUSATION, seq, event_id, message)
 
     def _see_topic(self, event: AnyEvent) -> None:
@@ -63,12 +63,12 @@ class EnvelopeCheck:
         if last is not None and event.topic_seq != last + 1:
             message = (
                 f"{event.TOPIC} goes from number {last} to {event.topic_seq}:"
-                f" rows are missing, were moved, or came twice{self._told_hole()}"
+                f" rows are missing, were moved, or came twice{self._named_hole()}"
             )
             self._findings.add(Rule.COMPLETE, event.seq, event.event_id, message)
         self._topic_seqs[event.TOPIC] = event.topic_seq
 
-    def _told_hole(self) -> str:
+    def _named_hole(self) -> str:
         """The last seqs that were passed over, once."""
         hole, self._hole = self._hole, range(0)
         if not hole:

@@ -22,7 +22,7 @@ class PositionCheck:
     """A ledger of fills beside the portfolio's fold.
 
     Args:
-        findings: Where to tell.
+        findings: Where to report.
 
     Attributes:
         snapshots: How many were compared.
@@ -72,9 +72,9 @@ class PositionCheck:
         if expected is None or snapshot.run_id != self._run_id:
             return
         self.snapshots += 1
-        told = {position.symbol: position.quantity for position in snapshot.positions}
-        if told != expected:
-            message = f"positions are {_text(told)}, the fills sum to {_text(expected)}"
+        published = {position.symbol: position.quantity for position in snapshot.positions}
+        if published != expected:
+            message = f"positions are {_text(published)}, the fills sum to {_text(expected)}"
             self._findings.add(Rule.POSITIONS, snapshot.seq, snapshot.event_id, message)
 
 

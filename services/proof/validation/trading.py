@@ -37,7 +37,7 @@ class TradingCheck:
     """Follows every signal to its end.
 
     Args:
-        findings: Where to tell.
+        findings: Where to report.
 
     Attributes:
         counts: Signals, decisions, orders, results and fills that were seen.
@@ -182,8 +182,8 @@ class TradingCheck:
         entry = self._open.get(result.order_id)
         if entry is None:
             ended = result.order_id in self._ended
-            told = "has ended before" if ended else "is not recorded"
-            message = f"result {result.status} for order {result.order_id}, which {told}"
+            detail = "has ended before" if ended else "is not recorded"
+            message = f"result {result.status} for order {result.order_id}, which {detail}"
             self._findings.add(Rule.ONE_END, result.seq, result.event_id, message)
             return
         entry.filled += result.filled_quantity

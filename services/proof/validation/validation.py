@@ -10,13 +10,13 @@ from services.kernel.events import AnyEvent, RecordHead, topics
 from services.kernel.events.codec import decode
 from services.persistence import chain
 from services.proof.validation.chain_check import ChainCheck
-from services.proof.validation.doubt import DoubtCheck
 from services.proof.validation.envelopes import EnvelopeCheck
 from services.proof.validation.findings import Findings, Rule
 from services.proof.validation.margins import MarginCheck
 from services.proof.validation.positions import PositionCheck
 from services.proof.validation.stops import StopCheck
 from services.proof.validation.trading import TradingCheck
+from services.proof.validation.uncertainty import UncertaintyCheck
 from services.record.reading import ChainLink, Record, Span
 
 Progress = Callable[[int], None]
@@ -80,7 +80,7 @@ def validate(
     Args:
         record: What is checked; read twice, the chain's rows first.
         span: From a ``run_started`` on, or the whole record.
-        progress: Told the number of rows read, now and then.
+        progress: Called with the number of rows read, now and then.
         head: What the record must contain.
     """
     return _Validation(record, span).run(progress, head)
@@ -105,7 +105,7 @@ class _Validation:
         self._positions = PositionCheck(findings)
         self._margins = MarginCheck(findings)
         self._stops = StopCheck(findings)
-        self._doubt = DoubtCheck(findings)
+        self._uncertainty = UncertaintyCheck(findings)
 
     def run(self, progress: Progress, head: Head | None) -> Validated:
         rows = 0
@@ -119,11 +119,11 @@ class _Validation:
                 progress(rows)
         progress(rows)
         if head is not None:
-            self._chain.see_head(head.seq, head.chain_hash, "whoever noted the head")
+            self._chain.see_head(head.seq, head.chain_hash, "an earlier copy of the head")
         self._chain.finish()
         self._envelopes.finish(self._span.after + 1)
         self._trading.finish()
-        self._doubt.finish(self._envelopes.seq_of)
+        self._uncertainty.finish(self._envelopes.seq_of)
         counts = self._trading.counts | {"snapshots": self._positions.snapshots}
         return Validated(
             rows=rows,
@@ -156,8 +156,8 @@ class _Validation:
             message = f"its columns say {link.kind} {link.event_id} at {link.seq}, its text {kind}"
             self.findings.add(Rule.SCHEMA, link.seq, event.event_id, f"{message} at {event.seq}")
         if isinstance(event, RecordHead):
-            told_by = f"the writer at {event.seq}"
-            self._chain.see_head(event.committed_seq, event.chain_hash, told_by)
+            source = f"the writer at {event.seq}"
+            self._chain.see_head(event.committed_seq, event.chain_hash, source)
         self._see(event)
 
     def _see(self, event: AnyEvent) -> None:
@@ -167,7 +167,7 @@ class _Validation:
             self._trading.see(event)
             self._margins.see(event)
             self._stops.see(event)
-            self._doubt.see(event)
+            self._uncertainty.see(event)
 
     def _decoded(self, body: bytes, seq: int | None, event_id: str | None) -> AnyEvent | None:
         try:
@@ -193,7 +193,7 @@ def _named_causes(record: Record, span: Span) -> set[str]:
         try:
             cause = _cause.decode(link.body).causation_id
         except msgspec.DecodeError:
-            continue  # `_decoded` tells it
+            continue  # `_decoded` reports it
         if cause is not None:
             named.add(cause)
     return named

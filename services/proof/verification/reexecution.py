@@ -115,7 +115,7 @@ def reexecute(
         window: What is compared.
         stages: Fresh stages; the kernel's own when not given.
         from_beginning: The first event is the first that was ever published.
-        progress: Told the number of events read, now and then.
+        progress: Called with the number of events read, now and then.
 
     Raises:
         RecordError: An event of the record cannot be read.

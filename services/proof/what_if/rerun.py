@@ -100,7 +100,7 @@ def rerun(
     Args:
         bodies: A record from a ``run_started`` on, in total order.
         changes: Settings that replace the recorded ones.
-        progress: Told the number of events read, now and then.
+        progress: Called with the number of events read, now and then.
 
     Raises:
         RecordError: An event cannot be read.

@@ -94,7 +94,7 @@ def is_away(error: psycopg.Error) -> bool:
         return error.sqlstate.startswith(_AWAY_SQLSTATES)
     if isinstance(error, psycopg.OperationalError):
         # No SQLSTATE: the connection failed or broke. libpq does not pass on the state of a
-        # refused login, so it is told by its text.
+        # refused login, so it is recognised by its text.
         text = str(error)
         return not any(mark in text for mark in ("authentication failed", "does not exist"))
     return isinstance(error, psycopg.InterfaceError)

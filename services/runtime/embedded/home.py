@@ -128,7 +128,7 @@ class Home:
 
     @contextlib.contextmanager
     def published(self, session: Session) -> Iterator[None]:
-        """Tell other commands where this session's servers listen, as long as it lasts."""
+        """Publish the addresses of this session's servers for other commands."""
         path = self.folder / "session.json"
         _write_private(path, json.dumps(asdict(session), indent=1))
         try:

@@ -120,7 +120,7 @@ class EmbeddedSession:
         *,
         modules: Mapping[str, str] | None = None,
     ) -> None:
-        """Start services, and tell other commands where they listen.
+        """Start services, and publish their addresses for other commands.
 
         Args:
             names: Which.

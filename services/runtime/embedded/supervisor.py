@@ -158,8 +158,8 @@ def _in_short(line: str) -> str:
     if not isinstance(entry, dict):
         return line
     raised = str(entry.get("exception") or "").strip().splitlines()[-1:]
-    told = [entry.get("event"), entry.get("reason") or entry.get("message"), *raised]
-    return ": ".join(str(part) for part in told if part)
+    parts = [entry.get("event"), entry.get("reason") or entry.get("message"), *raised]
+    return ": ".join(str(part) for part in parts if part)
 
 
 def _has_ended(child: _Child) -> bool:

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counts of what was published, and figures looked up on a scrape."""
+"""Metrics for Prometheus: counts of what was published, and figures looked up on a scrape."""
 
 from collections.abc import Callable, Iterable, Mapping
 

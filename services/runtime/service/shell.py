@@ -68,7 +68,7 @@ class Shell:
         service: Its name.
         settings: Read and checked.
         metrics: What /metrics shows.
-        lifecycle: Says when to stop, and is told what is waited for.
+        lifecycle: Says when to stop, and is reported what is waited for.
     """
 
     def __init__(self, service: str, settings: Settings) -> None:
@@ -170,7 +170,7 @@ def supervise(shell: Shell, worker: Worker) -> int:
     while not lifecycle.stopping.is_set():
         try:
             worker.run(lifecycle.stopping)
-            lifecycle.stopping.wait()  # nothing left to do, but /health still tells
+            lifecycle.stopping.wait()  # nothing left to do, but /health still reports
         except (Unavailable, ReplyError, DatabaseAwayError, DatabaseRefusedError) as away:
             lifecycle.wait_before_retry(str(away))
         except JournalTrimmed as lost:

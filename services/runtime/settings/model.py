@@ -183,7 +183,7 @@ class Settings(BaseSettings):
 
     @property
     def trading(self) -> TradingSettings:
-        """What the stages will be told by ``run_started``."""
+        """The settings that the stages get with ``run_started``."""
         return self._trading
 
     @property

@@ -76,7 +76,7 @@ class Fault:
         words = self.name.replace(",", "").split(" for {")[0]
         return words.replace(" ", "-")
 
-    def told(self, scene: Scene) -> str:
+    def reported(self, scene: Scene) -> str:
         """Name for the table."""
         return self.name.format(s=f"{scene.seconds:g}", t=f"{scene.shorter:g}")
 

@@ -57,7 +57,7 @@ def test_services_killed_at_random_moments(scene: Scene, trading: Trading, table
     ],
 )
 def test_fault(scene: Scene, trading: Trading, table: Table, fault: Fault) -> None:
-    line = table.line(fault.told(scene))
+    line = table.line(fault.reported(scene))
     halts = len(trading.released)
     for _ in range(REPEATS):
         fault.strike(scene)

@@ -93,17 +93,17 @@ class Trading:
             status, body = self._stack.health(name)
             if status != 200:
                 return f"{name}: {status} {body}"
-        told = self.status("cdb_paper_runner").get("stage", {})
-        if told.get("last_seq", 0) < mark:
-            return f"cdb_paper_runner tells of {told.get('last_seq', 0)}, not of {mark}"
-        halted = told.get("halted")
+        reported = self.status("cdb_paper_runner").get("stage", {})
+        if reported.get("last_seq", 0) < mark:
+            return f"cdb_paper_runner reports {reported.get('last_seq', 0)}, not of {mark}"
+        halted = reported.get("halted")
         if halted:
             self._release(str(halted))
             return f"halted: {halted}"
         return ""
 
     def status(self, name: str) -> dict[str, Any]:
-        """What a service tells of itself."""
+        """What a service reports of itself."""
         status, body = self._stack.get(name, "/status")
         if status != 200:
             return {}

@@ -63,7 +63,7 @@ class Exchange:
         self.get("/sim/faults/clear")
 
     def trades(self, symbol: str) -> Counter[tuple[int, Decimal, Side]]:
-        """The newest trades as REST tells them."""
+        """The newest trades as REST has them."""
         path = f"/api/v1/contract/deals/{symbol}?limit=100"
         # Not often: the exchange counts this test's questions with those of the service.
         rows = wait_until(lambda: self.get(path).get("data"), f"trades of {symbol}", every=0.2)
@@ -172,7 +172,7 @@ def test_broken_connections_are_holes_that_are_filled(ws: WsOnBus, exchange: Exc
     ws.wait_for(lambda events: live_since(events, 0) > 5 and gaps(events, "BTC_USDT") == [])
     # When all connections break
     exchange.begin("drop")
-    # Then both symbols are in doubt until every trade is there
+    # Then both symbols are uncertain until every trade is there
     recovered = [("BEGAN", None), ("CLEARED", None)]
     events = ws.wait_for(
         lambda events: gaps(events, "BTC_USDT") == gaps(events, "ETH_USDT") == recovered
@@ -228,7 +228,7 @@ def test_trades_that_redis_lost_are_asked_for_again(
             for symbol in symbols
         )
     )
-    # Then each symbol was in doubt, and nothing is missing and nothing there twice
+    # Then each symbol was uncertain, and nothing is missing and nothing there twice
     for symbol in symbols:
         assert gaps(events, symbol) == [("BEGAN", None), ("CLEARED", None)]
         assert_whole(events, exchange, symbol)
@@ -312,7 +312,7 @@ def test_ticks_by_hand_that_redis_lost_are_a_gap_with_its_bounds(ws: WsOnBus, di
     assert cleared.lost_from == left[-1].timestamp
     assert cleared.lost_to is not None
     assert cleared.lost_from <= lost.timestamp <= cleared.lost_to <= trades(events)[-1].timestamp
-    # And nothing is told again
+    # And nothing is reported again
     assert [str(trade.price) for trade in trades(events)] == ["5", *(["6"] if dies else []), "7"]
 
 

@@ -13,16 +13,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240
 
 
 def test_every_trade_is_listed_with_what_makes_its_net_profit(recorded: Recorded) -> None:
-    told = recorded.result("trades")
+    reported = recorded.result("trades")
 
-    assert told["run_id"] == recorded.run["run_id"]
-    assert len(told["trades"]) == recorded.run["trades"] > 0
-    for trade in told["trades"]:
+    assert reported["run_id"] == recorded.run["run_id"]
+    assert len(reported["trades"]) == recorded.run["trades"] > 0
+    for trade in reported["trades"]:
         net = Decimal(trade["gross_profit"]) - Decimal(trade["fees_open"])
         net += Decimal(trade["funding"]) - Decimal(trade["fees_close"])
         assert Decimal(trade["profit_loss"]) == net
         assert trade["exit_reason"] in ("signal", "stop_loss", "opposite_entry", "take_profit")
-    times = [trade["closed_at"] for trade in told["trades"]]
+    times = [trade["closed_at"] for trade in reported["trades"]]
     assert times == sorted(times)
 
 
@@ -103,7 +103,7 @@ def test_the_runs_are_listed_with_begin_end_and_result(recorded: Recorded) -> No
 
 
 def test_the_drift_of_fills_is_what_their_slippage_leaves(recorded: Recorded) -> None:
-    told = recorded.result("stats")
+    reported = recorded.result("stats")
     fills = recorded.query(
         "SELECT (r.body->>'filled_quantity')::numeric, (r.body->>'filled_price')::numeric,"
         " o.price, o.side FROM events AS r JOIN orders AS o ON o.order_id = r.body->>'order_id'"
@@ -115,20 +115,24 @@ def test_the_drift_of_fills_is_what_their_slippage_leaves(recorded: Recorded) ->
         for quantity, price, decided, side in fills
     )
 
-    assert set(told["fill_drift_bp"]) == {"entries", "exits", "stops"}
-    assert sum(told["fill_drift_fills"].values()) == recorded.run["fills"]
-    if told["fill_drift_fills"]["stops"] == 0:  # whose drift has another reference
-        drift = sum(Decimal(money) for money in told["fill_drift_money"].values())
-        parts = drift + Decimal(told["spread"]) + Decimal(told["impact"])
+    assert set(reported["fill_drift_bp"]) == {"entries", "exits", "stops"}
+    assert sum(reported["fill_drift_fills"].values()) == recorded.run["fills"]
+    if reported["fill_drift_fills"]["stops"] == 0:  # whose drift has another reference
+        drift = sum(Decimal(money) for money in reported["fill_drift_money"].values())
+        parts = drift + Decimal(reported["spread"]) + Decimal(reported["impact"])
         assert abs(parts - missed) < Decimal("0.0001")
     assert "drift of fills, positive is against us" in recorded.text("stats")
 
 
 def test_every_exit_has_its_price_gap(recorded: Recorded) -> None:
-    told = recorded.result("stats")
+    reported = recorded.result("stats")
 
-    exits = told["exits"]
-    assert len(exits) == told["fill_drift_fills"]["exits"] + told["fill_drift_fills"]["stops"] > 0
+    exits = reported["exits"]
+    assert (
+        len(exits)
+        == reported["fill_drift_fills"]["exits"] + reported["fill_drift_fills"]["stops"]
+        > 0
+    )
     for gap in exits:
         against = Decimal(gap["market_price"]) - Decimal(gap["reference_price"])
         against *= 1 if gap["side"] == "BUY" else -1

@@ -1,4 +1,4 @@
-"""Proof on the command line: verify, export and files; what is told when it cannot be given."""
+"""Proof on the command line: verify, export and files; what is reported when it cannot be given."""
 
 import gzip
 from datetime import UTC, datetime
@@ -70,12 +70,12 @@ def test_an_exported_file_answers_as_the_database_does(recorded: Recorded, tmp_p
 
 def test_an_export_says_what_it_wrote(recorded: Recorded, tmp_path: Path) -> None:
     out = tmp_path / "part.jsonl.gz"
-    told = recorded.result("export", "--run", "last", "--out", out)
-    assert told["file"] == str(out)
-    assert told["bytes"] == out.stat().st_size
-    assert (told["from"], told["upto"]) == (1, recorded.run["last_seq"])
+    reported = recorded.result("export", "--run", "last", "--out", out)
+    assert reported["file"] == str(out)
+    assert reported["bytes"] == out.stat().st_size
+    assert (reported["from"], reported["upto"]) == (1, recorded.run["last_seq"])
     with gzip.open(out) as file:
-        assert sum(1 for _ in file) == told["rows"] + 2
+        assert sum(1 for _ in file) == reported["rows"] + 2
     assert "rows, seq 1 to" in recorded.text("export", "--out", out)
 
 

@@ -80,8 +80,8 @@ def test_verify_and_validate_name_a_row_that_was_deleted(recorded: Recorded) -> 
     assert first["cause"]["event_id"] == cause
     assert first["cause"]["seq"] < seq
     assert {"CHAIN", "COMPLETE", "ONE_DECISION"} <= validated["by_rule"].keys()
-    told = " ".join(finding["message"] for finding in validated["first_findings"])
-    assert f"row {seq} is not in its place" in told
+    reported = " ".join(finding["message"] for finding in validated["first_findings"])
+    assert f"row {seq} is not in its place" in reported
 
 
 def test_verify_and_validate_name_a_pair_of_ticks_that_was_swapped(recorded: Recorded) -> None:
@@ -149,7 +149,7 @@ def test_the_counts_of_a_replay_add_up_and_are_those_of_the_run(recorded: Record
 # -- explain, trace, why, stats -------------------------------------------------------------------
 
 
-def test_a_filled_order_is_told_as_a_tree(recorded: Recorded) -> None:
+def test_a_filled_order_is_reported_as_a_tree(recorded: Recorded) -> None:
     ((order_id,),) = recorded.query(
         "SELECT order_id FROM orders WHERE status = 'FILLED' AND NOT reduce_only"
         " ORDER BY seq LIMIT 1"
@@ -158,8 +158,8 @@ def test_a_filled_order_is_told_as_a_tree(recorded: Recorded) -> None:
     for said in ("tick: trade BTC_USDT", "signal: ", "layer 7 frequency", "sizing: ", "fee: "):
         assert said in text
     assert "<- asked for" in text
-    told = recorded.result("explain", order_id[:10])
-    assert {"title", "lines", "children"} <= set(told)
+    reported = recorded.result("explain", order_id[:10])
+    assert {"title", "lines", "children"} <= set(reported)
 
 
 def test_a_story_is_traced_in_order(recorded: Recorded) -> None:
@@ -167,24 +167,24 @@ def test_a_story_is_traced_in_order(recorded: Recorded) -> None:
         "SELECT correlation_id, count(*) FROM events WHERE correlation_id IS NOT NULL"
         " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
     )
-    told = recorded.result("trace", correlation_id)
-    assert told["correlation_id"] == correlation_id
-    assert len(told["events"]) == count
-    seqs = [event["seq"] for event in told["events"]]
+    reported = recorded.result("trace", correlation_id)
+    assert reported["correlation_id"] == correlation_id
+    assert len(reported["events"]) == count
+    seqs = [event["seq"] for event in reported["events"]]
     assert seqs == sorted(seqs)
-    by_member = recorded.result("trace", told["events"][-1]["event_id"])
-    assert by_member == told
+    by_member = recorded.result("trace", reported["events"][-1]["event_id"])
+    assert by_member == reported
     assert len(recorded.text("trace", correlation_id).splitlines()) == count
 
 
 def test_the_funnel_adds_up_to_what_the_run_said(recorded: Recorded) -> None:
-    told, run = recorded.result("why"), recorded.run
-    assert told["adds_up"] is True
-    assert told["signals"] == run["signals"]
-    assert told["orders"] == run["orders"]
-    assert told["rejected"] == run["decisions"]["rejected"]
-    assert told["approved"] == run["decisions"]["approved"]
-    assert isinstance(told["what_would_change_it"], list)
+    reported, run = recorded.result("why"), recorded.run
+    assert reported["adds_up"] is True
+    assert reported["signals"] == run["signals"]
+    assert reported["orders"] == run["orders"]
+    assert reported["rejected"] == run["decisions"]["rejected"]
+    assert reported["approved"] == run["decisions"]["approved"]
+    assert isinstance(reported["what_would_change_it"], list)
     text = recorded.text("why", "--run", "last")
     assert "the sums add up" in text
     nothing = recorded.result("why", "--since", "2099-01-01")
@@ -192,17 +192,17 @@ def test_the_funnel_adds_up_to_what_the_run_said(recorded: Recorded) -> None:
 
 
 def test_the_statistics_are_those_of_the_run(recorded: Recorded) -> None:
-    told = recorded.result("stats")
-    assert told["run_id"] == recorded.run["run_id"]
-    assert told["total"]["trades"] == recorded.run["trades"]
-    assert sum(told["orders"].values()) == recorded.run["orders"]
+    reported = recorded.result("stats")
+    assert reported["run_id"] == recorded.run["run_id"]
+    assert reported["total"]["trades"] == recorded.run["trades"]
+    assert sum(reported["orders"].values()) == recorded.run["orders"]
     assert "recorded: " in recorded.text("stats", "--run", recorded.run["run_id"][:8])
 
 
 def test_the_days_add_up_to_the_run(recorded: Recorded) -> None:
-    told = recorded.result("stats", "--days")
-    days = told["days"]
-    assert told["run_id"] == recorded.run["run_id"]
+    reported = recorded.result("stats", "--days")
+    days = reported["days"]
+    assert reported["run_id"] == recorded.run["run_id"]
     assert sum(day["trades"] for day in days) == recorded.run["trades"]
     assert sum(day["halts"] for day in days) == recorded.run["halts"]
     assert sum(Decimal(day["fees"]) for day in days) == Decimal(recorded.run["fees"])
@@ -218,10 +218,10 @@ def test_the_days_add_up_to_the_run(recorded: Recorded) -> None:
 
 
 def test_the_tables_are_what_the_record_makes(recorded: Recorded) -> None:
-    told = recorded.result("db", "rebuild", "--check")
-    assert (told["identical"], told["kept"]) == (True, False)
-    assert told["tables"]["signals"]["rows"] == recorded.run["signals"]
-    assert told["tables"]["trades"]["rows"] == recorded.run["trades"]
+    reported = recorded.result("db", "rebuild", "--check")
+    assert (reported["identical"], reported["kept"]) == (True, False)
+    assert reported["tables"]["signals"]["rows"] == recorded.run["signals"]
+    assert reported["tables"]["trades"]["rows"] == recorded.run["trades"]
 
 
 def test_a_changed_table_is_noticed_and_made_again(recorded: Recorded) -> None:

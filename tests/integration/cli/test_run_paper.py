@@ -191,7 +191,7 @@ def test_a_killed_service_comes_back_and_operators_need_no_orchestrator(claire: 
         (("--duration", "soon"), 2, "15m"),
     ],
 )
-def test_what_cannot_be_run_is_told_before_anything_starts(
+def test_what_cannot_be_run_is_reported_before_anything_starts(
     claire: Claire, arguments: tuple[str, ...], code: int, complaint: str
 ) -> None:
     done = claire.run("run-paper", *arguments)
@@ -212,7 +212,7 @@ def test_live_trading_is_refused_with_the_reason(
     assert "phase N1 trades paper only" in done.stderr
 
 
-def test_a_broken_data_file_is_told_with_file_and_line(claire: Claire) -> None:
+def test_a_broken_data_file_is_reported_with_file_and_line(claire: Claire) -> None:
     path = claire.folder / "test-spot_BTCUSDT_trades.csv"
     path.write_text("ts_ms,price\n1735689600000,5\n", encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""The schema: applied once, by whoever comes, and guarded against those who should not write."""
+"""The schema: applied once, by any process, and guarded against roles that must not write."""
 
 import threading
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_a_small_benchmark_proves_answers_and_writes(tmp_path: Path) -> None:
     assert explained["ids"] >= 50
     assert 0 < explained["p50_ms"] <= explained["p99_ms"] <= explained["max_ms"]
     assert explained["command_ms"] > 0
-    # And whoever was killed traded again
+    # And every killed service worked again
     restart = figures["restart"]
     assert restart["behind_events"] > 20_000
     assert all(seconds > 0 for seconds in restart["one_s"].values())

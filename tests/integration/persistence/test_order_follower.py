@@ -208,7 +208,7 @@ def test_one_fill_of_an_inverse_contract_keeps_its_price_to_the_last_digit(
     ]
 
 
-def test_a_refused_order_tells_what_it_would_have_slipped(
+def test_a_refused_order_reports_what_it_would_have_slipped(
     desk: Desk, postgres_server: PostgresServer
 ) -> None:
     refusal = result(

@@ -51,7 +51,7 @@ def filled_entry(events: list[AnyEvent]) -> OrderResult:
     )
 
 
-def test_a_filled_order_is_told_from_its_tick_to_the_position(
+def test_a_filled_order_is_reported_from_its_tick_to_the_position(
     record: DatabaseRecord, recorded_events: list[AnyEvent]
 ) -> None:
     result = filled_entry(recorded_events)
@@ -59,9 +59,9 @@ def test_a_filled_order_is_told_from_its_tick_to_the_position(
 
     story = event_tree(archive, archive.find(result.order_id))
 
-    told = [type(event) for event in events_of(story) if event is not None]
-    assert told[0] is MarketData
-    assert {Signal, RiskDecision, Order, OrderResult} <= set(told)
+    reported = [type(event) for event in events_of(story) if event is not None]
+    assert reported[0] is MarketData
+    assert {Signal, RiskDecision, Order, OrderResult} <= set(reported)
     text = "\n".join(lines_of(story))
     assert "layer 7 frequency" in text
     assert "sizing: " in text
@@ -90,7 +90,7 @@ def test_the_arithmetic_of_a_fill_holds(
     assert checked > 3
 
 
-def test_a_rejected_signal_tells_every_layer(
+def test_a_rejected_signal_reports_every_layer(
     record: DatabaseRecord, recorded_events: list[AnyEvent]
 ) -> None:
     rejected = next(
@@ -186,8 +186,8 @@ def test_the_nearest_misses_come_first_and_name_what_would_have_let_them_pass(
     assert short == sorted(short)
     assert all("against" in miss_line(miss) for miss in found.nearest)
     assert all(miss.reason in LIMITS for miss in found.nearest)
-    told = " ".join(remedies(found))
-    assert all(reason in told for reason in found.on_entries.rejected)
+    reported = " ".join(remedies(found))
+    assert all(reason in reported for reason in found.on_entries.rejected)
 
 
 def test_the_funnel_of_a_later_part_is_smaller(

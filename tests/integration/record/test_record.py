@@ -173,5 +173,5 @@ def test_runs_are_found_through_the_index_as_in_the_whole_chain(
 
     assert found == sorted([*(link for link in links if link.kind in wanted), last_batch])
     memory = record_of(recorded_events)
-    told, known = runs_of(record)[0], runs_of(memory)[0]
-    assert told == known
+    reported, known = runs_of(record)[0], runs_of(memory)[0]
+    assert reported == known

@@ -213,7 +213,7 @@ def test_the_open_run_goes_on_although_its_clock_is_later(record: Record) -> Non
     assert record.problem(START_MS, seed=1) is None
 
 
-def test_a_halt_is_told_with_both_remedies(record: Record) -> None:
+def test_a_halt_is_reported_with_both_remedies(record: Record) -> None:
     record.state("ACTIVE", "HALTED")
 
     problem = str(record.problem(None))

@@ -383,7 +383,7 @@ def test_a_start_without_a_writer_forbids_entries_before_the_first_input(
 
 
 @pytest.mark.usefixtures("market")
-def test_a_database_that_is_not_there_yet_is_waited_for_and_then_told(
+def test_a_database_that_is_not_there_yet_is_waited_for_and_then_reported(
     start_service: StartService, postgres_server: PostgresServer
 ):
     postgres_server.stop()

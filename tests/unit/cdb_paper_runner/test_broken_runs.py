@@ -120,7 +120,7 @@ def test_a_halt_of_before_is_released_by_the_same_reset(scene: Scene) -> None:
     assert [type(event) for event in scene.look()] == [RunEnded, RunStarted]
 
 
-def test_what_is_told_again_of_the_broken_run_does_not_halt_the_next(scene: Scene) -> None:
+def test_what_is_reported_again_of_the_broken_run_does_not_halt_the_next(scene: Scene) -> None:
     scene.breaks(MISMATCH)
     scene.resets()
     scene.halts(MISMATCH, TradingState.REDUCE_ONLY)

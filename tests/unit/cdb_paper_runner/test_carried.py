@@ -80,13 +80,13 @@ class Floor:
         }
 
 
-def told(account: OpeningAccount) -> dict[str, Any]:
+def reported(account: OpeningAccount) -> dict[str, Any]:
     return {name: getattr(account, name) for name in ("entries_ms", "streaks", "pauses", "stances")}
 
 
 def assert_equal(floor: Floor) -> None:
     """Equal in all; but a rest counts from its signal, which waited for a confirmed price."""
-    carried, remembered = told(floor.carried), floor.remembered()
+    carried, remembered = reported(floor.carried), floor.remembered()
     stances, known = carried.pop("stances"), remembered.pop("stances")
     assert carried == remembered
     assert [(s.symbol, s.side) for s in stances if s.side] == [
@@ -110,16 +110,16 @@ def test_the_orchestrator_knows_what_the_stages_remember_in_every_run(seed: int)
         floor.feed(event)
         if event.TOPIC == topics.CLOCK:
             assert_equal(floor)
-        seen |= {name for name, value in told(floor.carried).items() if value}
+        seen |= {name for name, value in reported(floor.carried).items() if value}
     assert seen >= {"entries_ms", "streaks", "stances"}
 
     account = floor.carried
     begun, *rest = market(seed + 100)
     floor.feed(replace(begun, account=account, run_id="run-2", event_id="run-2"))
-    assert told(floor.carried) == told(account)
+    assert reported(floor.carried) == reported(account)
     floor.feed(rest.pop(0))
     floor.feed(a.clock(begun.timestamp - 5000))
-    assert told(floor.carried) == told(account) == floor.remembered()
+    assert reported(floor.carried) == reported(account) == floor.remembered()
     for event in rest:
         floor.feed(event)
         if event.TOPIC == topics.CLOCK:

@@ -113,7 +113,7 @@ def test_status_has_the_figures_that_the_page_and_the_command_line_show():
     assert (part["symbol"], part["profit"], part["fees"]) == (a.BTC, "6.5", "1.5")
 
 
-def test_a_new_run_counts_anew():
+def test_a_new_run_counts_again():
     stage, _ = fed(a.run_started(), a.clock(), a.trade(), a.signal())
     fed(a.run_started(run_id="run-2"), stage=stage)
     assert stage.status()["run_id"] == "run-2"

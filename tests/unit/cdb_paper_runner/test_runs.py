@@ -287,7 +287,7 @@ def test_a_recorded_market_is_not_played_twice(desk: Desk):
         assert runs.waiting_for is None
 
 
-def test_a_live_market_whose_duration_is_over_begins_anew_with_the_next_start(desk: Desk):
+def test_a_live_market_whose_duration_is_over_begins_again_with_the_next_start(desk: Desk):
     asked = wanted(CDB_SOURCE="external", CDB_DURATION="1h")
     runs = desk.come(asked)
     runs.look()

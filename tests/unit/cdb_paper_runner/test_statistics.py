@@ -23,7 +23,7 @@ def answer(verdict: Verdict, reason: str | None = None) -> AnyEvent:
     return replace(a.decision(a.order()), signal_id="s", verdict=verdict, reason=reason)
 
 
-def test_ticks_of_every_kind_count_and_backfill_is_told_apart():
+def test_ticks_of_every_kind_count_and_backfill_is_reported_apart():
     statistics = counted(a.trade(), a.quote(), a.mark(), a.trade(backfill=True))
     assert (statistics.ticks, statistics.backfill) == (4, 1)
 

@@ -100,7 +100,7 @@ def test_help_has_an_example(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "arguments", [("status",), ("tail",), ("halt",), ("reset", "--reason", "x"), ("pause",)]
 )
-def test_without_a_system_the_remedy_is_told(arguments: tuple[str, ...]) -> None:
+def test_without_a_system_the_remedy_is_reported(arguments: tuple[str, ...]) -> None:
     done = CliRunner().invoke(claire, arguments)
 
     assert done.exit_code == 1

@@ -98,7 +98,7 @@ def test_a_command_without_answer_is_posted_again_with_the_same_id() -> None:
     assert posts.commands == ["halt", "halt"]
 
 
-def test_what_was_never_reached_or_answered_is_told() -> None:
+def test_what_was_never_reached_or_answered_is_reported() -> None:
     script = ControlScript(
         [ControlEntry(1000, "halt", "why"), ControlEntry(9000, "reset", "late")], Posts()
     )

@@ -65,7 +65,7 @@ def test_nothing_there_is_said_with_what_to_do(home: Path) -> None:
     assert "claire record" in done.output
 
 
-def test_a_name_that_tells_nothing_needs_options(tmp_path: Path) -> None:
+def test_a_name_that_reports_nothing_needs_options(tmp_path: Path) -> None:
     path = source(tmp_path, "prices.csv")
     done = claire("import", path)
     assert done.exit_code == 2
@@ -116,7 +116,9 @@ def test_contracts_need_their_size(tmp_path: Path) -> None:
         (("--kind", "klines"), "like 1m, 5m or 1h"),
     ],
 )
-def test_wrong_options_are_told(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
+def test_wrong_options_are_reported(
+    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
     done = claire("import", source(tmp_path), *arguments)
     assert done.exit_code in (1, 2)
     assert complaint in done.output

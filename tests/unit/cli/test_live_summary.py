@@ -57,7 +57,7 @@ RESULT = RunResult(
 )
 
 
-def test_without_a_terminal_a_line_tells_phase_figures_and_where_to_look(
+def test_without_a_terminal_a_line_reports_phase_figures_and_where_to_look(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     progress = Progress(phase="starting the services")

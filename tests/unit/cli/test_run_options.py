@@ -68,7 +68,7 @@ def test_secrets_are_not_set_on_the_command_line() -> None:
         read_settings(["REDIS_PASSWORD=x"])
 
 
-def test_out_of_range_is_told_with_what_is_used_instead() -> None:
+def test_out_of_range_is_reported_with_what_is_used_instead() -> None:
     (line,) = out_of_range({"STOP_LOSS_PCT": "0.5"})
 
     assert "STOP_LOSS_PCT=0.5 is out of range; 0.02 is used" in line
@@ -108,7 +108,7 @@ def test_a_control_file_is_read_in_the_order_of_time(tmp_path: Path) -> None:
         ({"at": 1, "command": "pause", "symbol": 5}, "symbol=5"),
     ],
 )
-def test_a_bad_control_line_is_told_with_file_and_line(
+def test_a_bad_control_line_is_reported_with_file_and_line(
     tmp_path: Path, line: object, complaint: str
 ) -> None:
     path = write(tmp_path, {"at": 1, "command": "halt"}, line)

@@ -52,7 +52,7 @@ def test_json_has_the_counts_and_every_check(folder: Path) -> None:
     assert recorded["why"] == "NO_SUCH_VARIABLE_HERE is not set"
 
 
-def test_one_that_fails_is_told_and_exits_with_1(folder: Path) -> None:
+def test_one_that_fails_is_reported_and_exits_with_1(folder: Path) -> None:
     (folder / "bad.yaml").write_text(GOOD.replace("== 1", "== 7").replace("good", "bad"))
 
     done = run(str(folder))

@@ -187,12 +187,12 @@ def test_the_writer_is_one_of_the_services_and_its_red_is_the_command_s(
     monkeypatch.setattr(status_command, "container_health", lambda _: entry)
 
     shown = CliRunner().invoke(claire, ["status"])
-    told = CliRunner().invoke(claire, ["status", "--json"])
+    reported = CliRunner().invoke(claire, ["status", "--json"])
 
-    assert shown.exit_code == told.exit_code == code
+    assert shown.exit_code == reported.exit_code == code
     assert "cdb_db_writer" in shown.stdout
     assert "trading HALTED: OPERATOR: mine" in shown.stdout
-    body = json.loads(told.stdout.splitlines()[-1])
+    body = json.loads(reported.stdout.splitlines()[-1])
     assert list(body["services"]) == ["cdb_risk", "cdb_db_writer"]
     assert body["trading"]["halt_reason"] == "OPERATOR: mine"
     assert body["healthy"] is (writer is not False)

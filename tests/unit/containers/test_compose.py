@@ -163,7 +163,7 @@ def test_services_wait_for_what_they_need() -> None:
 
 
 @every_service
-def test_a_service_is_told_every_setting_and_nothing_unknown(service: str) -> None:
+def test_a_service_is_reported_every_setting_and_nothing_unknown(service: str) -> None:
     environment = set(CONTAINERS[service]["environment"])
 
     recorded = set(load(environ={}, env_file=None).run_settings())
@@ -171,7 +171,7 @@ def test_a_service_is_told_every_setting_and_nothing_unknown(service: str) -> No
     assert environment <= known_names()
 
 
-def test_the_market_is_the_live_one_unless_told_otherwise() -> None:
+def test_the_market_is_the_live_one_unless_reported_otherwise() -> None:
     assert CONTAINERS["cdb_ws"]["environment"]["CDB_SOURCE"] == "${CDB_SOURCE:-mexc}"
 
 

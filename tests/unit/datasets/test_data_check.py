@@ -158,7 +158,7 @@ def test_a_file_in_disorder_is_wrong(tmp_path: Path) -> None:
     assert "sort the file by ts_ms" in found.wrong[0]
 
 
-def test_coverage_tells_from_when_to_when_and_how_many_holes(folder: Path) -> None:
+def test_coverage_reports_from_when_to_when_and_how_many_holes(folder: Path) -> None:
     gap = replace(data_gap(RUN, NOON, ConditionPhase.BEGAN, detail="away", unique=1), symbol=ETH)
     record(folder, [*minute(), gap], [clock(MIDNIGHT), trade(MIDNIGHT + 5)])
 

@@ -51,7 +51,7 @@ def test_takers_come_at_the_rate_and_some_need_several_trades(rate: float) -> No
     assert takers == pytest.approx(60 * rate, rel=0.2)
     assert len(made) > 1.1 * takers
     same = [one for one, other in pairwise(made) if one == other]
-    assert same or rate < 100, "in a busy market some trades are identical in all they tell"
+    assert same or rate < 100, "in a busy market some trades are identical in all fields"
 
 
 def test_prices_are_whole_ticks_and_move_with_the_speed() -> None:

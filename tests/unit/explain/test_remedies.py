@@ -56,8 +56,8 @@ def test_what_only_a_person_can_end_is_said_so() -> None:
 
 
 def test_when_every_signal_became_an_order_there_is_nothing_to_change() -> None:
-    told = remedies(funnel(on_entries=Answered(approved=1), orders=1))
-    assert told == ["nothing: every signal that could became an order"]
+    reported = remedies(funnel(on_entries=Answered(approved=1), orders=1))
+    assert reported == ["nothing: every signal that could became an order"]
 
 
 def test_the_largest_loss_comes_first_also_where_orders_were_lost_after_their_approval() -> None:
@@ -67,12 +67,12 @@ def test_the_largest_loss_comes_first_also_where_orders_were_lost_after_their_ap
         unfilled={"EXPIRED": 79, "CANCELLED": 1},
     )
 
-    told = remedies(found)
+    reported = remedies(found)
 
-    assert [line.split(",")[0] for line in told] == [
+    assert [line.split(",")[0] for line in reported] == [
         "HALTED", "EXPIRED after approval", "TRADE_FREQUENCY", "CANCELLED after approval",
     ]  # fmt: skip
-    assert "ORDER_EXPIRY_SEC" in told[1]
+    assert "ORDER_EXPIRY_SEC" in reported[1]
 
 
 def test_exits_with_nothing_to_reduce_are_counted_by_themselves_and_stay_in_the_sum() -> None:
@@ -82,13 +82,15 @@ def test_exits_with_nothing_to_reduce_are_counted_by_themselves_and_stay_in_the_
         signals=12, exits=6, orders=4, results={"FILLED": 4},
     )  # fmt: skip
 
-    told = found.to_json()
+    reported = found.to_json()
 
-    assert told["nothing_to_reduce"] == 5
-    assert told["signals"] == (told["approved"] + told["trimmed"] + sum(told["rejected"].values()))
-    assert told["adds_up"] is True
+    assert reported["nothing_to_reduce"] == 5
+    assert reported["signals"] == (
+        reported["approved"] + reported["trimmed"] + sum(reported["rejected"].values())
+    )
+    assert reported["adds_up"] is True
 
 
 def test_an_exit_without_a_position_is_no_missed_trade() -> None:
-    told = remedies(funnel(on_exits=rejected(NOTHING_TO_REDUCE=5), signals=5, exits=5))
-    assert told == ["nothing: every signal that could became an order"]
+    reported = remedies(funnel(on_exits=rejected(NOTHING_TO_REDUCE=5), signals=5, exits=5))
+    assert reported == ["nothing: every signal that could became an order"]

@@ -63,7 +63,7 @@ def test_who_trimmed_is_said_behind_the_limits() -> None:
     assert "trimmed from 200 to 100 by 5 position" in sizing_lines(trimmed)
 
 
-def test_figures_of_an_older_record_are_told_as_they_are() -> None:
+def test_figures_of_an_older_record_are_reported_as_they_are() -> None:
     assert sizing_lines(decision(1)) == ["with risk fraction 0.002"]
     assert sizing_lines(decision(1, sizing={})) == []
 

@@ -34,15 +34,15 @@ def a_jump_while_an_exit_is_pending() -> list[Event]:
         now = NOON + seconds * 1000
         return [builders.clock(now), builders.trade(BTC, price, now, 10_000)]
 
-    told: list[Event] = [STARTED, CONTRACTS, *at(0, 100)]
-    told += [builders.signal(BTC, Side.SELL, 100, NOON), *at(1, 100), *at(2, 100)]
-    told += [builders.exit_signal(BTC, Side.BUY, 100, NOON + 2000)]
+    reported: list[Event] = [STARTED, CONTRACTS, *at(0, 100)]
+    reported += [builders.signal(BTC, Side.SELL, 100, NOON), *at(1, 100), *at(2, 100)]
+    reported += [builders.exit_signal(BTC, Side.BUY, 100, NOON + 2000)]
     for second in range(3, 70):
-        told += at(second, 10_000)
+        reported += at(second, 10_000)
     ended = msgspec.structs.replace(builders.run_ended(NOON + 70_000), event_id="ended")
     named = [
         msgspec.structs.replace(event, event_id=f"story-{n}", correlation_id=None)
-        for n, event in enumerate([*told, ended])
+        for n, event in enumerate([*reported, ended])
     ]
     return list(Pipeline().run(named))
 

@@ -72,7 +72,7 @@ def test_it_validates(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_each_of_its_events_can_be_told(version: int) -> None:
+def test_each_of_its_events_can_be_reported(version: int) -> None:
     for event in events_of(version):
         title, lines = narrate(event)
         assert title
@@ -88,9 +88,9 @@ def test_its_tables_can_be_made_again(version: int) -> None:
         if event.TOPIC in ORDER_TOPICS:
             orders.apply(event, order_rows)
     assert len(rows.added["risk_decisions"]) > 10
-    # The checksum covers what later folds remember beside it; what both tell must be equal.
-    told = rows.mismatch or "in nothing that is published"
-    assert told.endswith("in nothing that is published"), told
+    # The checksum covers what later folds remember beside it; what both report must be equal.
+    reported = rows.mismatch or "in nothing that is published"
+    assert reported.endswith("in nothing that is published"), reported
 
 
 @pytest.mark.parametrize("version", VERSIONS)

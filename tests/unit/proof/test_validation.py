@@ -125,7 +125,7 @@ def test_a_tail_that_was_cut_off_is_noticed_by_a_head_noted_before() -> None:
     assert "its tail was cut off" in found.first[-1].message
 
 
-def test_a_chain_that_was_written_anew_is_not_what_the_writer_said() -> None:
+def test_a_chain_that_was_written_again_is_not_what_the_writer_said() -> None:
     events = lively_events()
     honest = record_of(events)
     early = honest.link(honest.find("signal", 1))
@@ -134,10 +134,10 @@ def test_a_chain_that_was_written_anew_is_not_what_the_writer_said() -> None:
         committed_seq=early.seq,
         chain_hash=early.chain_hash.hex(),
     )
-    told = renumbered([*events, head])
-    assert check_events(told).findings.total == 0
-    decision = index_of(told, RiskDecision)
-    forged = replaced(told, decision, event_id="a" * 32)
+    reported = renumbered([*events, head])
+    assert check_events(reported).findings.total == 0
+    decision = index_of(reported, RiskDecision)
+    forged = replaced(reported, decision, event_id="a" * 32)
     assert forged[decision].seq < early.seq
     assert check_events(forged).findings.by_rule[Rule.HEADS] == 1
 
@@ -207,7 +207,7 @@ def test_only_a_repeated_signal_is_a_duplicate() -> None:
 
 
 def test_an_answer_may_come_behind_a_loss() -> None:
-    """Whoever answers makes again what the bus lost, and what was open ends behind it."""
+    """The service that answers makes again what the bus lost; open conditions end after it."""
     events = lively_events()
     result = index_of(events, OrderResult, lambda e: e.status is OrderStatus.FILLED)
     order_id = events[result].order_id

@@ -80,15 +80,15 @@ def test_a_changed_decision_is_named_with_its_field_and_its_cause() -> None:
     first = found.comparison.first
     assert first is not None
     assert (first.kind, first.stage, first.seq) == (Kind.DIFFERS, "cdb_risk", decision.seq)
-    told = report.to_json(found, record, record.whole())["first_divergence"]
-    assert told["fields"] == ["quantity"]
-    assert told["recorded"]["quantity"] == "999"
-    assert told["reexecuted"]["quantity"] == str(decision.quantity)
-    assert told["differences"] == [
+    reported = report.to_json(found, record, record.whole())["first_divergence"]
+    assert reported["fields"] == ["quantity"]
+    assert reported["recorded"]["quantity"] == "999"
+    assert reported["reexecuted"]["quantity"] == str(decision.quantity)
+    assert reported["differences"] == [
         {"field": "quantity", "recorded": "999", "reexecuted": str(decision.quantity)}
     ]
-    assert told["cause"]["event_id"] == decision.causation_id
-    assert told["cause"]["seq"] < decision.seq
+    assert reported["cause"]["event_id"] == decision.causation_id
+    assert reported["cause"]["seq"] < decision.seq
 
 
 def test_a_removed_output_is_missing_in_the_record() -> None:
@@ -111,11 +111,11 @@ def test_an_event_that_is_missing_from_its_topic_is_named(kind: type[Event]) -> 
     assert found.missing == 1
     hole = Hole(gone.TOPIC, gone.topic_seq, gone.topic_seq, following.seq)
     assert found.first_hole == hole
-    told = report.to_json(found, record_of(events), record_of(events).whole())
-    assert (told["missing"], told["first_missing"]) == (1, msgspec.to_builtins(hole))
+    reported = report.to_json(found, record_of(events), record_of(events).whole())
+    assert (reported["missing"], reported["first_missing"]) == (1, msgspec.to_builtins(hole))
 
 
-def test_holes_are_counted_and_the_first_is_told() -> None:
+def test_holes_are_counted_and_the_first_is_reported() -> None:
     events = lively_events()
     ticks = [event for event in events if isinstance(event, MarketData)]
     gone = {event.event_id for event in (ticks[5], ticks[6], ticks[9])}
@@ -216,9 +216,9 @@ def test_outputs_made_again_behind_a_loss_are_compared() -> None:
     assert found.divergences == 0
     assert found.excused == without.excused - len(answers)
     forged = msgspec.structs.replace(answers[0], equity=Decimal(1))
-    told = again(renumbered([*lost, forged])).comparison.first  # type: ignore[arg-type, list-item]
-    assert told is not None
-    assert (told.kind, told.event_id) == (Kind.DIFFERS, forged.event_id)
+    reported = again(renumbered([*lost, forged])).comparison.first  # type: ignore[arg-type, list-item]
+    assert reported is not None
+    assert (reported.kind, reported.event_id) == (Kind.DIFFERS, forged.event_id)
 
 
 def test_only_the_window_is_compared() -> None:
@@ -243,7 +243,7 @@ def test_re_execution_stops_behind_the_window() -> None:
     assert 0 < found.events < len(events)
 
 
-def test_parts_are_re_executed_by_themselves_and_told_together() -> None:
+def test_parts_are_re_executed_by_themselves_and_reported_together() -> None:
     one, two = lively_events(3), lively_events(4)
     two[first_of(two, RiskDecision)] = msgspec.structs.replace(
         two[first_of(two, RiskDecision)], equity=Decimal(1)
@@ -289,7 +289,7 @@ def test_a_record_may_begin_with_any_run() -> None:
     assert alone.comparison.divergences == 0
 
 
-def test_what_is_no_event_is_told() -> None:
+def test_what_is_no_event_is_reported() -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         reexecute([b'{"type":"nonsense"}'])
 

@@ -103,10 +103,10 @@ def test_every_decision_of_a_side_is_in_its_figures(seed: int, changed: dict[str
 
 
 def test_the_figures_of_a_side_are_json() -> None:
-    told = tally(recorded(record_of_market(1))).to_json()
-    assert json.loads(json.dumps(told)) == told
-    rejected = sum(told["entries"]["rejected"].values())
-    assert told["entries"]["approved"] + told["entries"]["trimmed"] + rejected > 0
+    reported = tally(recorded(record_of_market(1))).to_json()
+    assert json.loads(json.dumps(reported)) == reported
+    rejected = sum(reported["entries"]["rejected"].values())
+    assert reported["entries"]["approved"] + reported["entries"]["trimmed"] + rejected > 0
 
 
 def test_risks_own_exits_are_not_approved_signals() -> None:
@@ -135,7 +135,7 @@ def test_a_tighter_limit_shows_in_the_kind_of_change() -> None:
     assert first.before.causation_id == first.after.causation_id
 
 
-def test_the_same_events_with_a_figure_that_differs_are_told_apart() -> None:
+def test_the_same_events_with_a_figure_that_differs_are_reported_apart() -> None:
     bodies = record_of_market(2)
     found = differing(recorded(bodies), rerun(bodies, {"MAX_TOTAL_EXPOSURE_PCT": "0.80"}))
     assert found.by_change[Change.FIGURES] > 0, "the limit itself is on every decision"
@@ -146,11 +146,11 @@ def test_an_event_that_cannot_be_read_is_shown() -> None:
         rerun([*record_of_market(1)[:3], b"no event"], {})
 
 
-def test_progress_is_told_at_the_end() -> None:
-    told: list[int] = []
+def test_progress_is_reported_at_the_end() -> None:
+    reported: list[int] = []
     bodies = record_of_market(1)
-    recorded(bodies, told.append)
-    assert told == [len(bodies)]
+    recorded(bodies, reported.append)
+    assert reported == [len(bodies)]
 
 
 # -- NAME=VALUE -----------------------------------------------------------------------------------

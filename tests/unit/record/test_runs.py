@@ -103,6 +103,6 @@ def test_the_runs_of_a_time_are_found_even_behind_one_of_a_later_market(
     assert spans_within([MAY, APRIL, LATE_MAY], since, until) == parts
 
 
-def test_a_time_without_a_run_is_told_with_the_times_there_are() -> None:
+def test_a_time_without_a_run_is_reported_with_the_times_there_are() -> None:
     with pytest.raises(RecordError, match=r"no run lies in that time; .* 1970-01-01 00:00 UTC to"):
         spans_within([MAY, APRIL], 800, None)

@@ -40,7 +40,7 @@ def fill(owner: DatabaseAddress, rows: int, say: Say) -> int:
     Args:
         owner: The database, as its owner.
         rows: Of both tables together, those that are there included.
-        say: Told what goes on.
+        say: Called with what goes on.
 
     Returns:
         How many rows both tables have then.

@@ -38,7 +38,7 @@ def measure(home: Home, events: int, say: Callable[[str], None]) -> dict[str, An
     Args:
         home: Taken and empty; its data is removed afterwards.
         events: So many are on the record when the first service is killed.
-        say: Told what goes on.
+        say: Called with what goes on.
 
     Returns:
         Seconds from each kill to the first order that is filled behind it: of each service that

@@ -41,7 +41,7 @@ def run(folder: Path, plan: StorePlan, say: Say) -> dict[str, Any]:
     Args:
         folder: For the phases' data; emptied before and after.
         plan: How much.
-        say: Told what goes on.
+        say: Called with what goes on.
 
     Returns:
         The figures, JSON-able.

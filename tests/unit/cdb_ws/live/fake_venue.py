@@ -1,4 +1,4 @@
-"""A venue in memory, told by the test what to say: for the engine in virtual time."""
+"""A venue in memory, scripted by the test, for the engine in virtual time."""
 
 import asyncio
 import json
@@ -180,7 +180,7 @@ class FakeVenue:
 
 
 def detail(symbol: str) -> dict[str, Any]:
-    """Contract details as REST tells them."""
+    """Contract details as REST has them."""
     return {
         "symbol": symbol, "contractSize": 0.1, "priceUnit": 0.1, "volUnit": 1, "state": 0,
         "maintenanceMarginRate": 0.01, "initialMarginRate": 0.02, "maxLeverage": 50,
@@ -222,7 +222,7 @@ class Received:
         ]
 
     def universes(self) -> list[tuple[str, ...] | None]:
-        """What may be entered, as it was told."""
+        """What may be entered, as it was reported."""
         return [event.universe for event in self.events if isinstance(event, Instruments)]
 
     def instruments(self) -> list[list[str]]:

@@ -138,7 +138,7 @@ def test_one_sockets_loss_is_a_hole_of_its_symbols_only_filled_in_order() -> Non
         assert scene.engine.troubles() == []
 
     received = play(program, FakeVenue(SYMBOLS[:3]))
-    # Then its trades are there once, in order, those that REST told marked
+    # Then its trades are there once, in order, those from REST marked
     assert received.prices() == [(1, "mexc"), (4, "mexc:rest"), (5, "mexc:rest"), (6, "mexc")]
     backfilled = [trade.backfill for trade in received.ticks(MarketDataKind.TRADE)]
     assert backfilled == [False, True, True, False]
@@ -169,7 +169,7 @@ def test_a_hole_longer_than_a_window_has_its_bounds_on_the_record() -> None:
     received = play(program, venue)
     lost = [(gap.lost_from, gap.lost_to) for gap in received.gaps("BTC_USDT") if gap.lost_from]
     trades = received.ticks(MarketDataKind.TRADE)
-    # Then the one span reaches from the last trade before to the oldest that REST still told
+    # Then the one span reaches from the last trade before to the oldest that REST still reported
     assert lost == [(trades[0].timestamp, trades[1].timestamp)]
     numbers = [number for number, _ in received.prices()]
     assert numbers == [1, *range(numbers[1], 153)]
@@ -312,7 +312,7 @@ def test_a_restarted_feed_goes_on_behind_its_journal() -> None:
     venue.trades["BTC_USDT"].append(missed)
     trades = [replace(trade) for trade in earlier.ticks(MarketDataKind.TRADE)]
     received = play(second, FakeVenue(), past=trades, last_clock_ms=NOW)
-    # Then only what was missed is published, and the symbol was in doubt until then
+    # Then only what was missed is published, and the symbol was uncertain until then
     assert received.prices() == [(3, "mexc:rest")]
     assert [gap.phase.value for gap in received.gaps("BTC_USDT")] == ["BEGAN", "CLEARED"]
 

@@ -1,4 +1,4 @@
-"""A running stream that is not trusted: in doubt until REST shows it whole again, told once."""
+"""Running streams that are not trusted: uncertain until REST confirms them, reported once."""
 
 import asyncio
 
@@ -69,7 +69,7 @@ def test_a_stream_that_leaves_trades_out_is_uncertain_until_rest_shows_it_whole(
     assert states == [["BEGAN"], ["BEGAN"]]
     assert phases(received) == ["BEGAN", "CLEARED"]
     assert received.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
-    # Then it was subscribed again, its trades went on as news, and REST told the others
+    # Then it was subscribed again, its trades went on as news, and REST reported the others
     assert venue.connections[0].asked("deal").count(BTC) > 1
     numbers = [number for number, _ in received.prices()]
     assert sorted(numbers) == list(range(1, len(venue.trades[BTC]) + 1))
@@ -103,7 +103,7 @@ def test_many_unreadable_frames_are_one_gap(rest_away: bool) -> None:
     received = play(program, venue)
     assert phases(received) == ["BEGAN", "CLEARED"]
     assert received.alerts("DATA_GAP") == ["BEGAN", "CLEARED"]
-    # Then each trade was published once, or lies between bounds that were told
+    # Then each trade was published once, or lies between bounds that were reported
     numbers = {number for number, _ in received.prices()}
     assert len(numbers) == len(received.prices())
     spans = [(gap.lost_from, gap.lost_to) for gap in received.gaps(BTC) if gap.lost_from]
@@ -182,7 +182,7 @@ def test_an_answer_that_comes_when_all_was_given_up_is_compared_with_the_stream(
         await until_subscribed(venue)
         await trade(venue, 20)
         assert scene.engine.recoveries.counts["given_up"] == 1
-        # It leaks now, and the answer to what was asked without a stream tells so
+        # It misses trades now, as the answer to the request without a stream shows
         await trade(venue, 5, left_out=5)
         answers.set()
         await asyncio.sleep(0.5)
@@ -264,7 +264,7 @@ def test_what_missed_trades_after_a_restart_without_rest_shows_in_that_minutes_v
         await trade(venue, 15, left_out=3)
         assert venue.now_ms() < MINUTE + MINUTE_MS
         await trade(venue, 70)
-        # When REST answers again it tells of nothing that leaked
+        # When REST answers again it has no missed trade
         venue.rest_away = False
         await trade(venue, 60)
 
@@ -297,7 +297,7 @@ def test_missed_trades_before_a_restart_is_over_if_its_gap_had_cleared(
     uncertain_symbols: tuple[str, ...],
 ) -> None:
     async def program(scene: Scene) -> None:
-        for _ in range(100):  # more than REST tells
+        for _ in range(100):  # more than REST reports
             scene.venue.trade(BTC, pushed=False)
         await subscribed(scene.venue)
 
@@ -318,7 +318,7 @@ def test_while_rest_does_not_report_trades_a_minute_is_not_named_that_it_fills_l
         await trade(venue, (MINUTE + 2.8 * MINUTE_MS - venue.now_ms()) / 1000)
         minutes = scene.engine.feeds[BTC].minutes
         assert minutes.agreed == 1
-        # The end of minute 2 leaks, and its bar is told before its trades are
+        # The end of minute 2 misses trades, and its bar is reported before its trades are
         venue.trades_away = True
         await trade(venue, 10, left_out=3)
         await trade(venue, (MINUTE + 3 * MINUTE_MS + SETTLED_MS - venue.now_ms()) / 1000 + 3)

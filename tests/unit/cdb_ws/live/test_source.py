@@ -27,7 +27,7 @@ class Nowhere:
 
 
 class Past(list[MarketData]):
-    """A list that tells when it is gone."""
+    """A list that notes when it is gone."""
 
 
 def test_a_closed_market_keeps_nothing_of_the_past_that_it_was_given() -> None:

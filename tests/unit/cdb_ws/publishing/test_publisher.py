@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 
 class FakeRecorder:
-    """Has given alerts to tell; keeps what it is told."""
+    """Returns given alerts; keeps what it gets."""
 
     def __init__(self, *alerts: Event) -> None:
         self.reported: list[Event] = []

@@ -1,4 +1,4 @@
-"""What a journal tells a restarted live market: its last ticks, and which gaps are open."""
+"""What a restarted live market reads in its journal: last ticks and open gaps."""
 
 import pytest
 from msgspec.structs import replace
@@ -76,7 +76,7 @@ def test_it_is_cut_off_where_recovered_follows_its_last_event() -> None:
     past.add(recovered(2))
     assert (past.cut_off, past.clock_ms) == (True, T + 2)
     past.add(gap(CLEARED, None))
-    assert not past.cut_off, "whoever was there after it has told what was lost"
+    assert not past.cut_off, "a later event shows that the loss was reported"
 
 
 def test_the_run_watch_keeps_the_open_gaps_across_a_snapshot_and_forgets_them_with_the_run() -> (

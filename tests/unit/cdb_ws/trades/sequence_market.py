@@ -27,7 +27,7 @@ def trade(
 
 
 def row(made: Trade) -> Trade:
-    """What REST tells of a trade: everything but the id."""
+    """What REST has of a trade: everything but the id."""
     return replace(made, trade_id=None)
 
 
@@ -76,7 +76,7 @@ class Market:
         return found
 
     def window(self, *, ahead: int = 0) -> list[Trade]:
-        """What REST tells now, or told when the last ``ahead`` trades had not been made."""
+        """What REST reports now, or reported when the last ``ahead`` trades had not been made."""
         until = len(self.made) - ahead
         return [row(made) for made in self.made[max(0, until - self.limit) : until]]
 

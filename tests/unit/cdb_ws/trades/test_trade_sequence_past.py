@@ -139,7 +139,7 @@ def test_windows_that_do_not_meet_are_a_hole_once_the_stream_is_known_to_have_st
     assert market.audit(after_ms=GRACE_MS).lost == ()
     # When they are known not to come
     recovery = market.audit(after_ms=GRACE_MS)
-    # Then only what no window told lies in the hole
+    # Then only what no window reported lies in the hole
     assert [e.trade.timestamp - BEGINNING for e in market.out] == [10, 20, 40, 50]
     assert times(recovery.lost) == [(20, 40)]
     assert market.breaches() == []

@@ -53,7 +53,7 @@ class Trouble:
 
     Args:
         limit: How many rows a REST window has.
-        twins: Whether trades may agree in everything but the id. Which of several REST tells of is
+        twins: Whether trades may agree in everything but the id. Which of several REST reports is
             unknown: their number comes right only with a window that covers them all.
     """
 

@@ -106,7 +106,7 @@ def a_run_with_a_hole() -> Run:
 
 
 def missed_span() -> Run:
-    """Trades 1 to 7; 3 and 5 are left out, REST agreed until 2, and told of 7 on."""
+    """Trades 1 to 7; 3 and 5 are left out, REST agreed until 2, and reported 7 on."""
     run = Run()
     run.make(1, 2, 3, 4, 5, 6, 7)
     run.leave_out(3, 5)

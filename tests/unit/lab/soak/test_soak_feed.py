@@ -28,7 +28,7 @@ A_LOSS = Script(
         Fault(kind=FaultKind.DROP, at_s=60),
     )
 )
-"""Longer than REST can tell of."""
+"""Longer than REST can report."""
 A_SHORT_LOSS = Script((Fault(kind=FaultKind.DROP, at_s=60),))
 MISSED_SPAN = Script((Fault(kind=FaultKind.HOLE, at_s=60, for_s=60, amount=0.3),))
 UNREADABLE = Script((Fault(kind=FaultKind.MALFORMED, at_s=60, for_s=60, amount=0.3),))
@@ -156,8 +156,12 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
         ),
         pytest.param(A_LOSS, _no_spans, "before what the open gap", id="no bounds"),
         pytest.param(A_SHORT_LOSS, _no_mark, "backfill=False", id="no mark"),
-        pytest.param(MISSED_SPAN, _no_uncertain, "was not asked after", id="a leak is forgotten"),
-        pytest.param(MISSED_SPAN, _compared_with_nothing, "too wide", id="a leak without bounds"),
+        pytest.param(
+            MISSED_SPAN, _no_uncertain, "was not asked after", id="missed trades are forgotten"
+        ),
+        pytest.param(
+            MISSED_SPAN, _compared_with_nothing, "too wide", id="missed trades without bounds"
+        ),
         pytest.param(A_SHORT_LOSS, _not_held, "before what the open gap", id="not held back"),
     ],
 )

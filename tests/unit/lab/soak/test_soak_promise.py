@@ -116,7 +116,7 @@ def test_missed_trades_where_the_exchange_left_nothing_out_is_a_fault() -> None:
     run = missed_span()
     run.left_out.clear()
     assert "its stream owed nothing" in run.faults()
-    # But a stream that is so far behind REST is as good as one that leaks.
+    # But a stream that is so far behind REST counts as one that misses trades.
     run.published[-1] = Published(ms(3) + OWED_MS + 1, run.published[-1].event)
     assert not run.faults()
 

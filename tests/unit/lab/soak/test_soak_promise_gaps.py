@@ -1,4 +1,4 @@
-"""The checker of the feed's promise: doubt that begins in time and ends rightly, and marks."""
+"""The checker of the feed's promise: gaps begin and end in time, and marks are right."""
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_a_gap_that_clears_although_rest_reported_of_a_trade_left_out_is_a_fault
     run.leave_out(2)
     run.live(1, 3)
     run.begin_gap(4)
-    # The youngest that REST tells may still be on their way.
+    # The youngest that REST reports may still be on their way.
     run.rest_reports(1, 2 + ON_ITS_WAY_MS / 1000 - younger, at=6)
     run.clear_gap(7)
     run.backfill(2, at=8)
@@ -155,7 +155,7 @@ def test_after_missed_trades_rest_must_be_asked_again_before_the_gap_clears(
         run.rest_reports(1, 4, at=asked)
     run.clear_gap(cleared)
     assert ("was not asked" in run.faults()) == (asked is None)
-    # A new process subscribes anew, and fills the hole itself.
+    # A new process subscribes again, and fills the hole itself.
     run.kill(9, again=10)
     assert not run.faults()
 
@@ -165,7 +165,7 @@ def test_a_trade_found_late_without_a_gap_is_a_fault() -> None:
     run.make(1, 2, 3)
     run.live(1, 3)
     run.backfill(2, at=2 + UNCERTAIN_MS / 1000 + 1)
-    assert "in doubt" in run.faults()
+    assert "was missing" in run.faults()
 
 
 def test_while_rest_does_not_answer_nothing_can_be_found() -> None:
@@ -176,11 +176,11 @@ def test_while_rest_does_not_answer_nothing_can_be_found() -> None:
     run.rest_away = [(ms(0), ms(30))]
     assert not run.faults()
     run.rest_away = [(ms(0), ms(1))]
-    assert "in doubt" in run.faults()
-    # What it had told before must be found soon after it answers again
+    assert "was missing" in run.faults()
+    # What it had reported before must be found soon after it answers again
     run.rest_reports(1, 3, at=3.5)
     run.rest_away = [(ms(4), ms((UNCERTAIN_MS - RETURN_MS) / 1000))]
-    assert "in doubt" in run.faults()
+    assert "was missing" in run.faults()
     run.rest_away = [(ms(4), ms((UNCERTAIN_MS - RETURN_MS) / 1000 + 4))]
     assert not run.faults()
 
@@ -192,7 +192,7 @@ def test_what_rest_reported_must_be_noticed_soon() -> None:
     run.backfill(2, at=5 + REST_REPORTED_MS / 1000 + 1)
     assert not run.faults()
     run.rest_reports(1, 3, at=5)
-    assert "in doubt" in run.faults()
+    assert "was missing" in run.faults()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_nothing_is_noticed_by_a_dead_process_and_all_by_a_new_one(
     run.begin_gap(said)
     run.backfill(2, at=27)
     run.clear_gap(27)
-    assert ("in doubt" in run.faults()) == (not noticed)
+    assert ("was missing" in run.faults()) == (not noticed)
 
 
 def test_a_trade_found_soon_needs_no_gap() -> None:

@@ -21,7 +21,7 @@ def test_a_home_has_one_user_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HomeError, match="set CLAIRE_HOME"), Home(tmp_path / "file" / "x").taken():
         pass

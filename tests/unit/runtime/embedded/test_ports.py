@@ -31,7 +31,9 @@ def test_a_port_that_is_in_use_is_passed_over(monkeypatch: pytest.MonkeyPatch) -
         assert free_port() == taken + 1
 
 
-def test_no_free_port_is_told_instead_of_searched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_free_port_is_reported_instead_of_searched_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     taken = free_port()
     monkeypatch.setattr(process, "_LOWEST_PORT", taken)
     monkeypatch.setattr(process, "_PORTS", 1)

@@ -1,4 +1,4 @@
-"""Children are restarted, told on, and never left behind."""
+"""Children are restarted, reported on, and never left behind."""
 
 import os
 import signal
@@ -83,15 +83,15 @@ def test_a_child_that_says_why_it_cannot_work_is_not_started_again(tmp_path: Pat
             supervisor.watch()
 
 
-def test_of_a_crash_the_error_is_told_and_where_the_rest_is(tmp_path: Path) -> None:
+def test_of_a_crash_the_error_is_reported_and_where_the_rest_is(tmp_path: Path) -> None:
     line = '{"event": "crashed", "level": "error", "exception": "Traceback\\n  x\\nKeyError: 5"}'
     (tmp_path / "crasher.log").write_text(f"started\n{line}\n", encoding="utf-8")
     with Supervisor(tmp_path) as supervisor:
         supervisor.start("crasher", (*SLEEPER[:1], "-c", ""), os.environ)
 
-        told = supervisor.last_line("crasher")
+        reported = supervisor.last_line("crasher")
 
-    assert told == f"crashed: KeyError: 5 (log: {tmp_path / 'crasher.log'})"
+    assert reported == f"crashed: KeyError: 5 (log: {tmp_path / 'crasher.log'})"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")

@@ -133,7 +133,7 @@ def test_backfill_by_hand_may_be_two_days_old(timestamp: int, reason: str | None
     assert refused.value.reason == reason
 
 
-def test_everything_a_market_can_tell() -> None:
+def test_everything_a_market_can_report() -> None:
     event = tick(
         kind="DEPTH",
         price=None,

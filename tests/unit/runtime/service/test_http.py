@@ -109,7 +109,7 @@ def test_status_and_metrics(app: Flask):
     assert b"cdb_things_total 3.0" in metrics.data
 
 
-def test_a_page_that_fails_tells_nothing_of_the_defect(app: Flask):
+def test_a_page_that_fails_reports_nothing_of_the_defect(app: Flask):
     answer = app.test_client().get("/broken")
     assert answer.status_code == 500
     assert b"secret" not in answer.data

@@ -110,7 +110,7 @@ def test_services_without_a_database_start_without_its_driver():
         Refused("EPOCH", "another epoch"),
     ],
 )
-def test_what_passes_with_time_is_tried_again_and_told(run_with, away: Exception):
+def test_what_passes_with_time_is_tried_again_and_reported(run_with, away: Exception):
     code, worker = run_with(away, away)
     assert (code, worker.runs) == (0, 3)
     assert worker.seen[1].reasons == (str(away),)

@@ -243,7 +243,7 @@ def test_no_service_starts_with_settings_under_which_no_entry_could_pass(service
     assert load(service, MAX_LEVERAGE="5", **secrets).trading.max_leverage == 5
 
 
-def test_an_operator_s_command_works_with_them_and_is_told():
+def test_an_operator_s_command_works_with_them_and_is_reported():
     loaded = load(MAX_LEVERAGE="10")
 
     assert loaded.inconsistencies[0].fatal

@@ -15,14 +15,14 @@ class _Change(NamedTuple):
     state: TradingState
 
 
-class DoubtCheck:
+class UncertaintyCheck:
     """Compares the place of each entry's cause with the places of what stopped trading.
 
     Risk decides when it handles a signal: what counts is the seq of the signal, and of the events
     that changed the trading state, not those at which either was published.
 
     Args:
-        findings: Where to tell.
+        findings: Where to report.
     """
 
     def __init__(self, findings: Findings) -> None:
