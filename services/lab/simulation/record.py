@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from services.persistence import chain
-from services.persistence.memory.database import MemoryDatabase, RecordRow
+from services.persistence.memory.database import MemoryDatabase
+from services.persistence.memory.state import RecordRow
 from services.record.reading import ChainLink, RecordError, Span
 
 LANDMARKS = frozenset({"run_started", "run_ended", "instruments", chain.TICK_BATCH})

@@ -11,7 +11,7 @@ from services.kernel.events import (
 from services.kernel.reasons import Reason
 from tests import builders
 from tests.builders import BTC, NOON
-from tests.unit.kernel.matching.test_bar_prices import Bars, filled
+from tests.unit.kernel.matching.bar_desk import Bars, filled
 
 pytestmark = [pytest.mark.unit, pytest.mark.risk]
 
