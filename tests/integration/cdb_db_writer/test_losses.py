@@ -1,6 +1,5 @@
 """A Redis that restarted or lost something: what is put back, and what nobody does twice."""
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -8,7 +7,7 @@ from services.kernel.events import topics
 from services.kernel.events.ids import make_id
 from services.persistence.record_store import RecordStore
 from services.persistence.recorder import Transaction
-from services.runtime.bus import journal, snapshots
+from services.runtime.bus import journal, recovery, snapshots
 from tests.bus_builders import RUN, clock, run_ended, run_started, tick
 from tests.deadline import wait_until
 from tests.integration.cdb_db_writer.conftest import Play, StartWriter, check_chain
@@ -144,7 +143,7 @@ def test_a_recorded_market_goes_on_behind_its_last_recorded_event(
     start_writer().wait_working()
     # Then a recorded market is told behind which event it goes on; a live one is not made again
     position = play.bus(topics.WS).own_claim().position
-    behind = msgspec.json.encode({"run_id": RUN, "behind": tick(2).event_id}).decode()
+    behind = recovery.place_behind(RUN, tick(2).event_id)
     assert position == ("old" if source == "mexc" else behind)
 
 

@@ -95,14 +95,14 @@ class WsOnBus:
     ) -> list[AnyEvent]:
         """The events, once they are as a test wants them."""
 
-        def look() -> list[AnyEvent] | None:
+        def look() -> tuple[list[AnyEvent]] | None:
             self.acknowledge()
             events = self.published()
-            return events if found(events) else None
+            return (events,) if found(events) else None  # no event at all may be what is wanted
 
-        events = wait_until(look, self._what_there_is, seconds)
-        assert events is not None
-        return events
+        answer = wait_until(look, self._what_there_is, seconds)
+        assert answer is not None
+        return answer[0]
 
     def _what_there_is(self) -> str:
         events = self.published()

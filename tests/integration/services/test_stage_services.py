@@ -98,8 +98,12 @@ def test_a_service_waits_for_a_redis_that_is_not_there_yet_and_says_so(
     redis_server.stop()
     process = start_service(topics.RISK)
     process.wait_health(503, "does not answer")
-    waiting = [line for line in process.log_lines() if line["event"] == "waiting"]
-    assert 1 <= len(waiting) <= 3
+
+    def waiting() -> int:
+        return sum(line["event"] == "waiting" for line in process.log_lines())
+
+    wait_until(waiting, "a line in the log says what is waited for")
+    assert waiting() <= 3
 
     redis_server.start()
     process.wait_health(503, "waiting for cdb_db_writer")

@@ -289,6 +289,10 @@ class MemoryConnection:
             self.push(confirmation)
         return confirmations[-1]
 
+    def echo(self, arguments: list[bytes]) -> Any:
+        """The argument as it came."""
+        return arguments[0]
+
     def ping(self, _arguments: list[bytes]) -> Any:
         """Answer as a subscriber or as anybody else."""
         listens = any(self in listeners for listeners in self.server.subscribers.values())
@@ -359,6 +363,7 @@ _COMMANDS: Final[dict[bytes, _Command]] = {
     b"EXEC": MemoryConnection.execute,
     b"SUBSCRIBE": MemoryConnection.subscribe,
     b"PING": MemoryConnection.ping,
+    b"ECHO": MemoryConnection.echo,
     b"CLIENT": MemoryConnection.client,
     b"XADD": MemoryConnection.add,
     b"PUBLISH": lambda c, a: c.server.publish(a[0], a[1]),

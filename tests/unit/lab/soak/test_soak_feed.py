@@ -157,7 +157,10 @@ def _no_mark(patch: pytest.MonkeyPatch) -> None:
         pytest.param(A_LOSS, _no_spans, "before what the open gap", id="no bounds"),
         pytest.param(A_SHORT_LOSS, _no_mark, "backfill=False", id="no mark"),
         pytest.param(
-            MISSED_SPAN, _no_uncertain, "was not asked after", id="missed trades are forgotten"
+            MISSED_SPAN,
+            _no_uncertain,
+            "no request 10000 ms later",
+            id="missed trades are forgotten",
         ),
         pytest.param(
             MISSED_SPAN, _compared_with_nothing, "too wide", id="missed trades without bounds"
