@@ -58,8 +58,8 @@ class ControlSubscriber(StageLoop):
         """As `StageLoop.save_snapshot`; the journal behind it is kept for a while."""
         super().save_snapshot()
         if self._snapshot_cursor and self._clocks:
-            # A restarted source looks back into its own ticks.
-            journal.record_commit(self.bus, min(self._snapshot_cursor, self._clocks[0][1]))
+            # A restarted source looks back into its own ticks, from the oldest clock on.
+            journal.record_commit(self.bus, min(self._snapshot_cursor, self._clocks[0][1] - 1))
 
     def _observe(self, event: AnyEvent) -> None:
         super()._observe(event)
