@@ -10,7 +10,7 @@ from tests.e2e.stack import PROJECT, Stack, StackError, docker
 SETTINGS = {
     "external": {
         "CDB_SOURCE": "external",
-        "SYMBOL_WHITELIST": "BTC_USDT,ETH_USDT",
+        "SYMBOL_WHITELIST": "BTC_USDT,ETH_USDT,SOL_USDT",
         "LOOKBACK_MINUTES": "5",
         "SNAPSHOT_INTERVAL_SEC": "2",
     },

@@ -9,7 +9,7 @@ import pytest
 from tests.deadline import wait_until
 from tests.e2e.listening import Message, listening
 from tests.e2e.market import Market
-from tests.e2e.stack import SERVICES, Stack, docker
+from tests.e2e.stack import SERVICES, Stack, StackError, docker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -28,11 +28,20 @@ def green(stack: Stack, *names: str) -> bool:
     return all(stack.health(name)[0] == 200 for name in names)
 
 
+def started(stack: Stack) -> bool:
+    """Start what a failed test left stopped; Docker refuses while a server is unhealthy."""
+    try:
+        stack.compose("up", "-d", "--no-build")
+    except StackError:
+        return False
+    return True
+
+
 @pytest.fixture(autouse=True)
 def healthy_before_and_after(external: Stack) -> Iterator[None]:
     wait_until(lambda: green(external, *SERVICES), "all are healthy before", GREEN_WITHIN_S)
     yield
-    external.compose("up", "-d", "--no-build")  # whatever a failed test left stopped
+    wait_until(lambda: started(external), "all are started", GREEN_WITHIN_S)
     wait_until(lambda: green(external, *SERVICES), "all are healthy after", GREEN_WITHIN_S)
 
 

@@ -19,8 +19,10 @@ from tests.e2e.stack import SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 WITHIN_S = 180.0
-PRICE = 60_000
-SIGNAL = {"symbol": "BTC_USDT", "direction": "BUY", "price": PRICE, "quantity": "0.01"}
+PRICE = 150
+SYMBOL = "SOL_USDT"
+"""No other test trades it: a symbol rests after a loss, in the next run too."""
+SIGNAL = {"symbol": SYMBOL, "direction": "BUY", "price": PRICE, "quantity": "2"}
 
 
 def wait_green(stack: Stack) -> None:
@@ -47,7 +49,7 @@ def publish_twice(stack: Stack) -> tuple[str, str]:
 
 def trade_until_filled(stack: Stack) -> None:
     """An entry by hand is approved and filled."""
-    market = Market(stack, "BTC_USDT")
+    market = Market(stack, SYMBOL)
     market.backfill(PRICE, minutes=6)
     market.publish(PRICE)
     signal_id = f"after-the-reset-{time.time_ns()}"
@@ -59,7 +61,14 @@ def trade_until_filled(stack: Stack) -> None:
             listener.drain(0.3)
             return any(result["status"] == "FILLED" for result in listener.of("order_results"))
 
-        wait_until(is_filled, "the entry is filled")
+        def why_not() -> object:
+            return (
+                "the entry is filled",
+                listener.of("risk_decisions"),
+                listener.of("order_results"),
+            )
+
+        wait_until(is_filled, why_not)
 
 
 def test_an_event_that_cannot_be_recorded_halts_and_a_reset_leads_back(external: Stack) -> None:
