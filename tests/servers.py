@@ -89,9 +89,17 @@ class RedisServer:
         _close(self.embedded)
 
     def memory(self) -> dict[bytes, bytes]:
-        """Everything that it holds now."""
+        """Everything that it holds at one moment, whoever publishes meanwhile."""
         with self.admin() as client:
-            return {key: client.dump(key) for key in client.scan_iter()}
+            keys = list(client.scan_iter())
+            pipe = client.pipeline(transaction=True)
+            for key in keys:
+                pipe.dump(key)
+            return {
+                key: value
+                for key, value in zip(keys, pipe.execute(), strict=True)
+                if value is not None
+            }
 
     def go_back(self, memory: Mapping[bytes, bytes]) -> None:
         """Hold what it held once, as after a start without its last second."""
