@@ -89,7 +89,7 @@ class RedisServer:
         _close(self.embedded)
 
     def memory(self) -> dict[bytes, bytes]:
-        """Everything that it holds at one moment, whoever publishes meanwhile."""
+        """Everything that it holds at one moment, although services publish meanwhile."""
         with self.admin() as client:
             keys = list(client.scan_iter())
             pipe = client.pipeline(transaction=True)

@@ -26,7 +26,7 @@ COUNTERS_CHANGED: Final = "COUNTERS_CHANGED"
 _log = logging.get(__name__)
 
 
-class Notices:
+class AlertPublisher:
     """Publishes what only the writer knows about the record.
 
     Whether events are written down at all is what ``cdb_execution`` compares.

@@ -1,9 +1,9 @@
-"""Where the writer's events go: into the record; then the bus is told how far that is."""
+"""Commits the writer's events to the record, then reports the committed seq to the bus."""
 
 from collections import Counter
 from typing import Final
 
-from services.cdb_db_writer.alert_publisher import Notices
+from services.cdb_db_writer.alert_publisher import AlertPublisher
 from services.persistence.ports import RecordTables
 from services.persistence.recorder import Keep, Recorder, UnstorableError
 from services.persistence.refusals import commit_all
@@ -41,7 +41,7 @@ class RecordSink:
         store: RecordTables,
         bus: Bus,
         dead_letters: DeadLetters,
-        notices: Notices,
+        notices: AlertPublisher,
         counters: Counter[str],
     ) -> None:
         self.recorder: Recorder | None = None

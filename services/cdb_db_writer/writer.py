@@ -6,7 +6,7 @@ again. The journal keeps everything that comes after it.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from services.cdb_db_writer.alert_publisher import Notices
+from services.cdb_db_writer.alert_publisher import AlertPublisher
 from services.cdb_db_writer.bus_guard import BusGuard
 from services.cdb_db_writer.bus_recovery import open_bus
 from services.cdb_db_writer.commit_boundary import end_of_portion, without_last_input
@@ -63,7 +63,7 @@ class RecordService(Loop[Batch, Subscription]):
         super().__init__(bus, on_wait=lifecycle.waits)
         self._stores = stores.behind(owner)
         self.store = self._stores.record(roles[topics.DB_WRITER])
-        self._notices = Notices(bus)
+        self._notices = AlertPublisher(bus)
         self.sink = RecordSink(self.store, bus, self.dead_letters, self._notices, self.counters)
         self.guard = BusGuard(recovery, self._recorded)
         self._recovery = recovery

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from services.runtime.database.address import DatabaseAddress, DatabaseAwayError
+from services.runtime.database.address import DatabaseAddress
 from services.runtime.database.connections import Connection, connect_to_read
 
 CONNECTIONS: Final = 4
@@ -53,15 +53,6 @@ class RecordReader:
                 connection.close()
                 connection = None
             self._idle.put(connection)
-
-    def is_reachable(self) -> bool:
-        """Whether the database answers now."""
-        try:
-            with self.reading() as connection:
-                connection.execute("SELECT 1")
-        except (DatabaseAwayError, BusyError):
-            return False
-        return True
 
     def close(self) -> None:
         """Close the idle connections."""

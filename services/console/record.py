@@ -22,12 +22,6 @@ def runs(connection: Connection) -> list[dict[str, Any]]:
     return [plain_json(asdict(row)) for row in reversed(holdings.recorded_runs(connection))]
 
 
-def newest_run(connection: Connection) -> str | None:
-    """Id of the newest run; None before the first."""
-    row = connection.execute("SELECT run_id FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
-    return str(row[0]) if row else None
-
-
 def trades(connection: Connection, run_id: str, symbol: str | None) -> list[dict[str, Any]]:
     """The newest closed trades of a run."""
     found = holdings.closed_trades(connection, run_id, symbol=symbol, newest=PAGE)

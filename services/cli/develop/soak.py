@@ -17,6 +17,7 @@ from services.lab.simulation.system_run import Outcome as SystemOutcome
 from services.lab.simulation.system_run import play as play_system
 from services.lab.soak import feed_run, feed_soak
 from services.lab.soak.feed_soak import Outcome
+from services.lab.soak.seeds import be_quiet
 from services.lab.soak.virtual_time import StuckError
 
 
@@ -38,7 +39,7 @@ def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     Afterwards every trade that the exchange made was published once and in order, or lies in a
     DATA_GAP whose bounds are right; if not, the seeds are named and the exit code is 1.
     """
-    feed_soak.be_quiet()
+    be_quiet()
     if seed is not None:
         figures = _trace(seed)
     else:
@@ -105,7 +106,7 @@ def system(seeds: int, first: int, seed: int | None, jobs: int | None, as_json: 
     Afterwards the record must pass `claire validate` and `claire verify`, no market event may be
     lost or doubled, and the market must have come to its end; if not, the exit code is 1.
     """
-    system_soak.be_quiet()
+    be_quiet()
     if seed is not None:
         outcome = play_system(seed)
         for line in (*outcome.happened, *outcome.last_events):

@@ -1,16 +1,13 @@
 """Many simulations on all cores, and what they gave together."""
 
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any, Final
 
 from services.lab.simulation.scheduler import describe
 from services.lab.simulation.system_run import Outcome, play
-from services.runtime.service import logging
+from services.lab.soak.seeds import play_all
 
 MOST_SHOWN: Final = 20
 """Failing seeds whose problems are kept; all their numbers are."""
@@ -18,28 +15,8 @@ KILL: Final = "kill cdb_"
 
 
 def run(seeds: Sequence[int], jobs: int | None, done: Callable[[Outcome], None]) -> dict[str, Any]:
-    """Play seeds; the result does not depend on how many processes do it.
-
-    Args:
-        seeds: Which.
-        jobs: Processes; None takes one for each core.
-        done: Called with each outcome as it comes, in any order.
-
-    Returns:
-        The figures, JSON-able.
-    """
-    began = time.perf_counter()
-    outcomes = []
-    for outcome in _outcomes(seeds, jobs or os.cpu_count() or 1):
-        outcomes.append(outcome)
-        done(outcome)
-    outcomes.sort(key=lambda outcome: outcome.seed)
-    return summary(outcomes, time.perf_counter() - began)
-
-
-def be_quiet() -> None:
-    """Log nothing: on these bad days warnings would be all that is read."""
-    logging.configure("soak", "CRITICAL")
+    """Play seeds; see `play_all`. Returns the figures, JSON-able."""
+    return summary(*play_all(_play, seeds, jobs, done))
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
@@ -67,20 +44,6 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
         "cpu_seconds": round(sum(outcome.cpu_seconds for outcome in outcomes), 1),
         "seconds": round(seconds, 1),
     }
-
-
-def _outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
-    if jobs == 1 or len(seeds) == 1:
-        yield from map(_play, seeds)
-        return
-    with ProcessPoolExecutor(min(jobs, len(seeds)), initializer=be_quiet) as pool:
-        running = [pool.submit(_play, seed) for seed in seeds]
-        try:
-            for future in as_completed(running):
-                yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
 
 
 def _play(seed: int) -> Outcome:

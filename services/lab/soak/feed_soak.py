@@ -1,18 +1,16 @@
 """The soak of the feed: many seeds on all cores, and what they gave together."""
 
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from services.lab.soak import feed_run
 from services.lab.soak.feed_run import Run
+from services.lab.soak.seeds import play_all
 from services.lab.soak.virtual_time import StuckError
-from services.runtime.service import logging
 
 MOST_SHOWN: Final = 20
 """Failing seeds whose faults are kept; all their numbers are."""
@@ -65,42 +63,8 @@ def outcome(run: Run, seconds: float) -> Outcome:
 
 
 def run(seeds: Sequence[int], jobs: int | None, done: Callable[[Outcome], None]) -> dict[str, Any]:
-    """Play seeds; the result does not depend on how many processes do it.
-
-    Args:
-        seeds: Which.
-        jobs: Processes; None takes one for each core.
-        done: Called with each outcome as it comes, in any order.
-
-    Returns:
-        The figures, JSON-able.
-    """
-    began = time.perf_counter()
-    outcomes = []
-    for outcome in _outcomes(seeds, jobs or os.cpu_count() or 1):
-        outcomes.append(outcome)
-        done(outcome)
-    outcomes.sort(key=lambda outcome: outcome.seed)
-    return summary(outcomes, time.perf_counter() - began)
-
-
-def be_quiet() -> None:
-    """The engine's log is of no use here: on these bad days it would be all that is read."""
-    logging.configure("soak", "CRITICAL")
-
-
-def _outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
-    if jobs == 1 or len(seeds) == 1:
-        yield from map(play, seeds)
-        return
-    with ProcessPoolExecutor(min(jobs, len(seeds)), initializer=be_quiet) as pool:
-        running = [pool.submit(play, seed) for seed in seeds]
-        try:
-            for future in as_completed(running):
-                yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
+    """Play seeds; see `play_all`. Returns the figures, JSON-able."""
+    return summary(*play_all(play, seeds, jobs, done))
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture(autouse=True)
 def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_soak, "be_quiet", lambda: None)
+    monkeypatch.setattr("services.cli.develop.soak.be_quiet", lambda: None)
 
 
 def outcomes(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:

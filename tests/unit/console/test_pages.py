@@ -185,3 +185,19 @@ def test_vendored_scripts_carry_their_hash(client: FlaskClient) -> None:
     assert page.count('integrity="sha384-') == 2
     assert client.get("/vendor/uPlot.iife.min.js").status_code == 200
     assert client.get("/vendor/NOTICE").status_code == 404
+
+
+def test_another_token_ends_every_session() -> None:
+    watch = Watch({}, lambda _view: None, lambda: False)
+    first, second = (
+        create_app(DeskSources("a test", NOWHERE, DATABASE, {}, token), watch, AwayReader(DATABASE))
+        for token in (TOKEN, "rotated")
+    )
+    before = logged_in(first.test_client())
+    cookie = before.get_cookie("claire_console")
+    assert cookie is not None
+    after = second.test_client()
+    after.set_cookie("claire_console", cookie.value)
+
+    assert after.get("/api/session").json["logged_in"] is False  # type: ignore[index]
+    assert before.get("/api/session").json["logged_in"] is True  # type: ignore[index]

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from services.cdb_db_writer.writer import RecordService
 from services.kernel.events import topics
-from services.lab.simulation import system_soak
 from services.lab.simulation.system_run import play
+from services.lab.soak.seeds import be_quiet
 from services.persistence.order_follower import OrderFollower
 from services.runtime.bus import journal, recovery
 from services.runtime.bus.bus import Bus
@@ -214,7 +214,7 @@ def found_after(defect: Defect, seeds: int = SEEDS) -> tuple[int, str] | None:
 
 def main(names: Sequence[str]) -> None:
     """Print one row of the table for each defect."""
-    system_soak.be_quiet()
+    be_quiet()
     assert topics.SERVICES
     for defect in DEFECTS:
         if names and defect.__name__ not in names:
