@@ -85,7 +85,10 @@ class RecordWatch:
             return "the record has what was published"
         tables = self._tables
         waiting = f"an event has been waiting to be written for {self.age:.1f} s"
-        if self._heads and self._heads[0].seq > tables.recorded_seq:
+        oldest = self._heads[0] if self._heads else None
+        # While the tables wait for a lock they do not see how the record goes on.
+        tables_wait = oldest and tables.committed_seq < oldest.own_seq <= tables.recorded_seq
+        if oldest and oldest.seq > tables.recorded_seq and not tables_wait:
             return f"{waiting}: the record ends at {tables.recorded_seq}; is cdb_db_writer running?"
         return f"{waiting}: orders and trades end at {tables.committed_seq}"
 

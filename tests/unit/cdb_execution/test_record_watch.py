@@ -180,3 +180,15 @@ def test_in_lock_step_nothing_is_measured_in_seconds() -> None:
     world.look(2 * UNWRITTEN_LIMIT_S)
     assert world.watch.behind is False
     assert world.watch.age == 0
+
+
+def test_tables_that_wait_for_a_lock_are_named_although_they_do_not_see_the_record_go_on() -> None:
+    world = World()
+    world.publish(20, topics.ORDERS)
+    world.publish(21)
+    world.recorded_seq, world.committed_seq = 20, 19
+
+    world.look()
+    world.look(2 * UNWRITTEN_LIMIT_S)
+
+    assert world.watch.why().endswith("orders and trades end at 19")
