@@ -23,6 +23,8 @@ from tests.unit.kernel.portfolio.reference_account import Account
 OPEN = (OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED)
 ZERO = Decimal(0)
 CENT = Fraction(1, 10**8)
+COST_QUANTUM = Fraction(1, 10**16)
+"""A position's margin, a part of its cost, is rounded to this."""
 """Quantum of what is booked, in quote."""
 
 
@@ -86,7 +88,10 @@ class Watchman:
         assert state.fees == self.fees
 
     def ledger_agrees(self) -> None:
-        """Positions as the fills made them; money as a plain ledger has it, exactly if linear."""
+        """Positions as the fills made them; money as a plain ledger has it, exactly if linear.
+
+        No isolated position is worth less than minus its margin.
+        """
         state = self.fold.state
         assert {s: q for s, q in self.positions.items() if q} == {
             symbol: position.quantity for symbol, position in state.positions.items()
@@ -97,6 +102,10 @@ class Watchman:
             if position is not None:
                 account.mark = Fraction(position.mark_price)
             profit += account.realised + account.unrealised
+            least = account.least if account.size else None
+            if least is not None and account.unrealised < least:
+                profit += least - account.unrealised
+                quantum += COST_QUANTUM
             if account.contract.inverse:
                 # One quantum of a coin for every fill, worth what the coin is worth.
                 quantum += (self.fills + 1) * CENT * account.mark

@@ -93,6 +93,18 @@ class Account:
         return self.contract.value(abs(self.size), self.entry) / self.contract.leverage
 
     @property
+    def least(self) -> Fraction | None:
+        """The least that an isolated position is valued at, in quote; None where nothing bounds it.
+
+        Minus its margin; an inverse contract's margin is coins, at the price that uses them up.
+        """
+        margin = self.initial_margin
+        if not self.contract.inverse:
+            return -margin
+        per_coin = 1 / self.entry + margin / self.size
+        return -margin / per_coin if per_coin > 0 else None
+
+    @property
     def margin_left(self) -> Fraction:
         """Position margin + profit - maintenance margin - liquidation fee, in settle currency.
 
