@@ -40,6 +40,10 @@ class ExecutionWorker(StageWorker):
         super().run(stopping)
         self._thread.join(JOIN_S)
 
+    def status(self) -> dict[str, object]:
+        """As `StageWorker.status`, and how far the tables are."""
+        return {**super().status(), "tables_seq": self.tables.committed_seq}
+
     def _wait_for_tables(self, stopping: host.Event) -> None:
         """Begin when it is known whether the record is written, so that no start is an outage."""
         lifecycle = self.shell.lifecycle

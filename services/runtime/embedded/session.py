@@ -31,6 +31,8 @@ LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
 RECORD_SECONDS = 120.0
 POLL_SECONDS = 0.1
+IN_ORDER_TABLES = (topics.ORDERS, topics.ORDER_RESULTS, topics.CONTROL)
+"""Topics that the tables ``orders`` and ``trades`` follow; they follow the record, so later."""
 QUIET_SECONDS = 0.5
 """So long without a new event, stages that still had something to say have said it."""
 
@@ -214,13 +216,26 @@ class EmbeddedSession:
         return None if value is None else value.decode()
 
     def wait_recorded(self, seconds: float = RECORD_SECONDS) -> None:
-        """Wait until PostgreSQL has everything that the bus has."""
+        """Wait until PostgreSQL has everything that the bus has, ``orders`` and ``trades`` too."""
         head = self.head()
         self.wait_until(
             lambda: self.cursor(topics.DB_WRITER) >= head,
             f"the writer did not reach event {head}",
             seconds,
         )
+        last = max(self._number("cdb:counters", f"topic_head:{topic}") for topic in IN_ORDER_TABLES)
+        self.wait_until(
+            lambda: self._tables_seq(last) >= last,
+            f"orders and trades did not reach event {last}",
+            seconds,
+        )
+
+    def _tables_seq(self, last: int) -> int:
+        """Last seq that is in ``orders`` and ``trades``; ``last`` where nobody writes them."""
+        if topics.EXECUTION not in self.services:
+            return last
+        state = self.ask(topics.EXECUTION, "/status")
+        return -1 if state is None else int(state.get("tables_seq", last))
 
     def wait_quiet(self, seconds: float = RECORD_SECONDS) -> None:
         """Wait until nothing new is published any more and PostgreSQL has everything.

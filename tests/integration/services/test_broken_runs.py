@@ -149,6 +149,12 @@ class System:
             lambda: writer.status().get("committed_seq") == self.reader.head(),
             "everything is written",
         )
+        own = ("orders", "order_results", "control")  # what the order tables follow, in the record
+        heads = self.reader.heads().topic_heads
+        last, execution = max(heads[topic] for topic in own), self.processes[topics.EXECUTION]
+        wait_until(
+            lambda: int(str(execution.status().get("tables_seq"))) >= last, "orders are in tables"
+        )
 
     def account(self) -> str:
         stage = self.processes[topics.RISK].status().get("stage", {})
