@@ -1,5 +1,6 @@
 """A server in memory: keys, channels, restarts, and a memory that may be full."""
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class MemoryServer:
         full: Whether its memory is full.
         life: Which start of the server this is.
         connections: Those that are open.
-        on_change: Called after each command that may have changed data.
+        one_at_a_time: Held while a command runs: a real server too runs one after the other,
+            however many threads send them.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,7 @@ class MemoryServer:
         self.connections: list[MemoryConnection] = []
         self.subscribers: dict[bytes, list[MemoryConnection]] = {}
         self.dropped = 0
+        self.one_at_a_time = threading.RLock()
         self._data: dict[bytes, Value] = {}
 
     def address(self, user: str) -> MemoryAddress:
@@ -71,26 +74,29 @@ class MemoryServer:
 
     def connect(self, user: str, name: str) -> "MemoryConnection":
         """A new connection."""
-        if not self.up:
-            raise Unavailable(f"Redis at {user}@memory does not answer")
-        connection = MemoryConnection(self, user, name)
-        self.connections.append(connection)
-        return connection
+        with self.one_at_a_time:
+            if not self.up:
+                raise Unavailable(f"Redis at {user}@memory does not answer")
+            connection = MemoryConnection(self, user, name)
+            self.connections.append(connection)
+            return connection
 
     # -- what happens to servers --------------------------------------------------------------
 
     def backup(self) -> dict[bytes, Value]:
         """Everything that it holds now."""
-        return {
-            key: value if isinstance(value, bytes) else value.copy()
-            for key, value in self._data.items()
-        }
+        with self.one_at_a_time:
+            return {
+                key: value if isinstance(value, bytes) else value.copy()
+                for key, value in self._data.items()
+            }
 
     def stop(self) -> None:
         """Go away; every connection breaks."""
-        self.up = False
-        for connection in self.connections.copy():
-            connection.drop()
+        with self.one_at_a_time:
+            self.up = False
+            for connection in self.connections.copy():
+                connection.drop()
 
     def start(self, held: dict[bytes, Value] | None = None) -> None:
         """Come back, with everything or with what an earlier backup held."""
@@ -197,26 +203,28 @@ class MemoryConnection:
 
     def receive(self, timeout: float, *, gather_s: float = 0.0) -> list[Any]:
         """All replies that wait; blocks up to ``timeout`` seconds for the first."""
+        self._arrived.clear()
         if not self.waiting and self.is_open:
-            self._arrived.clear()
             self._arrived.wait(max(0.0, timeout))
         if gather_s and self.waiting:
             host.sleep(gather_s)
         if not self.waiting and not self.is_open:
             raise ConnectionLost(f"Redis at {self.user}@memory closed the connection")
-        replies = list(self.waiting)
-        self.waiting.clear()
-        self.waiting_bytes = 0
+        with self.server.one_at_a_time:
+            replies = list(self.waiting)
+            self.waiting.clear()
+            self.waiting_bytes = 0
         return replies
 
     def close(self) -> None:
         """Disconnect."""
-        if self.is_open:
-            self.is_open = False
-            self.server.connections.remove(self)
-            for listeners in self.server.subscribers.values():
-                if self in listeners:
-                    listeners.remove(self)
+        with self.server.one_at_a_time:
+            if self.is_open:
+                self.is_open = False
+                self.server.connections.remove(self)
+                for listeners in self.server.subscribers.values():
+                    if self in listeners:
+                        listeners.remove(self)
 
     # -- the server's side --------------------------------------------------------------------
 
@@ -238,10 +246,13 @@ class MemoryConnection:
 
     def run(self, packed: bytes) -> Any:
         """Run one packed command; returns its reply, or an error as the real server words it."""
-        if not self.is_open:
-            raise ConnectionLost(f"Redis at {self.user}@memory closed the connection")
-        self._reader.feed(packed)
-        arguments: list[bytes] = self._reader.gets()
+        with self.server.one_at_a_time:
+            if not self.is_open:
+                raise ConnectionLost(f"Redis at {self.user}@memory closed the connection")
+            self._reader.feed(packed)
+            return self._run(self._reader.gets())
+
+    def _run(self, arguments: list[bytes]) -> Any:
         verb = arguments[0].upper()
         if self._queued is not None and verb != b"EXEC":
             self._queued.append(arguments)
