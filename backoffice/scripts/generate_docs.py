@@ -1,4 +1,4 @@
-"""Write the documentation that the kernel itself is the source of.
+"""Write the documentation that the code itself is the source of.
 
 Called without arguments it writes the files; with ``--check`` it changes nothing, names the stale
 ones, and exits 1 if there are any.
@@ -9,13 +9,30 @@ import json
 import sys
 from pathlib import Path
 
+from services.cdb_core import metrics as core
+from services.cdb_db_writer import metrics as db_writer
+from services.cdb_execution import metrics as execution
+from services.cdb_paper_runner import metrics as paper_runner
+from services.cdb_risk import metrics as risk
+from services.cdb_ws import metrics as ws
+from services.kernel.events import topics
 from services.kernel.events.codec import json_schema
 from services.kernel.reasons import Reason
 from services.kernel.risk.state.transitions import ACCOUNT, SYMBOL, Table
 from services.kernel.settings.parameters import ALIASES, ALL_SPECS, ChoiceSpec, SettingSpec
+from services.runtime.service.declared_metric import DeclaredMetric
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMAND = "python backoffice/scripts/generate_docs.py"
+METRICS: dict[str, tuple[DeclaredMetric, ...]] = {
+    topics.WS: ws.METRICS,
+    topics.CORE: core.METRICS,
+    topics.RISK: risk.METRICS,
+    topics.EXECUTION: execution.METRICS,
+    topics.DB_WRITER: db_writer.METRICS,
+    topics.PAPER_RUNNER: paper_runner.METRICS,
+}
+"""What each service declares."""
 
 
 def event_schema() -> str:
@@ -70,10 +87,41 @@ def settings() -> str:
     )
 
 
+def metrics() -> str:
+    """Every metric of the six services."""
+    services: dict[str, list[str]] = {}
+    by_name: dict[str, DeclaredMetric] = {}
+    for service, declared in METRICS.items():
+        for metric in declared:
+            first = by_name.setdefault(metric.name, metric)
+            services.setdefault(first.name, []).append(f"`{service}`")
+    rows = [
+        (
+            f"`{metric.name}`",
+            metric.kind.value,
+            metric.unit,
+            metric.help,
+            "; ".join(f"`{label}`: {values}" for label, values in metric.labels.items()),
+            "all" if len(services[name]) == len(METRICS) else ", ".join(services[name]),
+        )
+        for name, metric in sorted(by_name.items())
+    ]
+    return _page(
+        "Metrics",
+        "What `/metrics` of each service shows to Prometheus. A name that ends in `_pct` is a "
+        "decimal fraction (0.10 is 10 %).\nThe set of a label's values is always bounded. Beside "
+        "these, each service has `process_*` (memory, processor time,\nopen files, start time) "
+        "and `python_info` of the Prometheus client.",
+        "services/cdb_*/metrics.py",
+        _table(("metric", "kind", "unit", "meaning", "labels", "services"), rows),
+    )
+
+
 def documents() -> dict[Path, str]:
     """What every generated file has to contain."""
     return {
         DOCS / "EVENT_SCHEMA.json": event_schema(),
+        DOCS / "METRICS.md": metrics(),
         DOCS / "REASONS.md": reasons(),
         DOCS / "SETTINGS.md": settings(),
         DOCS / "TRADING_STATES.md": trading_states(),

@@ -1,6 +1,7 @@
 """Commits the writer's events to the record, then reports the committed seq to the bus."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from services.cdb_db_writer.alert_publisher import AlertPublisher
@@ -34,6 +35,7 @@ class RecordSink:
         recorder: Where the record stands; None before it was opened.
         committed_seq: Last seq that is committed.
         commit_seconds: How long the last transaction took.
+        on_commit: Called with ``commit_seconds``.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class RecordSink:
         self.recorder: Recorder | None = None
         self.committed_seq = 0
         self.commit_seconds = 0.0
+        self.on_commit: Callable[[float], None] = lambda _: None
         self._store = store
         self._bus = bus
         self._dead_letters = dead_letters
@@ -112,6 +115,7 @@ class RecordSink:
             began = host.monotonic()
             self._store.commit(transaction)
             self.commit_seconds = host.monotonic() - began
+            self.on_commit(self.commit_seconds)
         except (UnstorableError, DataRefusedError):
             recorder.go_back()
             raise

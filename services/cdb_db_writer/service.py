@@ -1,7 +1,8 @@
 """cdb_db_writer: the journal in, rows out; the one writer of the record."""
 
 from services.cdb_db_writer.config import SERVICE
-from services.cdb_db_writer.metrics import figures
+from services.cdb_db_writer.figures import figures
+from services.cdb_db_writer.metrics import COMMIT_SECONDS
 from services.cdb_db_writer.writer import RecordService
 from services.runtime.database import migrations
 from services.runtime.service import metrics
@@ -18,7 +19,9 @@ def build(shell: Shell) -> RecordService:
         roles={role: shell.database_address(role) for role in migrations.SERVICE_ROLES},
         lifecycle=shell.lifecycle,
     )
-    metrics.Figures(shell.metrics.registry, lambda: figures(writer))
+    registry = shell.metrics.registry
+    writer.sink.on_commit = COMMIT_SECONDS.histogram(registry).observe
+    metrics.Figures(registry, lambda: figures(writer, settings.cdb_backup_dir))
     return writer
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from services.cdb_execution.config import DATABASE_PATIENCE_S, SERVICE
+from services.cdb_execution.metrics import DB_CONNECTED, DB_REFUSED, DB_WRITE_AGE
 from services.cdb_execution.record_watch import RecordWatch
 from services.kernel.events import ConditionName
 from services.kernel.execution.stage import ExecutionStage
@@ -79,15 +80,9 @@ class ExecutionWorker(StageWorker):
 
     def _table_figures(self) -> Iterable[Metric]:
         tables = self.tables
-        yield metrics.gauge(
-            "cdb_db_connected", "1 while the database can be written.", float(tables.away is None)
-        )
-        yield metrics.gauge(
-            "cdb_db_write_age_seconds", "Age of the oldest unwritten event.", self.record.age
-        )
-        yield metrics.total(
-            "cdb_db_refused_events", "Events that no table could hold.", tables.refused
-        )
+        yield DB_CONNECTED.value(float(tables.away is None))
+        yield DB_WRITE_AGE.value(self.record.age)
+        yield DB_REFUSED.value(tables.refused)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client.core import Metric
 
 from services.cdb_paper_runner.clock_watch import ClockWatch
+from services.cdb_paper_runner.metrics import HALTED, LIMITS, POSITIONS, RUN_OPEN, SUMMARY
 from services.cdb_paper_runner.orchestration import Orchestration
 from services.cdb_paper_runner.record import RecordedSubscription, last_run_start
 from services.cdb_paper_runner.runs import Runs
@@ -20,20 +21,6 @@ from services.runtime.service.shell import Shell
 SUMMARY_EVERY_S = 0.25
 GATHER_S = 0.02
 """Time between two receipts: nobody waits for the orchestrator's outputs."""
-GAUGES = {
-    "cdb_equity_quote": ("equity", "Equity at the last mark, in quote."),
-    "cdb_cash_quote": ("cash", "Equity without unrealised profit, in quote."),
-    "cdb_exposure_quote": ("exposure", "Gross notional of the open positions, in quote."),
-    "cdb_exposure_pct": ("exposure_pct", "Exposure over equity, as a fraction."),
-    "cdb_drawdown_pct": ("drawdown_pct", "Loss from the equity peak, as a fraction."),
-    "cdb_daily_drawdown_pct": ("daily_drawdown_pct", "Loss since the day's start, as a fraction."),
-    "cdb_max_drawdown_pct": ("max_drawdown_pct", "Largest drawdown of the run, as a fraction."),
-    "cdb_realised_profit_quote": ("realised_profit", "Gross profit of closed trades, in quote."),
-    "cdb_unrealised_profit_quote": ("unrealised_profit", "Profit of open positions, in quote."),
-    "cdb_run_fees_quote": ("fees", "Fees of the run, in quote."),
-    "cdb_run_funding_quote": ("funding", "Funding received less paid in the run, in quote."),
-}
-"""Metric to figure of the summary and its description."""
 
 
 class PaperRunner(StageWorker):
@@ -83,13 +70,13 @@ class PaperRunner(StageWorker):
         summary = self.summary
         if not summary.get("run_id"):
             return
-        for name, (figure, doc) in GAUGES.items():
+        for figure, metric in SUMMARY.items():
             if summary[figure] is not None:  # a ratio without equity
-                yield metrics.gauge(name, doc, float(str(summary[figure])))
-        yield metrics.gauge(
-            "cdb_positions",
-            "Open positions.",
-            len(self.orchestration.fold.portfolio.state.positions),
-        )
-        yield metrics.gauge("cdb_halted", "1 while halted.", float(summary["halted"] is not None))
-        yield metrics.gauge("cdb_run_open", "1 while a run goes on.", float(not summary["ended"]))
+                yield metric.value(float(str(summary[figure])))
+        run = self.orchestration.book.run
+        for setting, metric in LIMITS.items():
+            if run is not None and setting in run.settings:
+                yield metric.value(float(run.settings[setting]))
+        yield POSITIONS.value(len(self.orchestration.fold.portfolio.state.positions))
+        yield HALTED.value(float(summary["halted"] is not None))
+        yield RUN_OPEN.value(float(not summary["ended"]))

@@ -1,11 +1,14 @@
 """cdb_risk: signals and the market in; decisions, orders and trading states out."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
 from services.cdb_risk.command_loop import CommandLoop
 from services.cdb_risk.config import SERVICE
+from services.cdb_risk.metrics import OPEN_CONDITIONS, PENDING_ORDERS, RESTRICTED, TRADING_STATE
+from services.kernel.events import ConditionName, TradingState
 from services.kernel.risk.stage import RiskStage
 from services.runtime.consumer.stage_worker import StageWorker
 from services.runtime.service import metrics
@@ -25,17 +28,12 @@ def build(shell: Shell) -> StageWorker:
 
 def _figures(stage: RiskStage) -> Iterable[Metric]:
     state = stage.state
-    yield metrics.one_of(
-        "cdb_trading_state", "1 for the account's trading state.", "state", state.account
-    )
-    yield metrics.gauge(
-        "cdb_pending_orders",
-        "Orders without a final result, as risk sees them.",
-        len(state.pending),
-    )
-    yield metrics.gauge(
-        "cdb_open_conditions", "Conditions that forbid entries.", len(state.conditions)
-    )
+    states = Counter(health.state for health in state.health.copy().values())
+    names = Counter(key.split("|")[1] for key in state.conditions.copy())
+    yield metrics.one_of(TRADING_STATE, state.account)
+    yield RESTRICTED.values({s: states[s] for s in TradingState if s is not TradingState.ACTIVE})
+    yield PENDING_ORDERS.value(len(state.pending))
+    yield OPEN_CONDITIONS.values({name: names[name] for name in ConditionName})
 
 
 def main() -> int:

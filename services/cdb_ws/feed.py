@@ -1,5 +1,6 @@
 """The worker of ``cdb_ws``: wait for a run, publish its market, wait for the next run."""
 
+from collections.abc import Callable
 from typing import Final
 
 from services.cdb_ws.config import FeedConfig
@@ -54,6 +55,9 @@ class Feed:
     Args:
         shell: Settings, metrics and lifecycle.
         config: Where the market is.
+
+    Attributes:
+        on_sent: Called with the seconds that each publication took.
     """
 
     def __init__(self, shell: Shell, config: FeedConfig) -> None:
@@ -63,6 +67,7 @@ class Feed:
         self.runner: ReplayRunner | None = None
         self.listener: Listener | None = None
         self.trouble: str | None = None
+        self.on_sent: Callable[[float], None] = lambda _: None
         self._shell = shell
         self._config = config
         self._stopping = shell.lifecycle.stopping
@@ -121,7 +126,12 @@ class Feed:
         forgotten = self._published_after(start)
         self.runner = self.listener = self.trouble = None
         self.publisher = Publisher(
-            self.bus, start, self._stopping, self._shell.lifecycle.waits, self.recorder
+            self.bus,
+            start,
+            self._stopping,
+            self._shell.lifecycle.waits,
+            self.recorder,
+            self.on_sent,
         )
         assert self._external is not None
         _log.info(

@@ -6,7 +6,8 @@ from prometheus_client.core import Metric
 
 from services.cdb_ws.config import SERVICE, FeedConfig
 from services.cdb_ws.feed import Feed
-from services.cdb_ws.metrics import figures
+from services.cdb_ws.figures import figures
+from services.cdb_ws.metrics import PUBLISH_SECONDS
 from services.runtime.service import metrics, shell
 from services.runtime.service.shell import Shell
 
@@ -24,7 +25,9 @@ def build(shell: Shell) -> Feed:
     def look_up() -> Iterable[Metric]:
         return figures(feed)
 
-    metrics.Figures(shell.metrics.registry, look_up)
+    registry = shell.metrics.registry
+    feed.on_sent = PUBLISH_SECONDS.histogram(registry).observe
+    metrics.Figures(registry, look_up)
     return feed
 
 

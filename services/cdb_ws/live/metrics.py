@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from services.cdb_ws import metrics as declared
 from services.cdb_ws.live.engine import Engine
 from services.cdb_ws.symbols.symbol_feed import SymbolFeed
-from services.runtime.service.metrics import gauge, total, totals
 
 MOST_LISTED: Final = 50
 """Maximum number of symbols whose ages ``/status`` lists."""
@@ -63,31 +63,27 @@ def metrics(engine: Engine) -> Iterable[Metric]:
     """The current figures for Prometheus."""
     feeds = list(engine.feeds.values())
     sockets = list(engine.pool.sockets.copy().values())
-    yield total("cdb_mexc_frames", "Frames received.", engine.frames)
-    yield totals("cdb_mexc_refused", "Frames left out.", "reason", dict(engine.refused))
-    yield totals("cdb_mexc_ignored", "Frames of unused channels.", "channel", dict(engine.ignored))
-    yield totals(
-        "cdb_mexc_trades", "Trades not published live.", "kind", dict(_trade_counts(feeds))
-    )
-    yield totals("cdb_mexc_recovery", "Holes filled.", "result", dict(engine.recoveries.counts))
-    yield total("cdb_mexc_gaps", "Gaps opened.", engine.alerts.gaps_begun)
-    yield total("cdb_mexc_lost_spans", "Spans lost for good.", engine.alerts.lost_spans)
-    yield gauge("cdb_mexc_uncertain", "Symbols with an open gap.", len(engine.alerts.gaps))
-    unlisted = len(engine.universe.unlisted())
-    yield gauge("cdb_mexc_positions_unlisted", "Positions without a listed contract.", unlisted)
-    yield gauge("cdb_mexc_sockets", "Sockets wanted.", len(sockets))
-    yield gauge("cdb_mexc_sockets_up", "Sockets with data.", sum(one.up for one in sockets))
-    connections = sum(one.connection for one in sockets)
-    yield gauge("cdb_mexc_connections", "Connections of the present sockets so far.", connections)
-    yield totals(
-        "cdb_mexc_rest_requests", "REST requests.", "endpoint", dict(engine.rest.limits.asked)
-    )
-    yield totals("cdb_mexc_rest_failures", "Unanswered.", "endpoint", dict(engine.rest.failures))
-    yield total("cdb_mexc_rest_limited", "Asked too often.", engine.rest.limits.complaints)
+    yield declared.FRAMES.value(engine.frames)
+    yield declared.FRAMES_REFUSED.values(dict(engine.refused))
+    yield declared.FRAMES_IGNORED.values(dict(engine.ignored))
+    yield declared.UNPUBLISHED_TRADES.values(dict(_trade_counts(feeds)))
+    yield declared.RECOVERY.values(dict(engine.recoveries.counts))
+    yield declared.GAPS.value(engine.alerts.gaps_begun)
+    yield declared.LOST_SPANS.value(engine.alerts.lost_spans)
+    yield declared.UNCERTAIN.value(len(engine.alerts.gaps))
+    yield declared.UNLISTED.value(len(engine.universe.unlisted()))
+    yield declared.SOCKETS.value(len(sockets))
+    yield declared.SOCKETS_UP.value(sum(one.up for one in sockets))
+    yield declared.CONNECTIONS.value(sum(one.connection for one in sockets))
+    yield declared.REST_REQUESTS.values(dict(engine.rest.limits.asked))
+    yield declared.REST_FAILURES.values(dict(engine.rest.failures))
+    yield declared.REST_LIMITED.value(engine.rest.limits.complaints)
     if engine.clock.offset_ms is not None:
-        offset = engine.clock.offset_ms / 1000
-        yield gauge("cdb_mexc_clock_offset_seconds", "The venue's clock ahead of ours.", offset)
-    yield _ages(feeds, engine.time())
+        yield declared.CLOCK_OFFSET.value(engine.clock.offset_ms / 1000)
+    now = engine.time()
+    yield declared.CHANNEL_AGE.rows(
+        {(feed.symbol, channel): age for feed in feeds for channel, age in feed.ages(now).items()}
+    )
 
 
 def _trade_counts(feeds: list[SymbolFeed]) -> Counter[str]:
@@ -95,15 +91,3 @@ def _trade_counts(feeds: list[SymbolFeed]) -> Counter[str]:
     for feed in feeds:
         found.update(feed.sequence.counts.copy())
     return found
-
-
-def _ages(feeds: list[SymbolFeed], now: float) -> Metric:
-    family = GaugeMetricFamily(
-        "cdb_mexc_data_age_seconds",
-        "Since the last data of a symbol's channel.",
-        labels=("symbol", "channel"),
-    )
-    for feed in feeds:
-        for channel, age in feed.ages(now).items():
-            family.add_metric((feed.symbol, channel), age)
-    return family

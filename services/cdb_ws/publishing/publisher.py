@@ -24,6 +24,7 @@ class Publisher:
         stopping: Ends the wait for a bus that is away.
         on_wait: Called with the reason of each wait.
         recorder: Gets what was published, and may add alerts.
+        on_sent: Called with the seconds that each publication took.
 
     Attributes:
         position: The position that the bus has.
@@ -40,6 +41,7 @@ class Publisher:
         stopping: host.Event,
         on_wait: Callable[[str], None] = lambda _: None,
         recorder: Recorder | None = None,
+        on_sent: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.position = start
         self.by_kind: Counter[str] = Counter()
@@ -51,6 +53,7 @@ class Publisher:
         self._stopping = stopping
         self._on_wait = on_wait
         self._recorder = recorder
+        self._on_sent = on_sent
 
     def send(
         self,
@@ -80,6 +83,7 @@ class Publisher:
             ended=ended,
         )
         kept = position.dump(after)
+        began = host.monotonic()
         backoff: Backoff | None = None
         while True:
             try:
@@ -94,6 +98,7 @@ class Publisher:
                 )  # made only when needed: seeding its randomness is slow
                 backoff.wait(self._stopping)
         self.position = after
+        self._on_sent(host.monotonic() - began)
         self._note(events)
         if self._recorder is not None:
             self._recorder.events(events)

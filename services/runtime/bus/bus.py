@@ -1,6 +1,6 @@
 """The bus: publish into the one total order, exactly once, whatever breaks in between."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class _Publication:
 
     identity: tuple[object, ...]
     commands: list[list[Argument]]
+    events: Sequence[Outgoing]
     done: int = 0
     uncertain: bool = False
     first_seq: int = 0
@@ -60,6 +61,9 @@ class Bus:
     Args:
         address: Server and user.
         service: The service's name; also names its journal, cursor and snapshot.
+
+    Attributes:
+        on_published: Called with events that were published, by the thread that published them.
     """
 
     def __init__(self, address: RedisAddress, service: str) -> None:
@@ -68,6 +72,7 @@ class Bus:
         self.claimed: Claim | None = None
         self.last_published = 0
         self.reconnects = 0
+        self.on_published: Callable[[Sequence[Outgoing]], None] = lambda _: None
         self._lock = host.lock()
         self._connection: Connection | None = None
         self._ticket = 0
@@ -259,7 +264,7 @@ class Bus:
         claim = self.own_claim()
         whole = cursor is not None or position is not None or shell_id is not None
         size = max(1, len(events)) if whole else CHUNK
-        publication = _Publication(identity, [])
+        publication = _Publication(identity, [], events)
         for number, start in enumerate(range(0, max(1, len(events)), size), self._ticket + 1):
             chunk = events[start : start + size]
             # Only ticks are held back when memory is full; what they cause is bounded by them.
@@ -305,6 +310,7 @@ class Bus:
             raise
         self._unsettled = None
         self.last_published = publication.last_seq or self.last_published
+        self.on_published(publication.events)
         return Published(publication.first_seq, publication.last_seq, publication.head)
 
     def _require_open(self, connection: Connection) -> None:

@@ -65,6 +65,8 @@ class Loop(ABC, Generic[Outputs, From]):
         waiting_for: Why nothing goes on; None while it does.
         lag: Events published and not yet received, measured once a second.
         counters: ``inputs`` and ``restarts``, and what the kind of loop counts.
+        batch_seconds: From the receipt of the last batch to the commit of what it caused; None
+            where it was empty.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Loop(ABC, Generic[Outputs, From]):
         self.stopping = host.event()
         self.waiting_for: str | None = "the first connection"
         self.lag = 0
+        self.batch_seconds: float | None = None
         self._on_batch = on_batch
         self._every_second = every_second
         self._on_wait = on_wait
@@ -177,14 +180,16 @@ class Loop(ABC, Generic[Outputs, From]):
         if self._source is None:
             raise RuntimeError("start the loop before its first step")
         batch = self._source.receive(min(timeout, self.patience()))
+        received = self.now()
         self.waiting_for = None
         for malformed in batch.malformed:
             self.dead_letters.put(malformed.reason, malformed.topic, malformed.body)
         for outputs, position in self.handle(batch):
             self.commit(outputs, position)
         self.counters["inputs"] += len(batch.events)
-        self._on_batch()
         now = self.now()
+        self.batch_seconds = now - received if batch.events else None
+        self._on_batch()
         if now - self._second_at >= SECOND_S:
             self._second_at = now
             self.lag = self._source.lag()

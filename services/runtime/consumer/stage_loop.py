@@ -35,13 +35,13 @@ class StageLoop(Loop[list[Event], Subscription]):
         subscription: Makes the source; arguments as for ``Subscription``.
         from_record: For a service that reads the record in PostgreSQL itself: the seq behind which
             it begins without a snapshot.
-        on_published: Called with the outputs, once they are published.
         snapshot_every_s: Seconds between two snapshots.
         gather_s: As for ``Subscription``.
         options: As for `Loop`.
 
     Attributes:
         context: What is known of the run.
+        newest_ms: Timestamp of the last event of the last batch with events.
         last_clock_ms: Event time; ``last_clock_monotonic`` is when it was received.
         last_data_ms: Per symbol, timestamp of the last market data; ``last_data_monotonic``
             likewise when it was received.
@@ -59,7 +59,6 @@ class StageLoop(Loop[list[Event], Subscription]):
         acknowledges: bool = True,
         subscription: Callable[..., Subscription] = Subscription,
         from_record: Callable[[], int] | None = None,
-        on_published: Callable[[Sequence[Event]], None] = lambda _: None,
         snapshot_every_s: float = 5.0,
         gather_s: float = 0.0,
         **options: Any,
@@ -73,6 +72,7 @@ class StageLoop(Loop[list[Event], Subscription]):
             outside_topics = [topic for topic, owner in owners if owner == bus.service]
         self.stage = stage
         self.context = LoopContext()
+        self.newest_ms = 0
         self.last_clock_ms: int | None = None
         self.last_clock_monotonic: float | None = None
         self.last_data_ms: dict[str, int] = {}
@@ -84,7 +84,6 @@ class StageLoop(Loop[list[Event], Subscription]):
         self._outside_topics = outside_topics
         self._acknowledges = acknowledges
         self._subscription = subscription
-        self._on_published = on_published
         self._snapshot_every_s, self._gather_s = snapshot_every_s, gather_s
         self._snapshot_cursor = 0
         self._snapshot_at = self.now()
@@ -178,6 +177,8 @@ class StageLoop(Loop[list[Event], Subscription]):
         received = began = self.now()
         in_step = pace.in_step
         self._settled = False
+        if batch.events:
+            self.newest_ms = batch.events[-1].timestamp
         for event in batch.events:
             if type(event) is MarketData:  # nearly all of them
                 data_ms[event.symbol] = event.timestamp
@@ -215,7 +216,6 @@ class StageLoop(Loop[list[Event], Subscription]):
             self._confirm()
         self._pace.publish(outputs, position)
         self.counters["outputs"] += len(outputs)
-        self._on_published(outputs)
 
     def publish(self, events: Sequence[Event], *, shell_id: str | None = None) -> Published:
         """Publish what the shell itself makes: conditions, alerts. From any thread."""

@@ -7,6 +7,7 @@ from prometheus_client.core import Metric
 from services.kernel.events import topics
 from services.kernel.stage import Stage
 from services.runtime import host
+from services.runtime.consumer import stage_metrics
 from services.runtime.consumer.conditions import LagWatch, OwnConditions
 from services.runtime.consumer.stage_loop import StageLoop
 from services.runtime.service import logging, metrics
@@ -18,6 +19,8 @@ LIVE_CLOCK_LIMIT_S = 10.0
 SILENT_CLOCK_S = 15.0
 """A replayed market's clock comes at least that often, in event time."""
 CLOCK_SLACK_S = 10.0
+LIVE_SOURCES = ("mexc", "external")
+"""Markets whose event time is wall time."""
 LAG_LIMIT = 10_000
 """Events of its topics that a service may be behind before /health says so."""
 
@@ -43,7 +46,6 @@ class StageWorker:
             stage,
             self.bus,
             on_batch=self._on_batch,
-            on_published=shell.metrics.count,
             every_second=self._every_second,
             on_wait=shell.lifecycle.waits,
             snapshot_every_s=shell.settings.snapshot_interval_sec,
@@ -59,7 +61,11 @@ class StageWorker:
         self._watches_lag = shell.service in topics.STAGE_ORDER and not self.is_flooded
         self._lag_watch = LagWatch(self.loop, self.conditions)
         self._status: dict[str, object] = {}
-        metrics.Figures(shell.metrics.registry, self._figures)
+        registry = shell.metrics.registry
+        self._batch_seconds = stage_metrics.BATCH_SECONDS.histogram(registry)
+        self._event_age = stage_metrics.EVENT_AGE.histogram(registry)
+        self._is_live = shell.settings.cdb_source in LIVE_SOURCES
+        metrics.Figures(registry, self._figures)
 
     def run(self, stopping: host.Event) -> None:
         """Run the loop until asked to stop."""
@@ -133,6 +139,11 @@ class StageWorker:
     def _on_batch(self) -> None:
         if self.shell.lifecycle.waiting_for is not None:
             self.shell.lifecycle.working()
+        if self.loop.batch_seconds is not None:
+            self._batch_seconds.observe(self.loop.batch_seconds)
+            if self._is_live:
+                age = (host.wall_ms() - self.loop.newest_ms) / 1000
+                self._event_age.observe(max(0.0, age))
         for hook in self.on_batch:
             hook()
 
@@ -145,36 +156,24 @@ class StageWorker:
 
     def _figures(self) -> Iterable[Metric]:
         loop, counters = self.loop, self.loop.counters.copy()
-        yield metrics.gauge("cdb_healthy", "1 while /health answers 200.", float(self.health().ok))
-        yield metrics.gauge(
-            "cdb_bus_connected", "1 while the bus answers.", float(loop.waiting_for is None)
-        )
-        yield metrics.gauge("cdb_bus_lag_events", "Events published and not yet handled.", loop.lag)
-        yield metrics.gauge("cdb_clock_age_seconds", "Since the last clock.", self.clock_age())
-        yield metrics.gauges(
-            "cdb_data_age_seconds", "Since a symbol's last tick.", "symbol", self.data_ages()
-        )
-        yield metrics.gauge("cdb_cursor_seq", "Seq of the last acknowledged input.", loop.cursor)
-        yield metrics.total("cdb_events_handled", "Inputs handled.", counters["inputs"])
-        yield metrics.total("cdb_events_published", "Outputs published.", counters["outputs"])
-        yield metrics.totals(
-            "cdb_dead_letters", "Messages put aside.", "reason", dict(loop.dead_letters.counts)
-        )
-        yield metrics.total(
-            "cdb_external_taken", "Messages from outside published.", counters["outside_taken"]
-        )
-        yield metrics.total(
-            "cdb_external_ignored",
-            "Messages from outside left to their topic's owner.",
-            counters["outside_ignored"],
-        )
-        yield metrics.total("cdb_snapshots", "Snapshots saved.", counters["snapshots"])
-        yield metrics.total("cdb_bus_restarts", "Connections begun anew.", counters["restarts"])
+        yield stage_metrics.HEALTHY.value(float(self.health().ok))
+        yield stage_metrics.BUS_CONNECTED.value(float(loop.waiting_for is None))
+        yield stage_metrics.BUS_LAG.value(loop.lag)
+        yield stage_metrics.CLOCK_AGE.value(self.clock_age())
+        yield stage_metrics.DATA_AGE.values(self.data_ages())
+        yield stage_metrics.CURSOR.value(loop.cursor)
+        yield stage_metrics.HANDLED.value(counters["inputs"])
+        yield stage_metrics.PUBLISHED.value(counters["outputs"])
+        yield stage_metrics.DEAD_LETTERS.values(dict(loop.dead_letters.counts))
+        yield stage_metrics.TAKEN.value(counters["outside_taken"])
+        yield stage_metrics.IGNORED.value(counters["outside_ignored"])
+        yield stage_metrics.SNAPSHOTS.value(counters["snapshots"])
+        yield stage_metrics.RESTARTS.value(counters["restarts"])
 
 
 def clock_limit(settings: Settings) -> float:
     """Seconds without a clock after which a run that goes on is not healthy."""
-    if settings.cdb_source in ("mexc", "external"):
+    if settings.cdb_source in LIVE_SOURCES:
         return LIVE_CLOCK_LIMIT_S
     try:
         pace = float(settings.cdb_speed)

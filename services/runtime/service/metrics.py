@@ -1,16 +1,10 @@
 """Metrics for Prometheus: counts of what was published, and figures looked up on a scrape."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
 
 from services import __version__
 from services.kernel.events import (
@@ -30,8 +24,105 @@ from services.kernel.events import (
     topics,
 )
 from services.runtime.service.code_version import code_version
+from services.runtime.service.declared_metric import (
+    LONG_SECONDS,
+    DeclaredMetric,
+    counter,
+    gauge,
+    histogram,
+)
 
 SLIPPAGE_BUCKETS_BPS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
+SYMBOLS_COUNTED: Final = 200
+"""Symbols with a count of their own; later ones are counted as ``other``."""
+
+BUILD_INFO = gauge(
+    "cdb_build_info",
+    "flag",
+    "Always 1; the labels say which code runs.",
+    service="the service's name",
+    version="of the program",
+    code_version="of the source code",
+)
+HEALTHY = gauge("cdb_healthy", "flag", "1 while /health answers 200.")
+BUS_CONNECTED = gauge("cdb_bus_connected", "flag", "1 while the bus answers.")
+BUS_LAG = gauge("cdb_bus_lag_events", "events", "Events published and not yet handled.")
+DEAD_LETTERS = counter(
+    "cdb_dead_letters_total",
+    "messages",
+    "Messages that were refused and kept.",
+    reason="code of the dead letter",
+)
+ALERTS = counter(
+    "cdb_alerts_total",
+    "alerts",
+    "Alerts published by this service; those from outside have the code EXTERNAL.",
+    level="INFO, WARNING, CRITICAL",
+    code="code of the alert; empty before the first",
+)
+SIGNALS = counter(
+    "cdb_signals_total",
+    "signals",
+    "Signals published, by symbol, direction, and whether they only reduce.",
+    symbol=f"the first {SYMBOLS_COUNTED} symbols with a signal, and `other`",
+    direction="BUY, SELL",
+    reduce_only="true, false",
+)
+DECISIONS = counter(
+    "cdb_decisions_total",
+    "decisions",
+    "Risk decisions, by verdict, reason (or binding limit) and origin.",
+    verdict="APPROVED, TRIMMED, REJECTED",
+    reason="see REASONS.md, or the setting that trimmed; empty where neither applies",
+    origin="signal, stop_loss, take_profit, liquidation, emergency_stop, external",
+)
+ORDERS = counter(
+    "cdb_orders_total",
+    "orders",
+    "Orders published, by origin and side.",
+    origin="signal, stop_loss, take_profit, liquidation, emergency_stop, external",
+    side="BUY, SELL",
+)
+STATE_CHANGES = counter(
+    "cdb_trading_state_changes_total",
+    "changes",
+    "Changes of the trading state, by new state, scope (account, symbol) and reason.",
+    state="ACTIVE, REDUCE_ONLY, PAUSED, HALTED",
+    scope="account, symbol",
+    reason="see REASONS.md",
+)
+ORDER_RESULTS = counter(
+    "cdb_order_results_total",
+    "results",
+    "Order results published, by status and reason.",
+    status="PENDING, FILLED, PARTIALLY_FILLED, REJECTED, CANCELLED, FAILED",
+    reason="see REASONS.md; empty where the order worked",
+)
+FEES = counter("cdb_fees_quote_total", "quote", "Fees of simulated fills.")
+SLIPPAGE = histogram(
+    "cdb_fill_slippage_bps",
+    "basis points",
+    "Adverse difference of fill and order price.",
+    SLIPPAGE_BUCKETS_BPS,
+)
+FILL_LATENCY = histogram(
+    "cdb_fill_latency_seconds",
+    "seconds",
+    "From the order to the tick that filled it, in event time.",
+    LONG_SECONDS,
+)
+PUBLISHED: Final[dict[str, tuple[DeclaredMetric, ...]]] = {
+    topics.SIGNALS: (SIGNALS,),
+    topics.RISK_DECISIONS: (DECISIONS, ORDERS, STATE_CHANGES),
+    topics.ORDER_RESULTS: (ORDER_RESULTS, FEES, SLIPPAGE, FILL_LATENCY),
+}
+"""What the producer of a topic counts."""
+
+
+def shell_metrics(service: str) -> tuple[DeclaredMetric, ...]:
+    """The metrics that every service has, and those of the topics it produces."""
+    counted = (PUBLISHED.get(topic, ()) for topic in sorted(topics.PRODUCES[service]))
+    return (BUILD_INFO, HEALTHY, ALERTS, DEAD_LETTERS, *(one for many in counted for one in many))
 
 
 class ServiceMetrics:
@@ -46,10 +137,7 @@ class ServiceMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         build = Gauge(
-            "cdb_build_info",
-            "Always 1; the labels say which code runs.",
-            ("service", "version", "code_version"),
-            registry=self.registry,
+            BUILD_INFO.name, BUILD_INFO.help, tuple(BUILD_INFO.labels), registry=self.registry
         )
         build.labels(service, __version__, code_version()).set(1)
         self._counters: dict[type[Event], Callable[..., None]] = {}
@@ -62,53 +150,38 @@ class ServiceMetrics:
         if topics.ORDER_RESULTS in produced:
             self._declare_results()
 
-    def count(self, published: Iterable[Event]) -> None:
-        """Count events that this service has just published."""
+    def count(self, published: Iterable[Any]) -> None:
+        """Count what this service has just published; encoded ticks are not counted."""
         for event in published:
-            counter = self._counters.get(type(event))
-            if counter is not None:
-                counter(event)
-
-    def _counter(self, name: str, doc: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, doc, labels, registry=self.registry)
+            count = self._counters.get(type(event))
+            if count is not None:
+                count(event)
 
     def _declare_alerts(self) -> None:
-        alerts = self._counter(
-            "cdb_alerts_total", "Alerts published, by level and code.", ("level", "code")
-        )
+        alerts = ALERTS.counter(self.registry)
         for level in AlertLevel:
             alerts.labels(level, "")  # so that a rate over them begins at 0
 
         def count(event: Alert) -> None:
-            alerts.labels(event.level, event.code).inc()
+            alerts.labels(event.level, "EXTERNAL" if event.external else event.code).inc()
 
         self._counters[Alert] = count
 
     def _declare_signals(self) -> None:
-        signals = self._counter(
-            "cdb_signals_total",
-            "Signals published, by symbol, direction, and whether they only reduce.",
-            ("symbol", "direction", "reduce_only"),
-        )
+        signals = SIGNALS.counter(self.registry)
+        seen: set[str] = set()
 
         def count(event: Signal) -> None:
-            signals.labels(event.symbol, event.direction, str(event.reduce_only).lower()).inc()
+            if len(seen) < SYMBOLS_COUNTED:
+                seen.add(event.symbol)
+            symbol = event.symbol if event.symbol in seen else "other"
+            signals.labels(symbol, event.direction, str(event.reduce_only).lower()).inc()
 
         self._counters[Signal] = count
 
     def _declare_risk(self) -> None:
-        decisions = self._counter(
-            "cdb_decisions_total",
-            "Risk decisions, by verdict, reason (or binding limit) and origin.",
-            ("verdict", "reason", "origin"),
-        )
-        orders = self._counter(
-            "cdb_orders_total", "Orders published, by origin and side.", ("origin", "side")
-        )
-        changes = self._counter(
-            "cdb_trading_state_changes_total",
-            "Changes of the trading state, by new state, scope (account, symbol) and reason.",
-            ("state", "scope", "reason"),
+        decisions, orders, changes = (
+            one.counter(self.registry) for one in (DECISIONS, ORDERS, STATE_CHANGES)
         )
         for verdict in Verdict:
             decisions.labels(verdict, "", Origin.SIGNAL)
@@ -131,20 +204,8 @@ class ServiceMetrics:
         self._counters[TradingStateChanged] = count_change
 
     def _declare_results(self) -> None:
-        results = self._counter(
-            "cdb_order_results_total",
-            "Order results published, by status and reason.",
-            ("status", "reason"),
-        )
-        fees = Counter(
-            "cdb_fees_quote_total", "Fees of simulated fills, in quote.", registry=self.registry
-        )
-        slippage = Histogram(
-            "cdb_fill_slippage_bps",
-            "Adverse difference of fill and order price, in basis points.",
-            buckets=SLIPPAGE_BUCKETS_BPS,
-            registry=self.registry,
-        )
+        results, fees = ORDER_RESULTS.counter(self.registry), FEES.counter(self.registry)
+        slippage, latency = (one.histogram(self.registry) for one in (SLIPPAGE, FILL_LATENCY))
         for status in OrderStatus:
             results.labels(status, "")
 
@@ -154,6 +215,8 @@ class ServiceMetrics:
                 fees.inc(max(0.0, float(event.fees)))
                 if event.slippage_bps is not None:
                     slippage.observe(float(event.slippage_bps))
+                if event.latency_ms is not None:
+                    latency.observe(event.latency_ms / 1000)
 
         self._counters[OrderResult] = count
 
@@ -181,32 +244,6 @@ class Figures:
         return self._look_up()
 
 
-def gauge(name: str, doc: str, value: float) -> Metric:
-    """One figure without labels."""
-    return GaugeMetricFamily(name, doc, value=value)
-
-
-def gauges(name: str, doc: str, label: str, values: Mapping[str, float]) -> Metric:
-    """One figure per value of a label."""
-    family = GaugeMetricFamily(name, doc, labels=(label,))
-    for key, value in values.items():
-        family.add_metric((key,), value)
-    return family
-
-
-def total(name: str, doc: str, value: float) -> Metric:
-    """One count without labels; ``name`` without ``_total``."""
-    return CounterMetricFamily(name, doc, value=value)
-
-
-def totals(name: str, doc: str, label: str, values: Mapping[str, float]) -> Metric:
-    """One count per value of a label; ``name`` without ``_total``."""
-    family = CounterMetricFamily(name, doc, labels=(label,))
-    for key, value in values.items():
-        family.add_metric((key,), value)
-    return family
-
-
-def one_of(name: str, doc: str, label: str, state: str) -> Metric:
+def one_of(metric: DeclaredMetric, state: str) -> Metric:
     """1 for the trading state that holds, 0 for the others."""
-    return gauges(name, doc, label, {str(s): float(s == state) for s in TradingState})
+    return metric.values({str(s): float(s == state) for s in TradingState})

@@ -79,7 +79,9 @@ class Shell:
 
     def new_bus(self) -> Bus:
         """The bus as this service; nothing connects yet."""
-        return Bus(self.redis_address(self.service), self.service)
+        bus = Bus(self.redis_address(self.service), self.service)
+        bus.on_published = self.metrics.count
+        return bus
 
     def redis_address(self, user: str) -> RedisAddress:
         """The bus as one of its users; a simulation answers with its own."""

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     record_dir: Path = Field(
         Path(".claire/recordings"), description="Folder of the recording; /recordings inside."
     )
+    cdb_backup_dir: Path = Field(
+        Path("backups"), description="Folder of the database's backups; /backups inside."
+    )
     mexc_api_key: SecretStr | None = Field(None, description="Not needed for paper trading.")
     mexc_api_secret: SecretStr | None = Field(None, description="Not needed for paper trading.")
 

@@ -1,16 +1,41 @@
 import pytest
 from msgspec.structs import replace
 
-from services.kernel.events import OrderStatus, Side, TradingState, Verdict, topics
+from services.kernel.events import (
+    Alert,
+    AlertLevel,
+    AlertPhase,
+    OrderStatus,
+    Side,
+    TradingState,
+    Verdict,
+    topics,
+)
 from services.runtime.service import metrics
+from services.runtime.service.declared_metric import counter, gauge
 from services.runtime.service.metrics import Figures, ServiceMetrics
 from tests import builders as a
+from tests.bus_builders import envelope
 
 pytestmark = pytest.mark.unit
 
 
 def sample(made: ServiceMetrics, name: str, **labels: str) -> float | None:
     return made.registry.get_sample_value(name, labels)
+
+
+def alert(code: str) -> Alert:
+    return Alert(
+        **envelope(code, topics.DB_WRITER),
+        level=AlertLevel.WARNING,
+        code=code,
+        phase=AlertPhase.BEGAN,
+        message="seen",
+        symbol=None,
+        layer=None,
+        count=1,
+        context={},
+    )
 
 
 def test_signals():
@@ -68,13 +93,16 @@ def test_a_service_exports_only_what_it_produces():
 
 def test_figures_are_looked_up_at_each_scrape():
     made = ServiceMetrics(topics.WS)
+    age = gauge("cdb_age", "seconds", "Age.", symbol="symbols")
+    state = gauge("cdb_state", "flag", "State.", state="states")
+    taken = counter("cdb_taken_total", "messages", "Taken.")
     ages = {"BTC_USDT": 1.5}
     Figures(
         made.registry,
         lambda: [
-            metrics.gauges("cdb_age", "Age.", "symbol", ages),
-            metrics.one_of("cdb_state", "State.", "state", TradingState.HALTED),
-            metrics.total("cdb_taken", "Taken.", 3),
+            age.values(ages),
+            metrics.one_of(state, TradingState.HALTED),
+            taken.value(3),
         ],
     )
     ages["BTC_USDT"] = 2.5
@@ -82,3 +110,25 @@ def test_figures_are_looked_up_at_each_scrape():
     assert sample(made, "cdb_state", state="HALTED") == 1
     assert sample(made, "cdb_state", state="ACTIVE") == 0
     assert sample(made, "cdb_taken_total") == 3
+
+
+def test_labels_stay_bounded_whatever_comes_from_outside():
+    core, runner = ServiceMetrics(topics.CORE), ServiceMetrics(topics.PAPER_RUNNER)
+    core.count([a.signal(symbol=f"X{n}_USDT") for n in range(metrics.SYMBOLS_COUNTED + 5)])
+    labels = {"symbol": "other", "direction": "BUY", "reduce_only": "false"}
+    assert sample(core, "cdb_signals_total", **labels) == 5
+    runner.count([replace(alert(f"CODE_{n}"), external=True) for n in range(3)])
+    assert sample(runner, "cdb_alerts_total", level="WARNING", code="EXTERNAL") == 3
+
+
+def test_alerts_are_counted_by_code():
+    made = ServiceMetrics(topics.DB_WRITER)
+    made.count([alert("RECORD_BROKEN")])
+    assert sample(made, "cdb_alerts_total", level="WARNING", code="RECORD_BROKEN") == 1
+
+
+def test_a_fill_counts_into_its_latency():
+    made = ServiceMetrics(topics.EXECUTION)
+    made.count([replace(a.result(), latency_ms=50)])
+    assert sample(made, "cdb_fill_latency_seconds_bucket", le="0.05") == 1
+    assert sample(made, "cdb_fill_latency_seconds_bucket", le="0.025") == 0
