@@ -1,11 +1,13 @@
 """Measures the venue's clock and judges the time of every live tick."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final
 
 from services.cdb_ws.alert_publisher import AlertPublisher
-from services.cdb_ws.connections.stream_times import StreamTimes
+from services.cdb_ws.connections.stream_times import WINDOW, StreamTimes
+from services.cdb_ws.trades.pending_trades import order_of
 from services.kernel.events import Event, MarketData
 from services.runtime.intake.event_time import MOST_AHEAD_MS, Verdict
 from services.venues.mexc.commands import TRADE_CHANNEL
@@ -48,6 +50,7 @@ class VenueClock:
         self._behind_ms = behind_ms
         self._correction_ms = 0
         self._streams: dict[str, dict[str, StreamTimes]] = {}
+        self._refused: dict[str, deque[tuple[Trade, int]]] = {}
 
     def pong(self, sent_ms: int, server_ms: int, now_ms: int) -> None:
         """Take a pong: the venue read its clock between ping and pong.
@@ -103,6 +106,53 @@ class VenueClock:
             for event in events
         ]
 
+    def sort_out(
+        self, symbol: str, trades: Sequence[Trade], now_ms: int
+    ) -> tuple[list[Trade], list[Trade], Handling]:
+        """Judge the trades of a live frame.
+
+        A trade is refused as long as its time looks wrong alone. If it turns out to be one of the
+        trades that show the stream's clock to be wrong, it returns.
+
+        Args:
+            symbol: The symbol.
+            trades: Sorted by time and id.
+            now_ms: Wall time.
+
+        Returns:
+            The trades that return, those of the frame that are not refused, and how the latter are
+            published. Both sorted as ``trades``.
+        """
+        kept: list[Trade] = []
+        returning: list[Trade] = []
+        handling = Handling.AS_IS
+        for trade in trades:
+            found = self.judge(symbol, TRADE_CHANNEL, trade.timestamp, now_ms)
+            if found is Handling.REFUSED:
+                self._refuse(symbol, trade, now_ms)
+                continue
+            kept.append(trade)
+            if found is Handling.CORRECTED:
+                handling = found
+                returning += self._returning(symbol)
+        return returning, kept, handling
+
+    def _refuse(self, symbol: str, trade: Trade, now_ms: int) -> None:
+        if self._times(symbol, TRADE_CHANNEL).failing == 1 or symbol not in self._refused:
+            self._refused[symbol] = deque(maxlen=WINDOW)  # those before have left the window
+        self._refused[symbol].append((trade, now_ms + self._correction_ms))
+
+    def _returning(self, symbol: str) -> list[Trade]:
+        times = self._times(symbol, TRADE_CHANNEL)
+        if not times.wrong or symbol not in self._refused:
+            return []
+        found = [
+            trade
+            for trade, venue_ms in self._refused.pop(symbol)
+            if times.earliest(venue_ms) <= trade.timestamp <= times.latest(venue_ms)
+        ]
+        return sorted(found, key=order_of)
+
     def acceptable(self, symbol: str, trades: Sequence[Trade]) -> Sequence[Trade]:
         """The trades of a REST answer that are not too far ahead, in the given order."""
         venue_ms = self._now_ms() + self._correction_ms
@@ -111,13 +161,19 @@ class VenueClock:
             return trades
         return [trade for trade in trades if trade.timestamp <= latest]
 
-    def is_ahead(self, timestamp: int, now_ms: int) -> bool:
-        """Whether a time is too far ahead of the venue's clock."""
-        return timestamp > now_ms + self._correction_ms + MOST_AHEAD_MS
+    def is_ahead(self, symbol: str, newest_ms: int, trade: Trade, now_ms: int) -> bool:
+        """Whether a symbol's newest time is too far ahead of the clock that timed a trade.
+
+        The trade is late then only compared with trades whose times were wrong.
+        """
+        venue_ms = now_ms + self._correction_ms
+        present = self._times(symbol, TRADE_CHANNEL).present(trade.timestamp, venue_ms)
+        return newest_ms > present + MOST_AHEAD_MS
 
     def forget(self, symbol: str) -> None:
         """A symbol was unsubscribed."""
         self._streams.pop(symbol, None)
+        self._refused.pop(symbol, None)
         self._alerts.clock_offset(symbol, None)
 
     def _times(self, symbol: str, channel: str) -> StreamTimes:

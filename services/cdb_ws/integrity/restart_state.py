@@ -58,14 +58,19 @@ class RestartState:
             for tick in found
             if tick.kind is MarketDataKind.TRADE and tick.source != HISTORY_SOURCE
         ]
-        live = [tick.timestamp for tick in trade_ticks if not tick.backfill]
+        live = [_venue_time(tick) for tick in trade_ticks if not tick.backfill]
         # A live trade of the same millisecond may have come before the oldest that is left.
-        since = live[0] + 1 if live else found[0].timestamp + QUIET_MARGIN_MS
+        since = live[0] + 1 if live else _venue_time(found[0]) + QUIET_MARGIN_MS
         trades = [_trade(tick, contract) for tick in trade_ticks]
         feed = SymbolFeed(contract, TradeSequence())
         known = [trade for trade in trades if trade is not None]
         feed.restore(known, since, uncertain=symbol in self._open)
         return feed
+
+
+def _venue_time(tick: MarketData) -> int:
+    """REST has no other time of a trade, so a copy is recognised by this one."""
+    return tick.timestamp if tick.venue_time is None else tick.venue_time
 
 
 def _trade(tick: MarketData, contract: Instrument) -> Trade | None:
@@ -75,6 +80,6 @@ def _trade(tick: MarketData, contract: Instrument) -> Trade | None:
         tick.price,
         plain(contract.volume_in_contracts(Quantity(tick.volume), Price(tick.price))),
         tick.side or Side.BUY,
-        tick.timestamp,
+        _venue_time(tick),
         int(tick.trade_id) if tick.trade_id and tick.trade_id.isdigit() else None,
     )

@@ -251,25 +251,19 @@ class Engine:
         self.recoveries.resumed(feed)
 
     def _take_trades(self, feed: SymbolFeed, trades: Sequence[Trade], now_ms: int) -> None:
-        handling, judge, symbol = Handling.AS_IS, self.clock.judge, feed.symbol
-        kept: list[Trade] = []
-        for trade in trades:
-            found = judge(symbol, TRADE_CHANNEL, trade.timestamp, now_ms)
-            if found is Handling.REFUSED:
-                self.refused[WRONG_TIME] += 1
-                continue
-            kept.append(trade)
-            if found is Handling.CORRECTED:
-                handling = found
-        entries = feed.sequence.live(kept, now_ms)
+        sequence, symbol, is_ahead = feed.sequence, feed.symbol, self.clock.is_ahead
+        returning, kept, handling = self.clock.sort_out(symbol, trades, now_ms)
+        self.refused[WRONG_TIME] += len(trades) - len(kept)
+        earlier = sequence.live(returning, now_ms) if returning else ()
+        entries = sequence.live(kept, now_ms)
+        newest_ms = sequence.newest_ms
+        for place, one in enumerate(entries):
+            if one.origin is Origin.LATE and is_ahead(symbol, newest_ms, one.trade, now_ms):
+                entries[place] = replace(one, origin=Origin.LIVE)
+        entries[:0] = [replace(one, origin=Origin.LATE) for one in earlier]
         if not entries:
             return
         feed.published(entries)
-        late = any(entry.origin is Origin.LATE for entry in entries)
-        if late and self.clock.is_ahead(feed.sequence.newest_ms, now_ms):
-            # Late only compared with trades whose times were wrong.
-            entries = [replace(entry, origin=Origin.LIVE) for entry in entries]
-            handling = Handling.CORRECTED
         events = self._ticks[symbol].trades(entries)
         if handling is not Handling.AS_IS:
             events = self.clock.corrected(symbol, TRADE_CHANNEL, events, now_ms)

@@ -22,7 +22,7 @@ _WORDS: Final[dict[str, type[StrEnum]]] = {
     "side": Side,
     "bar": BarPoint,
 }
-_WHOLE: Final = frozenset({"timestamp", "next_funding_time"})
+_WHOLE: Final = frozenset({"timestamp", "next_funding_time", "venue_time"})
 _FLAGS: Final = frozenset({"backfill"})
 _SCALARS: Final = tuple(
     name for name in MarketData.__struct_fields__ if name not in _ENVELOPE and name not in LEVELS

@@ -33,6 +33,8 @@ class MarketData(Event, frozen=True, kw_only=True, tag="market_data"):
 
     Attributes:
         bar: Of a trade that was made from a bar; None where it was observed as it is.
+        venue_time: The time that the venue gave, Unix milliseconds; None where it is the
+            timestamp. While ``CLOCK_OFFSET`` is open it is not.
     """
 
     TOPIC: ClassVar[str] = topics.MARKET_DATA
@@ -57,6 +59,7 @@ class MarketData(Event, frozen=True, kw_only=True, tag="market_data"):
     pct_change: Decimal | None = None
     backfill: bool = False
     bar: BarPoint | None = None
+    venue_time: int | None = None
 
 
 class Clock(Event, frozen=True, kw_only=True, tag="clock"):

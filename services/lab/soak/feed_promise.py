@@ -11,7 +11,6 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
-from services.lab.soak import receipt_times
 from services.lab.soak.feed_record import Findings, Key, Loss, Record, SymbolRecord, Trade, read
 from services.lab.soak.missed_trades import check_missed_trades
 
@@ -43,7 +42,6 @@ def check(record: Record) -> Findings:
     findings = Findings()
     symbols = read(record, findings)
     for name, symbol in symbols.items():
-        symbol.trades = receipt_times.restored(symbol.trades, symbol.made)
         _check_trades(symbol, record, findings)
         check_missed_trades(symbol, record, findings)
         _check_order(symbol, findings)
@@ -138,13 +136,24 @@ def _check_marks(symbol: SymbolRecord, findings: Findings) -> None:
     """Backfilled trades are marked, and live ones are young."""
     for trade in symbol.trades:
         tick = trade.tick
-        if tick.backfill == (tick.source == LIVE) and not trade.retimed:
+        if trade.retimed_ms is not None:
+            _check_retimed(symbol, trade, trade.retimed_ms, findings)
+        elif tick.backfill == (tick.source == LIVE):
             findings.fault(f"{symbol.symbol}: backfill={tick.backfill} from {tick.source}")
         if tick.backfill:
             continue
         age = trade.at_ms - tick.timestamp
         if age > STALE_MS:
             findings.fault(f"{symbol.symbol}: a live trade {age} ms old, not marked")
+
+
+def _check_retimed(symbol: SymbolRecord, trade: Trade, time_ms: int, findings: Findings) -> None:
+    """Only while ``CLOCK_OFFSET`` is open, a live trade has its time of receipt; never a later."""
+    which = f"{symbol.symbol}: {_text(trade.key)}"
+    if not trade.in_offset:
+        findings.fault(f"{which} has not the venue's time, and no offset is open")
+    if time_ms > trade.at_ms or (time_ms < trade.at_ms and not trade.tick.backfill):
+        findings.fault(f"{which} has neither the venue's time nor that of its receipt")
 
 
 def _check_loss(symbol: SymbolRecord | None, loss: Loss, findings: Findings) -> None:

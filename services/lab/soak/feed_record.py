@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.kernel.events import (
     Condition,
@@ -154,16 +155,19 @@ class Trade(Struct, frozen=True):
     """A published trade.
 
     Attributes:
+        tick: With the time that the venue gave.
         place: Its place among all events.
         in_gap: The gap that was open then.
-        retimed: Whether ``CLOCK_OFFSET`` was open: its time is that of its receipt.
+        in_offset: Whether ``CLOCK_OFFSET`` was open.
+        retimed_ms: The time with which it was published; None where that is the venue's.
     """
 
     at_ms: int
     place: int
     tick: MarketData
     in_gap: Gap | None
-    retimed: bool = False
+    in_offset: bool = False
+    retimed_ms: int | None = None
 
     @property
     def key(self) -> Key:
@@ -277,22 +281,24 @@ def read(record: Record, findings: Findings) -> dict[str, SymbolRecord]:
             for name in concerned:
                 _read_condition(symbols[name], item.at_ms, place, event, record, findings)
         elif isinstance(event, MarketData):
-            retimed = not offsets.isdisjoint({None, event.symbol})
-            _read_tick(symbols[event.symbol], item.at_ms, place, event, findings, retimed=retimed)
+            in_offset = not offsets.isdisjoint({None, event.symbol})
+            _read_tick(symbols[event.symbol], item, place, findings, in_offset=in_offset)
+    for open_offset in offsets:
+        findings.fault(f"{open_offset or 'all symbols'}: CLOCK_OFFSET began and never cleared")
     return symbols
 
 
 def _read_tick(
-    symbol: SymbolRecord,
-    at_ms: int,
-    place: int,
-    tick: MarketData,
-    findings: Findings,
-    *,
-    retimed: bool,
+    symbol: SymbolRecord, item: Published, place: int, findings: Findings, *, in_offset: bool
 ) -> None:
+    tick = item.event
+    assert isinstance(tick, MarketData)
     if tick.kind is MarketDataKind.TRADE and not tick.source.endswith(MADE_UP):
-        symbol.trades.append(Trade(at_ms, place, tick, symbol.open_gap, retimed))
+        retimed_ms: int | None = None
+        if tick.venue_time is not None:
+            retimed_ms, tick = tick.timestamp, replace(tick, timestamp=tick.venue_time)
+        gap = symbol.open_gap
+        symbol.trades.append(Trade(item.at_ms, place, tick, gap, in_offset, retimed_ms))
     elif tick.bid is not None and tick.ask is not None and tick.bid >= tick.ask:
         findings.fault(f"{tick.symbol}: a crossed book {tick.bid} {tick.ask}")
 

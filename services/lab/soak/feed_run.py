@@ -28,12 +28,11 @@ from services.exchange_sim.pusher import Pace
 from services.kernel.events import (
     Alert,
     Condition,
-    ConditionName,
-    ConditionPhase,
     Event,
     MarketData,
     Side,
 )
+from services.kernel.market.run_watch import OpenConditions
 from services.lab.soak import virtual_time
 from services.lab.soak.feed_promise import check
 from services.lab.soak.feed_record import Findings, Loss, Made, Published, Record, RestAnswer
@@ -132,7 +131,7 @@ class _Stage:
         self.answers: list[RestAnswer] = []
         self.dead: list[tuple[int, int]] = []
         self.notes: list[Note] = []
-        self.uncertain_symbols: set[str] = set()
+        self.open = OpenConditions()
 
     # -- the network, as the engine sees it -----------------------------------------------------
 
@@ -208,11 +207,7 @@ class _Stage:
             return
         span = "" if event.lost_from is None else f" lost {event.lost_from} to {event.lost_to}"
         self.note(f"{event.name} {event.symbol or ''} {event.phase}{span}: {event.detail}")
-        if event.name is ConditionName.DATA_GAP and event.symbol:
-            if event.phase is ConditionPhase.BEGAN:
-                self.uncertain_symbols.add(event.symbol)
-            else:
-                self.uncertain_symbols.discard(event.symbol)
+        self.open.note(event)
 
     def _sent(self, client: ClientEnd, text: str) -> None:
         command = json.loads(text)
@@ -329,7 +324,8 @@ def _config(stage: _Stage, symbols: tuple[str, ...], cache: Path, *, first: bool
         lookback_minutes=5,
         past=past,
         last_clock_ms=0 if first else stage.published[-1].at_ms if stage.published else 0,
-        uncertain_symbols=tuple(sorted(stage.uncertain_symbols)),
+        uncertain_symbols=tuple(sorted(stage.open.gaps)),
+        clock_offsets=tuple(symbol or None for symbol in sorted(stage.open.clock_offsets)),
         cache=cache,
     )
 

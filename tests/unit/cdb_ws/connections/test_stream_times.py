@@ -62,9 +62,10 @@ def test_when_most_ticks_fail_they_are_judged_by_their_usual_distance(shift: int
     judged(times, shift)
     # Then the ticks are accepted, with their time of receipt
     assert (times.wrong, times.shift_ms) == (True, shift)
-    assert judged(times, shift, shift + AHEAD) == [Verdict.IN_TIME, Verdict.AHEAD]
-    assert times.latest(NOW) == NOW + shift + MOST_AHEAD_MS
-    assert times.earliest(NOW) == NOW + shift - OLDEST_BACKFILL_MS
+    latest, earliest = max(shift, 0) + MOST_AHEAD_MS, min(shift, 0)
+    assert judged(times, shift) == [Verdict.IN_TIME]
+    assert times.latest(NOW) == NOW + latest
+    assert times.earliest(NOW) == NOW + earliest - OLDEST_BACKFILL_MS
     received = NOW + 7
     made = times.published(tick(NOW + shift), received, NOW, clock_off=False)
     assert (made.timestamp, made.backfill) == (received, False)
@@ -73,7 +74,11 @@ def test_when_most_ticks_fail_they_are_judged_by_their_usual_distance(shift: int
     assert (old.timestamp, old.backfill) == (received - 90_000, True)
     fetched = times.published(tick(NOW + shift - 9, backfill=True), received, NOW, clock_off=False)
     assert (fetched.timestamp, fetched.backfill) == (received - 9, True)
-    # And when most are right again, so is the clock
+    # And so are those that are right again, until the clock is
+    assert judged(times, 0, latest, latest + 1) == [Verdict.IN_TIME] * 2 + [Verdict.AHEAD]
+    assert judged(times, earliest - BEHIND, earliest - BEHIND - 1) == [
+        Verdict.IN_TIME, Verdict.BEHIND
+    ]  # fmt: skip
     judged(times, *[0] * WINDOW)
     assert (times.wrong, times.shift_ms) == (False, 0)
 

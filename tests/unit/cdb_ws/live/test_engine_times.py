@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from services.kernel.events import ConditionName, ConditionPhase, MarketDataKind
 from tests.unit.cdb_ws.live.fake_venue import (
@@ -140,6 +141,83 @@ def test_prices_beside_the_trades_are_judged_by_the_same_rule(
     play(program, FakeVenue())
 
 
+def test_trades_refused_before_a_stream_was_found_wrong_return_as_backfill() -> None:
+    """Four of ten were missing until REST had them, and the gap about them opened too late."""
+
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        for _ in range(9):
+            push(scene)
+            await asyncio.sleep(0.1)
+        for _ in range(10):
+            push(scene, 35_000)
+            await asyncio.sleep(0.1)
+
+    received = play(program, FakeVenue())
+    trades = received.ticks(TRADE)
+    assert [int(one.price or 0) - 10 for one in trades] == list(range(1, 21))
+    assert [one.backfill for one in trades] == [False] * 10 + [True] * 4 + [False] * 6
+    times = [one.timestamp for one in trades]
+    assert times == sorted(times)
+    assert times[-1] - times[10] == pytest.approx(900, abs=20)
+
+
+def test_a_trade_that_stood_alone_with_its_time_does_not_return() -> None:
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        push(scene, 36_000)
+        for _ in range(9):
+            push(scene)
+            await asyncio.sleep(0.1)
+        push(scene, 60_000)
+        for _ in range(10):
+            push(scene, 35_000)
+            await asyncio.sleep(0.1)
+
+    trades = play(program, FakeVenue()).ticks(TRADE)
+    refused = {2, 12}
+    assert [int(one.price or 0) - 10 for one in trades] == [
+        number for number in range(1, 23) if number not in refused
+    ]
+
+
+def test_a_trade_overtaken_while_the_venues_clock_is_behind_is_not_live() -> None:
+    """It was published as live, because the newest trade was ahead of the venue's clock, too."""
+    venue = FakeVenue()
+    venue.ahead_ms = -17_000
+
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        for _ in range(10):
+            push(scene)
+            await asyncio.sleep(0.1)
+        push(scene, -300)
+        await asyncio.sleep(0.1)
+
+    overtaken = play(program, venue).ticks(TRADE)[-1]
+    assert (overtaken.source, overtaken.backfill) == ("mexc:late", True)
+
+
+@pytest.mark.parametrize("shift_ms", [50_000, -75_000, 3 * 86_400_000])
+def test_trades_are_live_again_as_soon_as_their_times_are_right_again(shift_ms: int) -> None:
+    """Judged by the stream's wrong clock alone, the first right ones were refused."""
+
+    async def program(scene: Scene) -> None:
+        await spoken(scene)
+        for _ in range(10):
+            push(scene, shift_ms)
+            await asyncio.sleep(0.1)
+        before = len(scene.received.ticks(TRADE))
+        for _ in range(10):
+            push(scene)
+            await asyncio.sleep(0.1)
+        after = scene.received.ticks(TRADE)[before:]
+        assert [one.backfill for one in after] == [False] * 10
+        assert scene.engine.refused["wrong_time"] == (1 if shift_ms > 0 else 0)
+
+    play(program, FakeVenue())
+
+
 class WrongClock(FakeVenue):
     """Beside a machine whose clock is ahead of the true time."""
 
@@ -204,3 +282,31 @@ def test_what_an_earlier_process_reported_is_cleared_at_the_start() -> None:
         (None, ConditionPhase.CLEARED),
         (BTC, ConditionPhase.CLEARED),
     ]
+
+
+def test_a_restart_repeats_no_trade_that_was_published_with_its_time_of_receipt() -> None:
+    """The next process took REST's trades for others: their times were those of the venue."""
+
+    async def first(scene: Scene) -> None:
+        await spoken(scene, 30_000)
+        for _ in range(20):
+            push(scene, 30_000)
+            await asyncio.sleep(0.1)
+
+    before = WrongClock(-30_000)
+    past = play(first, before).ticks(TRADE)
+    assert len(past) == 21
+    assert all(one.venue_time == one.timestamp + 30_000 for one in past)
+
+    async def second(scene: Scene) -> None:
+        await spoken(scene, 30_000)
+        await keep_speaking(scene.venue, BTC, seconds=3)
+
+    after = WrongClock(-30_000)
+    after.goes_on(before, 20_000)
+    aged = [
+        replace(one, timestamp=one.timestamp - 20_000, venue_time=(one.venue_time or 0) - 20_000)
+        for one in past
+    ]
+    received = play(second, after, past=aged, last_clock_ms=NOW - 30_000)
+    assert [int(one.price or 0) - 10 for one in received.ticks(TRADE)] == [22]

@@ -88,6 +88,11 @@ def gap(
     return condition(name, phase, symbol=symbol, at=NOON, producer="cdb_ws", **bounds)
 
 
+def offset(phase: ConditionPhase) -> Event:
+    name = ConditionName.CLOCK_OFFSET
+    return condition(name, phase, symbol=BTC, at=NOON, producer="cdb_ws")
+
+
 def ms(second: float) -> int:
     return NOON + int(second * 1000)
 

@@ -7,16 +7,20 @@ from services.lab.soak.feed_record import Findings, Published, RestAnswer
 from services.lab.soak.missed_trades import OWED_MS
 from tests.builders import BTC, ETH
 from tests.unit.lab.soak.soak_runs import (
+    BEGAN,
     CLEARED,
     Run,
     a_run_with_a_hole,
     gap,
     missed_span,
     ms,
+    offset,
     replaced,
+    trade_event,
 )
 
 pytestmark = pytest.mark.unit
+NOT_RECEIVED = "nor that of its receipt"
 
 
 def test_every_trade_once_and_in_order_is_a_promise_held() -> None:
@@ -69,6 +73,36 @@ def test_a_trade_that_was_never_made_is_a_fault(fields: dict[str, object]) -> No
     run.live(1, 2)
     run.live(2, **fields)
     assert "never made" in run.faults()
+
+
+@pytest.mark.parametrize(
+    ("published_at", "backfill", "fault"),
+    [(3.1, False, ""), (3.0, False, NOT_RECEIVED), (3.2, False, NOT_RECEIVED),
+     (3.0, True, ""), (3.2, True, NOT_RECEIVED)],
+)  # fmt: skip
+def test_a_trade_with_its_time_of_receipt_is_matched_by_the_venues_time(
+    published_at: float, backfill: bool, fault: str
+) -> None:
+    run = Run()
+    run.make(1, 2)
+    run.live(1)
+    run.publish(offset(BEGAN), at=1.5)
+    late = trade_event(published_at, venue_time=ms(2), backfill=backfill)
+    run.publish(late, at=3.1)
+    run.publish(offset(CLEARED), at=4)
+    assert fault in run.faults()
+    assert bool(fault) == bool(run.faults())
+    run.publish(late, at=4.1)
+    assert "doubled" in run.faults()
+    assert "no offset is open" in run.faults()
+
+
+def test_a_clock_offset_that_never_clears_is_a_fault() -> None:
+    run = Run()
+    run.make(1)
+    run.live(1)
+    run.publish(offset(BEGAN), at=1.5)
+    assert "CLOCK_OFFSET began and never cleared" in run.faults()
 
 
 @pytest.mark.parametrize("lost", [(2, 3), (3.5, 4), (4, 5), None])
