@@ -1,7 +1,8 @@
 """The soak's verbs: soak feed, soak system."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,10 +14,8 @@ from services.cli.interruption import sigterm_as_interrupt
 from services.cli.json_option import last_line_json_option
 from services.cli.terminal import SafeConsole, say, wide_console
 from services.lab.simulation import system_soak
-from services.lab.simulation.system_run import Outcome as SystemOutcome
 from services.lab.simulation.system_run import play as play_system
 from services.lab.soak import feed_run, feed_soak
-from services.lab.soak.feed_soak import Outcome
 from services.lab.soak.seeds import be_quiet
 from services.lab.soak.virtual_time import StuckError
 
@@ -28,12 +27,15 @@ def soak() -> None:
 
 @soak.command(epilog="Examples: claire soak feed --seeds 1000 --json; claire soak feed --seed 17")
 @click.option("--seeds", type=click.IntRange(min=1), default=100, show_default=True,
-    help="How many, counted from 0.",
+    help="How many.",
+)  # fmt: skip
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True,
+    help="The first of them.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Play this one only, and show its trace.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one for each core.")
 @last_line_json_option
-def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
+def feed(seeds: int, first: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     """The market feed against a fake exchange that fails in every way it knows.
 
     Afterwards every trade that the exchange made was published once and in order, or lies in a
@@ -43,26 +45,15 @@ def feed(seeds: int, seed: int | None, jobs: int | None, as_json: bool) -> None:
     if seed is not None:
         figures = _trace(seed)
     else:
-        console = SafeConsole(stderr=True)
-        with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
-            task = bar.add_task("seeds", total=seeds)
-
-            def done(outcome: Outcome) -> None:
-                bar.advance(task)
-                if outcome.faults:
-                    bar.console.print(f"seed {outcome.seed} failed: {outcome.faults[0]}")
-
-            figures = feed_soak.run(range(seeds), jobs, done)
+        with _progress(seeds) as advance:
+            figures = feed_soak.run(
+                range(first, first + seeds), jobs, lambda one: advance(one.seed, one.faults)
+            )
     if as_json:
         say(json.dumps(figures))
     else:
         _show(figures)
-    if figures["failed"]:
-        first = figures["failing_seeds"][0]
-        raise Failure(
-            f"{figures['failed']} of {figures['seeds']} seeds failed;"
-            f" claire soak feed --seed {first} replays the first"
-        )
+    _fail_if_any_failed("feed", figures)
 
 
 def _trace(seed: int) -> dict[str, Any]:
@@ -113,25 +104,37 @@ def system(seeds: int, first: int, seed: int | None, jobs: int | None, as_json: 
             say(line)
         figures = system_soak.summary([outcome], outcome.seconds)
     else:
-        console = SafeConsole(stderr=True)
-        with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
-            task = bar.add_task("seeds", total=seeds)
-
-            def done(outcome: SystemOutcome) -> None:
-                bar.advance(task)
-                if outcome.problems:
-                    bar.console.print(f"seed {outcome.seed} failed: {outcome.problems[0]}")
-
-            figures = system_soak.run(range(first, first + seeds), jobs, done)
+        with _progress(seeds) as advance:
+            figures = system_soak.run(
+                range(first, first + seeds), jobs, lambda one: advance(one.seed, one.problems)
+            )
     if as_json:
         say(json.dumps(figures))
     else:
         _show_system(figures)
+    _fail_if_any_failed("system", figures)
+
+
+@contextmanager
+def _progress(seeds: int) -> Iterator[Callable[[int, Sequence[str]], None]]:
+    """A progress bar; gives a function that takes each played seed and what failed in it."""
+    console = SafeConsole(stderr=True)
+    with sigterm_as_interrupt(), Progress(transient=True, console=console) as bar:
+        task = bar.add_task("seeds", total=seeds)
+
+        def advance(seed: int, faults: Sequence[str]) -> None:
+            bar.advance(task)
+            if faults:
+                bar.console.print(f"seed {seed} failed: {faults[0]}")
+
+        yield advance
+
+
+def _fail_if_any_failed(name: str, figures: Mapping[str, Any]) -> None:
     if figures["failed"]:
-        failing = figures["failing_seeds"][0]
         raise Failure(
             f"{figures['failed']} of {figures['seeds']} seeds failed;"
-            f" claire soak system --seed {failing} replays the first"
+            f" claire soak {name} --seed {figures['failing_seeds'][0]} replays the first"
         )
 
 

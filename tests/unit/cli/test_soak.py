@@ -34,6 +34,13 @@ def test_seeds_that_hold_give_figures_and_exit_0(monkeypatch: pytest.MonkeyPatch
     assert wanted.items() <= figures.items()
 
 
+def test_seeds_begin_with_the_one_that_is_named_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes(monkeypatch, 2, 5)
+    command = ["feed", "--first", "3", "--seeds", "3", "--jobs", "1", "--json"]
+    result = CliRunner().invoke(soak, command)
+    assert json.loads(result.stdout.splitlines()[-1])["failing_seeds"] == [5]
+
+
 def test_a_failing_seed_is_named_and_the_exit_code_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes(monkeypatch, 2)
     result = CliRunner().invoke(soak, ["feed", "--seeds", "3", "--jobs", "1"])
