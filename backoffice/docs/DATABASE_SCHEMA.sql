@@ -61,6 +61,7 @@ CREATE TABLE alerts (
     CONSTRAINT alerts_level_check CHECK ((level = ANY (ARRAY['INFO'::text, 'WARNING'::text, 'CRITICAL'::text])))
 );
 CREATE INDEX alerts_time ON public.alerts USING btree ("timestamp");
+GRANT SELECT ON alerts TO cdb_console;
 GRANT INSERT, SELECT ON alerts TO cdb_db_writer;
 GRANT SELECT ON alerts TO cdb_execution;
 GRANT SELECT ON alerts TO cdb_paper_runner;
@@ -80,6 +81,7 @@ CREATE TABLE db_writer_cursor (
 );
 COMMENT ON COLUMN db_writer_cursor.chain_hash IS 'Head of the hash chain of table events.';
 COMMENT ON COLUMN db_writer_cursor.state IS 'State of the fold that the projections come from.';
+GRANT SELECT ON db_writer_cursor TO cdb_console;
 GRANT INSERT, SELECT, UPDATE ON db_writer_cursor TO cdb_db_writer;
 GRANT SELECT ON db_writer_cursor TO cdb_execution;
 GRANT SELECT ON db_writer_cursor TO cdb_paper_runner;
@@ -112,6 +114,7 @@ CREATE INDEX events_correlation ON public.events USING btree (correlation_id, se
 CREATE INDEX events_run ON public.events USING btree (run_id, type, seq);
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+GRANT SELECT ON events TO cdb_console;
 GRANT INSERT, SELECT ON events TO cdb_db_writer;
 GRANT SELECT ON events TO cdb_execution;
 GRANT SELECT ON events TO cdb_paper_runner;
@@ -126,6 +129,7 @@ CREATE TABLE execution_cursor (
     CONSTRAINT execution_cursor_only_row_check CHECK (only_row)
 );
 COMMENT ON COLUMN execution_cursor.state IS 'Open positions, from which closed trades follow.';
+GRANT SELECT ON execution_cursor TO cdb_console;
 GRANT SELECT ON execution_cursor TO cdb_db_writer;
 GRANT INSERT, SELECT, UPDATE ON execution_cursor TO cdb_execution;
 GRANT SELECT ON execution_cursor TO cdb_paper_runner;
@@ -145,6 +149,7 @@ CREATE TABLE funding_payments (
 COMMENT ON COLUMN funding_payments.seq IS 'The clock that settled it.';
 COMMENT ON COLUMN funding_payments.amount IS 'What the account received; negative: paid.';
 CREATE INDEX funding_payments_seq ON public.funding_payments USING btree (seq);
+GRANT SELECT ON funding_payments TO cdb_console;
 GRANT INSERT, SELECT ON funding_payments TO cdb_db_writer;
 GRANT SELECT ON funding_payments TO cdb_execution;
 GRANT SELECT ON funding_payments TO cdb_paper_runner;
@@ -170,6 +175,7 @@ CREATE TABLE market_data (
 ) PARTITION BY RANGE ("timestamp");
 COMMENT ON COLUMN market_data.body IS 'The exact text that was published.';
 CREATE TRIGGER market_data_append_only BEFORE DELETE OR UPDATE ON public.market_data FOR EACH ROW EXECUTE FUNCTION refuse_change();
+GRANT SELECT ON market_data TO cdb_console;
 GRANT INSERT, SELECT ON market_data TO cdb_db_writer;
 GRANT SELECT ON market_data TO cdb_execution;
 GRANT SELECT ON market_data TO cdb_paper_runner;
@@ -223,6 +229,7 @@ COMMENT ON COLUMN orders.latency_ms IS 'From the order to its last fill, event t
 COMMENT ON COLUMN orders.filled_base IS 'What was filled, in base; coins in an inverse contract.';
 CREATE INDEX orders_signal_id ON public.orders USING btree (signal_id);
 CREATE INDEX orders_submitted_at ON public.orders USING btree (submitted_at);
+GRANT SELECT ON orders TO cdb_console;
 GRANT SELECT ON orders TO cdb_db_writer;
 GRANT INSERT, SELECT, UPDATE ON orders TO cdb_execution;
 GRANT SELECT ON orders TO cdb_paper_runner;
@@ -258,6 +265,7 @@ CREATE TABLE portfolio_snapshots (
 );
 COMMENT ON COLUMN portfolio_snapshots.exposure_pct IS 'Over equity; null without equity.';
 CREATE INDEX portfolio_snapshots_time ON public.portfolio_snapshots USING btree ("timestamp");
+GRANT SELECT ON portfolio_snapshots TO cdb_console;
 GRANT INSERT, SELECT ON portfolio_snapshots TO cdb_db_writer;
 GRANT SELECT ON portfolio_snapshots TO cdb_execution;
 GRANT SELECT ON portfolio_snapshots TO cdb_paper_runner;
@@ -284,6 +292,7 @@ CREATE TABLE positions (
     CONSTRAINT positions_pkey PRIMARY KEY (run_id, symbol)
 );
 COMMENT ON COLUMN positions.priced_at IS 'When mark_price was traded or announced; null: not in this run.';
+GRANT SELECT ON positions TO cdb_console;
 GRANT INSERT, SELECT, UPDATE ON positions TO cdb_db_writer;
 GRANT SELECT ON positions TO cdb_execution;
 GRANT SELECT ON positions TO cdb_paper_runner;
@@ -326,6 +335,7 @@ CREATE INDEX risk_decisions_decision_id ON public.risk_decisions USING btree (de
 CREATE INDEX risk_decisions_order_id ON public.risk_decisions USING btree (order_id);
 CREATE INDEX risk_decisions_signal_id ON public.risk_decisions USING btree (signal_id);
 CREATE INDEX risk_decisions_time ON public.risk_decisions USING btree ("timestamp");
+GRANT SELECT ON risk_decisions TO cdb_console;
 GRANT INSERT, SELECT ON risk_decisions TO cdb_db_writer;
 GRANT SELECT ON risk_decisions TO cdb_execution;
 GRANT SELECT ON risk_decisions TO cdb_paper_runner;
@@ -345,6 +355,7 @@ CREATE TABLE runs (
     CONSTRAINT runs_pkey PRIMARY KEY (run_id),
     CONSTRAINT runs_seq_key UNIQUE (seq)
 );
+GRANT SELECT ON runs TO cdb_console;
 GRANT INSERT, SELECT, UPDATE ON runs TO cdb_db_writer;
 GRANT SELECT ON runs TO cdb_execution;
 GRANT SELECT ON runs TO cdb_paper_runner;
@@ -357,6 +368,7 @@ CREATE TABLE schema_migrations (
     applied_at timestamp with time zone NOT NULL DEFAULT now(),
     CONSTRAINT schema_migrations_pkey PRIMARY KEY (version)
 );
+GRANT SELECT ON schema_migrations TO cdb_console;
 GRANT SELECT ON schema_migrations TO cdb_db_writer;
 GRANT SELECT ON schema_migrations TO cdb_execution;
 GRANT SELECT ON schema_migrations TO cdb_paper_runner;
@@ -392,6 +404,7 @@ CREATE TABLE signals (
 );
 CREATE INDEX signals_signal_id ON public.signals USING btree (signal_id);
 CREATE INDEX signals_time ON public.signals USING btree ("timestamp");
+GRANT SELECT ON signals TO cdb_console;
 GRANT INSERT, SELECT ON signals TO cdb_db_writer;
 GRANT SELECT ON signals TO cdb_execution;
 GRANT SELECT ON signals TO cdb_paper_runner;
@@ -407,6 +420,7 @@ CREATE TABLE state_snapshots (
     taken_at timestamp with time zone NOT NULL DEFAULT now(),
     CONSTRAINT state_snapshots_pkey PRIMARY KEY (service, cursor)
 );
+GRANT SELECT ON state_snapshots TO cdb_console;
 GRANT DELETE, INSERT, SELECT, UPDATE ON state_snapshots TO cdb_db_writer;
 GRANT SELECT ON state_snapshots TO cdb_execution;
 GRANT SELECT ON state_snapshots TO cdb_paper_runner;
@@ -453,6 +467,7 @@ COMMENT ON COLUMN trades.impact_cost IS 'The part of slippage_cost beyond the to
 COMMENT ON COLUMN trades.exit_reason IS 'Origin of the closing order; opposite_entry: an entry of the other side closed it.';
 CREATE INDEX trades_closed_at ON public.trades USING btree (closed_at);
 CREATE INDEX trades_order_id ON public.trades USING btree (order_id);
+GRANT SELECT ON trades TO cdb_console;
 GRANT SELECT ON trades TO cdb_db_writer;
 GRANT INSERT, SELECT ON trades TO cdb_execution;
 GRANT SELECT ON trades TO cdb_paper_runner;
@@ -476,6 +491,7 @@ CREATE TABLE trading_state_changes (
     CONSTRAINT trading_state_changes_seq_key UNIQUE (seq)
 );
 CREATE INDEX trading_state_changes_time ON public.trading_state_changes USING btree ("timestamp");
+GRANT SELECT ON trading_state_changes TO cdb_console;
 GRANT INSERT, SELECT ON trading_state_changes TO cdb_db_writer;
 GRANT SELECT ON trading_state_changes TO cdb_execution;
 GRANT SELECT ON trading_state_changes TO cdb_paper_runner;

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from services.kernel.events import SCHEMA_VERSION, Alert, AlertLevel, AlertPhase, topics
-from services.kernel.events.ids import make_id
+from services.cdb_paper_runner.own_alerts import publish_alert
+from services.kernel.events import AlertLevel, AlertPhase
 from services.runtime.consumer.stage_loop import StageLoop
 
 CODE = "CLOCK_STOPPED"
@@ -33,28 +33,12 @@ class ClockWatch:
         stopped = age > self._limit_s and not context.run_ended
         if stopped == self._open:
             return
-        message = f"no clock for {age:.0f} s" if stopped else "the clock goes on"
-        alert = self._alert(context.run_id, context.clock_ms, stopped, message)
-        self._loop.publish([alert], shell_id=alert.event_id)
         self._open = stopped
-
-    def _alert(self, run_id: str, clock_ms: int, stopped: bool, message: str) -> Alert:
-        phase = AlertPhase.BEGAN if stopped else AlertPhase.CLEARED
-        instance = self._loop.bus.own_claim().instance
-        return Alert(
-            event_id=make_id(run_id, topics.PAPER_RUNNER, CODE, instance, clock_ms, phase),
-            run_id=run_id,
-            producer=topics.PAPER_RUNNER,
-            schema_version=SCHEMA_VERSION,
-            timestamp=clock_ms,
-            causation_id=None,
-            correlation_id=None,
-            level=AlertLevel.CRITICAL if stopped else AlertLevel.INFO,
-            code=CODE,
-            message=message,
-            symbol=None,
-            layer=None,
-            phase=phase,
-            count=1,
-            context={"limit_s": f"{self._limit_s:g}"},
+        publish_alert(
+            self._loop,
+            CODE,
+            AlertLevel.CRITICAL if stopped else AlertLevel.INFO,
+            AlertPhase.BEGAN if stopped else AlertPhase.CLEARED,
+            f"no clock for {age:.0f} s" if stopped else "the clock goes on",
+            {"limit_s": f"{self._limit_s:g}"},
         )

@@ -9,6 +9,7 @@ from typing import Final
 from services.kernel.events import topics
 from services.kernel.settings.parameters import ALL_SPECS
 from services.runtime.service.variables import COMMON_VARIABLES, DATABASE_VARIABLES
+from services.runtime.settings.model import CONSOLE_SECRETS
 
 SERVICE: Final = topics.PAPER_RUNNER
 CONSUMES: Final = topics.CONSUMES[SERVICE]
@@ -20,6 +21,9 @@ VARIABLES: Final = tuple(
             *DATABASE_VARIABLES,
             "REDIS_PASSWORD_CDB_PAPER_RUNNER",
             "POSTGRES_PASSWORD_CDB_PAPER_RUNNER",
+            *CONSOLE_SECRETS,
+            "CONSOLE_PORT",
+            "CONSOLE_SERVICES",
             "CDB_SEED",
             "CDB_DURATION",
             "CDB_DATA",

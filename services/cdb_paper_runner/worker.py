@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client.core import Metric
 
 from services.cdb_paper_runner.clock_watch import ClockWatch
+from services.cdb_paper_runner.console_keeper import console_keeper
 from services.cdb_paper_runner.metrics import HALTED, LIMITS, POSITIONS, RUN_OPEN, SUMMARY
 from services.cdb_paper_runner.orchestration import Orchestration
 from services.cdb_paper_runner.record import RecordedSubscription, last_run_start
@@ -43,13 +44,20 @@ class PaperRunner(StageWorker):
         clock_watch = ClockWatch(self.loop, self.clock_age, clock_limit(shell.settings))
         self.on_batch.append(self._refresh)
         self.every_second += [self.runs.look, clock_watch.look]
+        self._console = console_keeper(shell, self.loop)
+        if self._console is not None:
+            self.every_second += [self._console.look, self._console.alert]
         self.measures.append(self._measure_runs)
         metrics.Figures(shell.metrics.registry, self._account_figures)
 
     def run(self, stopping: host.Event) -> None:
         """Run the loop until asked to stop."""
+        if self._console is not None:
+            self._console.look()  # here as well: it serves while the bus is away
         self.runs.begin()
         super().run(stopping)
+        if self._console is not None and stopping.is_set():
+            self._console.stop()
 
     def _measure_runs(self) -> Health:
         waiting_for = self.runs.waiting_for

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import click
 
@@ -20,6 +20,10 @@ from services.runtime.settings.layers import Layers
 from services.runtime.settings.secrets import FROM_FILES, password_variable
 
 Where = Literal["embedded", "compose"]
+INTERNAL: Final = (topics.DB_WRITER, topics.PAPER_RUNNER)
+"""Services of the compose stack whose ports this machine does not have."""
+CONSOLE_PORT: Final = 8004
+"""Of the console, which the container of the orchestrator publishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,14 @@ class Target:
         redis: The operator's way to its bus.
         services: Service name to the base URL of its HTTP server, where it can be reached.
         containers: Service name to its container, where its port is internal to the network.
+        console: Base URL of the console, which passes on what these services answer.
     """
 
     label: str
     redis: RedisAddress
     services: Mapping[str, str]
     containers: Mapping[str, str] = field(default_factory=dict)
+    console: str | None = None
 
 
 on_option = click.option(
@@ -88,10 +94,13 @@ def compose_target() -> Target:
     services = {
         name: f"http://127.0.0.1:{values.get(_host_port_variable(name)) or HTTP_PORTS[name]}"
         for name in topics.SERVICES
-        if name != topics.DB_WRITER
+        if name not in INTERNAL
     }
-    writer = values.get("CDB_CONTAINER_PREFIX", "") + topics.DB_WRITER
-    return Target(f"the compose stack ({address})", address, services, {topics.DB_WRITER: writer})
+    prefix = values.get("CDB_CONTAINER_PREFIX", "")
+    containers = {name: prefix + name for name in INTERNAL}
+    port = int(values.get(_host_port_variable(topics.PAPER_RUNNER)) or CONSOLE_PORT)
+    console = f"http://127.0.0.1:{port}"
+    return Target(f"the compose stack ({address})", address, services, containers, console)
 
 
 def compose_answers() -> bool:

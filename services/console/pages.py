@@ -17,13 +17,15 @@ from services.console.reader import BusyError, RecordReader
 from services.console.record_pages import record_pages
 from services.console.settings_view import settings_view
 from services.console.sources import DeskSources
-from services.console.watch import Watch
+from services.console.watch import ANSWER_S, Watch
 from services.runtime.database.address import DatabaseAwayError, DatabaseRefusedError
 from services.runtime.operator.channel import NoAnswerError
 from services.runtime.service import logging
+from services.runtime.service.http_query import get_json
 from services.web.vendored import ASSETS, CHART_NOTICE
 
 HERE: Final = Path(__file__).parent
+PASSED_ON: Final = frozenset({"health", "status"})
 MOST_BODY_BYTES: Final = 16_384
 CONTENT_POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
@@ -57,6 +59,7 @@ def create_app(sources: DeskSources, watch: Watch, reader: RecordReader) -> Flas
     app.register_error_handler(Exception, _failed)
     app.register_blueprint(_shell(sources))
     app.register_blueprint(_live(sources, watch))
+    app.register_blueprint(_passing_on(sources))
     app.register_blueprint(record_pages(reader))
     app.register_blueprint(_acting(sources, watch, limiter))
     return app
@@ -106,6 +109,21 @@ def _live(sources: DeskSources, watch: Watch) -> Blueprint:
             confirmations=actions.CONFIRMATIONS,
             token_place=sources.token_place,
         )
+
+    return pages
+
+
+def _passing_on(sources: DeskSources) -> Blueprint:
+    """What services answer whose ports this machine does not have."""
+    pages = Blueprint("passing_on", __name__, url_prefix="/services")
+
+    @pages.get("/<service>/<page>")
+    def _pass_on(service: str, page: str) -> Answer:
+        url = sources.services.get(service)
+        if url is None or page not in PASSED_ON:
+            return jsonify(error=f"no service {service!r:.40} with a page {page!r:.40}"), 404
+        answer = get_json(f"{url}/{page}", ANSWER_S)
+        return jsonify(answer.body), answer.status or 504
 
     return pages
 

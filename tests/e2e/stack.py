@@ -33,11 +33,13 @@ INSIDE_PORTS = {
     "cdb_core": 8001,
     "cdb_risk": 8002,
     "cdb_execution": 8003,
-    "cdb_paper_runner": 8004,
+    "cdb_paper_runner": 8006,
     "cdb_db_writer": 8005,
 }
 CONTAINERS = tuple(INSIDE_PORTS)
 SERVICES = CONTAINERS[4:]
+INTERNAL = ("cdb_db_writer", "cdb_paper_runner")
+"""Services that have no port of their own on this machine; the runner's is the console's."""
 SIM = "cdb_sim"
 """The fake exchange, which starts with its profile only."""
 
@@ -141,6 +143,11 @@ class Stack:
         chosen = (container,) if container else ()
         return self.compose("logs", "--no-color", "--tail", str(lines), *chosen)
 
+    @property
+    def console(self) -> str:
+        """Address of the web console."""
+        return f"http://127.0.0.1:{self.port('cdb_paper_runner')}"
+
     def container(self, name: str) -> str:
         """The container's full name."""
         return f"{self.name}_{name}"
@@ -183,7 +190,7 @@ class Stack:
             path: With its query.
             user: ``name:password`` for basic authentication.
         """
-        if name == "cdb_db_writer":  # it has no port on this machine
+        if name in INTERNAL:
             return self._get_inside(name, path)
         request = urllib.request.Request(f"http://127.0.0.1:{self.port(name)}{path}")
         if user is not None:

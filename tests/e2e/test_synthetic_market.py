@@ -56,13 +56,6 @@ def test_it_stays_healthy(synthetic: Stack) -> None:
         assert status == 200, body
 
 
-def test_the_console_shows_the_account(synthetic: Stack) -> None:
-    status, page = synthetic.get("cdb_paper_runner", "/")
-
-    assert status == 200
-    assert "equity" in page.lower()
-
-
 def test_the_command_in_the_image_explains_itself(synthetic: Stack) -> None:
     assert "run-paper" in synthetic.run_in("cdb_core", "claire", "--help")
 

@@ -32,7 +32,7 @@ def status(ctx: click.Context, where: Where | None, as_json: bool) -> None:
     """
     target = find_target(where)
     found = {name: _look_at(url) for name, url in target.services.items()}
-    found |= {name: container_health(container) for name, container in target.containers.items()}
+    found |= {name: _look_inside(target, name) for name in target.containers}
     healthy = all(entry["healthy"] is not False for entry in found.values())
     trading, positions = trading_of(found), positions_of(found)
     if as_json:
@@ -43,6 +43,15 @@ def status(ctx: click.Context, where: Where | None, as_json: bool) -> None:
         for line in (*trading_lines(trading), *position_lines(positions)):
             say(line)
     ctx.exit(0 if healthy else 1)
+
+
+def _look_inside(target: Target, name: str) -> dict[str, Any]:
+    """A service whose port is internal: what the console passes on, else Docker's health check."""
+    if target.console is not None:
+        entry = _look_at(f"{target.console}/services/{name}")
+        if entry["status"] is not None or "service" in entry["health"]:
+            return entry
+    return container_health(target.containers[name])
 
 
 def _look_at(url: str) -> dict[str, Any]:

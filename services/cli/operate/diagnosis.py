@@ -21,7 +21,7 @@ from rich.text import Text
 from services import __version__
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
-from services.cli.target import environment_values
+from services.cli.target import CONSOLE_PORT, INTERNAL, environment_values
 from services.cli.terminal import say, wide_console
 from services.kernel.settings.model import SettingError
 from services.runtime.embedded.binaries import (
@@ -154,8 +154,8 @@ def check_ports() -> list[Finding]:
     services = {
         name.removeprefix("cdb_").upper(): port
         for name, port in HTTP_PORTS.items()
-        if name != "cdb_db_writer"
-    }
+        if name not in INTERNAL
+    } | {"PAPER_RUNNER": CONSOLE_PORT}
     taken = [
         f"{port} ({variable})"
         for variable, port in _host_ports(values, INFRASTRUCTURE_PORTS | services).items()

@@ -56,7 +56,7 @@ class Progress:
 
     Attributes:
         phase: What is being done, for people.
-        page: Address of the status page.
+        page: Address of the web console; empty without one.
         logs: Folder of the services' logs.
         summary: The orchestrator's figures, see its ``/api/summary``; empty before the first.
         ticks: Ticks that the source made so far.
@@ -134,10 +134,8 @@ class PaperRun:
                 wanted += [topics.CLOCK, topics.RISK_DECISIONS]
             subscription.subscribe(*wanted)
             self._say("starting the services")
-            session.start_services()
-            self.progress.page = session.services[topics.PAPER_RUNNER]
-            if self._plan.console:
-                self.progress.page = session.start_console()
+            session.start_services(console=self._plan.console)
+            self.progress.page = session.console or ""
             script = ControlScript(self._plan.control, client.publish)
             try:
                 self._follow(session, subscription, script)

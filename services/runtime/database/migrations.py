@@ -19,11 +19,13 @@ from services.runtime.database.connections import (
 )
 
 FOLDER: Final = Path(__file__).parents[3] / "backoffice" / "migrations"
-SERVICE_ROLES: Final = ("cdb_execution", "cdb_db_writer", "cdb_paper_runner", "claire_grafana")
-"""Roles beside the owner: each writes its own tables only; ``claire_grafana`` only reads."""
-CONNECTION_LIMITS: Final = {"claire_grafana": 10}
-"""Connections that a role may hold. Grafana and the command line read with this one; their
-password is in more hands than the others, and it must not take every connection there is."""
+READERS: Final = ("claire_grafana", "cdb_console")
+"""Roles that only read."""
+SERVICE_ROLES: Final = ("cdb_execution", "cdb_db_writer", "cdb_paper_runner", *READERS)
+"""Roles beside the owner: each writes its own tables only."""
+CONNECTION_LIMITS: Final = dict.fromkeys(READERS, 10)
+"""Connections that a role may hold. People and their browsers make the readers ask; they must
+not take every connection there is."""
 
 _LOCK: Final = 0x636C61697265  # "claire": one migration at a time in a database
 _LOCK_TIMEOUT_SEC: Final = 60

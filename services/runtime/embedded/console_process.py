@@ -1,4 +1,4 @@
-"""The console of an embedded run: a process beside the services, whose end disturbs nobody."""
+"""The web console as a child process, whose end disturbs no service."""
 
 import contextlib
 import json
@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
 from services.runtime.bus.redis.address import RedisAddress
@@ -15,16 +15,18 @@ from services.runtime.database.address import DatabaseAddress
 from services.runtime.embedded.process import die_with_parent
 
 MODULE: Final = "services.console"
-STOP_SECONDS: Final = 10.0
-RESTARTS_ALLOWED: Final = 5
+STOP_SECONDS: Final = 3.0
+"""Longer than the console takes to end its streams."""
 
 
 class ConsoleProcess:
-    """Starts the console, starts it again when it ends, and stops it.
+    """Starts the console and stops it. What it logs goes where this process logs.
+
+    On Linux it ends with the thread that started it: start it from the main thread.
 
     Args:
-        log: File that gets what it writes.
-        port: Where it listens, on loopback.
+        host: Address to listen on.
+        port: TCP port.
         label: Name of the system, for the page.
         bus: As a user that may command.
         database: As a role that may read.
@@ -35,68 +37,65 @@ class ConsoleProcess:
 
     def __init__(
         self,
-        log: Path,
+        host: str,
         port: int,
         *,
         label: str,
         bus: RedisAddress,
         database: DatabaseAddress,
-        services: dict[str, str],
+        services: Mapping[str, str],
         token: str,
         token_place: str,
     ) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = log
         sources = {
             "label": label,
             "bus": asdict(bus),
             "database": asdict(database),
-            "services": services,
+            "services": dict(services),
             "token": token,
             "token_place": token_place,
         }
-        order = {"sources": sources, "host": "127.0.0.1", "port": port}
+        order = {"sources": sources, "host": host, "port": port}
         self._order = json.dumps(order).encode() + b"\n"
-        self._restarts = 0
-        self._process = self._spawn()
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def watch(self) -> list[str]:
-        """Start it again if it ended; a line for people when that was done or given up."""
-        code = self._process.poll()
-        if code is None or self._restarts > RESTARTS_ALLOWED:
-            return []
-        self._restarts += 1
-        if self._restarts > RESTARTS_ALLOWED:
-            return [f"the console ended {self._restarts} times and stays away (log: {self._log})"]
-        self._process = self._spawn()
-        return [f"the console ended with code {code} and was started again (log: {self._log})"]
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
-    def kill(self) -> None:
-        """SIGKILL; `watch` starts it again."""
-        self._process.kill()
-        self._process.wait()
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; None while it runs, or was never started."""
+        return None if self._process is None else self._process.poll()
 
-    def stop(self) -> int:
-        """End it: SIGTERM, and SIGKILL if it is still there later; returns its exit code."""
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(STOP_SECONDS)
-        self.kill()
-        return self._process.returncode
-
-    def _spawn(self) -> "subprocess.Popen[bytes]":
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - a module of this program
-                (sys.executable, "-m", MODULE),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent(os.getpid(), signal.SIGTERM),  # noqa: PLW1509
-            )
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        process = subprocess.Popen(  # noqa: S603 - a module of this program
+            (sys.executable, "-m", MODULE),
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=die_with_parent(os.getpid(), signal.SIGTERM),  # noqa: PLW1509
+        )
+        self._process = process
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once; `watch` sees it
+        with contextlib.suppress(BrokenPipeError):  # it ended at once; `exit_code` says so
             process.stdin.write(self._order)
             process.stdin.close()
-        return process
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> int | None:
+        """End it: SIGTERM, and SIGKILL if it is still there later; returns its exit code."""
+        if self._process is None:
+            return None
+        self._process.terminate()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return self._process.returncode

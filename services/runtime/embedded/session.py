@@ -17,15 +17,14 @@ from services.runtime.bus.redis.address import RedisAddress
 from services.runtime.database.connections import DatabaseAddress
 from services.runtime.embedded import cpu_time
 from services.runtime.embedded.binaries import NoServerBinaryError
-from services.runtime.embedded.console_process import ConsoleProcess
 from services.runtime.embedded.home import Home, Session
 from services.runtime.embedded.postgres_server import EmbeddedPostgres
 from services.runtime.embedded.process import EmbeddedServerError, free_port
 from services.runtime.embedded.redis_server import EmbeddedRedis
 from services.runtime.embedded.supervisor import ChildFailedError, Supervisor
 from services.runtime.service.http_query import get_json
-from services.runtime.settings.model import MANDATORY, SECRETS, known_names
-from services.runtime.settings.secrets import CONSOLE_TOKEN, GENERATED, password_variable
+from services.runtime.settings.model import CONSOLE_SECRETS, MANDATORY, SECRETS, known_names
+from services.runtime.settings.secrets import GENERATED, password_variable
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
@@ -61,7 +60,7 @@ class EmbeddedSession:
         self._supervisor = Supervisor(home.logs)
         self._client: redis.Redis | None = None
         self._stack = contextlib.ExitStack()
-        self._console: ConsoleProcess | None = None
+        self._console_port: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -121,14 +120,17 @@ class EmbeddedSession:
         names: Sequence[str] = topics.SERVICES,
         *,
         modules: Mapping[str, str] | None = None,
+        console: bool = False,
     ) -> None:
         """Start services, and publish their addresses for other commands.
 
         Args:
             names: Which.
             modules: What runs in a service's place, for benchmarks.
+            console: Whether the orchestrator starts the web console.
         """
         self._ports = {name: free_port() for name in names}
+        self._console_port = free_port() if console else None
         self._stack.enter_context(self._supervisor)
         for name in names:
             module = (modules or {}).get(name, f"services.{name}")
@@ -138,20 +140,18 @@ class EmbeddedSession:
         session = Session(os.getpid(), self._redis.port, self.database.port, self.services)
         self._stack.enter_context(self.home.published(session))
 
-    def start_console(self) -> str:
-        """Start the console beside the services; returns its address."""
-        self._console = ConsoleProcess(
-            self.home.logs / "cdb_console.log",
-            free_port(),
-            label=f"the run in {self.home.folder}",
-            bus=self.operator,
-            database=self.database,
-            services=self.services,
-            token=self._passwords[CONSOLE_TOKEN],
-            token_place=f"{CONSOLE_TOKEN} in {self.home.folder / 'passwords.json'}",
-        )
-        self._stack.callback(self._console.stop)
-        return self._console.url
+    @property
+    def console(self) -> str | None:
+        """Address of the web console; None where it was not asked for."""
+        return None if self._console_port is None else f"http://{LOOPBACK}:{self._console_port}"
+
+    def _console_environment(self) -> dict[str, str]:
+        """What the orchestrator gets for the console that it starts."""
+        if self._console_port is None:
+            return {}
+        addresses = ",".join(f"{name}={url}" for name, url in self.services.items())
+        given = {"CONSOLE_PORT": str(self._console_port), "CONSOLE_SERVICES": addresses}
+        return given | {name: self._passwords[name] for name in CONSOLE_SECRETS}
 
     def _environment(self, service: str) -> dict[str, str]:
         """What one service gets: the settings, and of the secrets only its own."""
@@ -162,10 +162,12 @@ class EmbeddedSession:
         secrets = {name: self._passwords[name] for name in MANDATORY[service]}
         if "POSTGRES_PASSWORD" in secrets:
             secrets["POSTGRES_PASSWORD"] = database.password
+        console = self._console_environment() if service == topics.PAPER_RUNNER else {}
         return {
             **inherited,
             **self._settings,
             **secrets,
+            **console,
             "CDB_ENV_FILE": os.devnull,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(self.operator.port),
@@ -184,8 +186,7 @@ class EmbeddedSession:
             SessionError: One of them cannot work.
         """
         try:
-            lines = self._supervisor.watch()
-            return lines if self._console is None else lines + self._console.watch()
+            return self._supervisor.watch()
         except ChildFailedError as error:
             raise SessionError(str(error)) from error
 

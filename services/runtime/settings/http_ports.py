@@ -11,6 +11,6 @@ HTTP_PORTS: Final[dict[str, int]] = {
     "cdb_core": 8001,
     "cdb_risk": 8002,
     "cdb_execution": 8003,
-    "cdb_paper_runner": 8004,
     "cdb_db_writer": 8005,
+    "cdb_paper_runner": 8006,
 }

@@ -20,7 +20,7 @@ from services.runtime.settings import provenance
 from services.runtime.settings.http_ports import HTTP_PORTS
 from services.runtime.settings.layers import FILE_SUFFIX, Layers
 from services.runtime.settings.provenance import Provenance
-from services.runtime.settings.types import Paths, Port, Seconds, Symbols, Times
+from services.runtime.settings.types import Addresses, Paths, Port, Seconds, Symbols, Times
 
 MANDATORY: dict[str, tuple[str, ...]] = {
     topics.WS: ("REDIS_PASSWORD_CDB_WS",),
@@ -35,10 +35,17 @@ MANDATORY: dict[str, tuple[str, ...]] = {
         "POSTGRES_PASSWORD_CDB_EXECUTION",
         "POSTGRES_PASSWORD_CDB_PAPER_RUNNER",
         "POSTGRES_PASSWORD_CLAIRE_GRAFANA",
+        "POSTGRES_PASSWORD_CDB_CONSOLE",
     ),
     topics.PAPER_RUNNER: ("REDIS_PASSWORD_CDB_PAPER_RUNNER", "POSTGRES_PASSWORD_CDB_PAPER_RUNNER"),
 }
 """What a service cannot start without. The writer migrates the database, so it knows all roles."""
+CONSOLE_SECRETS: tuple[str, ...] = (
+    "REDIS_PASSWORD_CDB_CONSOLE",
+    "POSTGRES_PASSWORD_CDB_CONSOLE",
+    "CONSOLE_TOKEN",
+)
+"""What cdb_paper_runner needs beside its own where ``CONSOLE_PORT`` makes it start the console."""
 
 
 class Settings(BaseSettings):
@@ -64,6 +71,9 @@ class Settings(BaseSettings):
     redis_password_cdb_paper_runner: SecretStr | None = Field(
         None, description="cdb_paper_runner on the bus."
     )
+    redis_password_cdb_console: SecretStr | None = Field(
+        None, description="The console on the bus."
+    )
     postgres_host: str = Field("127.0.0.1", description="Host of the database, or socket folder.")
     postgres_port: Port = Field(5432, description="Port of the database.")
     postgres_db: str = Field("claire_de_binare", description="Name of the database.")
@@ -81,11 +91,24 @@ class Settings(BaseSettings):
     postgres_password_claire_grafana: SecretStr | None = Field(
         None, description="Read-only role of the dashboards."
     )
+    postgres_password_cdb_console: SecretStr | None = Field(
+        None, description="Read-only role of the console."
+    )
     console_token: SecretStr | None = Field(
         None, description="Asked for by the console before an action."
     )
-    http_host: str = Field("127.0.0.1", description="Address of /health, /status, /metrics.")
-    http_port: Port | None = Field(None, description="Their port; default 8000 to 8005 by service.")
+    console_port: Port | None = Field(
+        None, description="Port of the console that cdb_paper_runner starts; default: no console."
+    )
+    console_services: Addresses = Field(
+        (), description="Where the console reaches the services: NAME=URL, separated by commas."
+    )
+    http_host: str = Field(
+        "127.0.0.1", description="Address of /health, /status, /metrics and the console."
+    )
+    http_port: Port | None = Field(
+        None, description="Port of /health; default 8000 to 8006 by service."
+    )
     trading_mode: str = Field("paper", description="paper; nothing else in phase N1.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
@@ -223,10 +246,10 @@ class Settings(BaseSettings):
             SettingError: That user's password is not set.
         """
         name = "REDIS_PASSWORD" if user == "operator" else f"REDIS_PASSWORD_{user.upper()}"
-        return RedisAddress(self.redis_host, self.redis_port, user, self._secret(name))
+        return RedisAddress(self.redis_host, self.redis_port, user, self.secret(name))
 
     def database_address(self, role: str) -> DatabaseAddress:
-        """The database, as its owner (``postgres_user``), a service, or ``claire_grafana``.
+        """The database, as its owner (``postgres_user``), a service, or one that only reads.
 
         Raises:
             SettingError: That role's password is not set.
@@ -234,7 +257,7 @@ class Settings(BaseSettings):
         owner = role == self.postgres_user
         name = "POSTGRES_PASSWORD" if owner else f"POSTGRES_PASSWORD_{role.upper()}"
         return DatabaseAddress(
-            self.postgres_host, self.postgres_port, self.postgres_db, role, self._secret(name)
+            self.postgres_host, self.postgres_port, self.postgres_db, role, self.secret(name)
         )
 
     def run_settings(self) -> dict[str, str]:
@@ -268,6 +291,8 @@ class Settings(BaseSettings):
             value, name = getattr(self, field), field.upper()
             if name in SECRETS:
                 shown[name] = "not set" if value is None else "********"
+            elif name == "CONSOLE_SERVICES":
+                shown[name] = ",".join(f"{service}={url}" for service, url in value)
             elif isinstance(value, tuple):
                 shown[name] = ",".join(map(str, value))
             else:
@@ -279,7 +304,12 @@ class Settings(BaseSettings):
     def _fields() -> list[tuple[str, FieldInfo]]:
         return list(Settings.model_fields.items())
 
-    def _secret(self, name: str) -> str:
+    def secret(self, name: str) -> str:
+        """The text of a secret, by its variable's name.
+
+        Raises:
+            SettingError: It is not set.
+        """
         secret: SecretStr | None = getattr(self, name.lower(), None)
         if secret is None:
             raise SettingError(_missing(name))

@@ -43,6 +43,16 @@ def _seconds(value: Any) -> Any:
     return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
+def _addresses(value: Any) -> Any:
+    """``NAME=URL``, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    pairs = tuple(tuple(part.split("=", 1)) for part in _split(value) if part)
+    if any(len(pair) != 2 or not pair[1].startswith("http://") for pair in pairs):
+        raise ValueError("must be NAME=http://HOST:PORT, separated by commas")
+    return pairs
+
+
 def _numbers(value: Any) -> Any:
     return tuple(int(text) for text in _split(value)) if isinstance(value, str) else value
 
@@ -51,4 +61,5 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Symbols = Annotated[tuple[str, ...], BeforeValidator(_symbols)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
 Seconds = Annotated[int, Field(gt=0), BeforeValidator(_seconds)]
+Addresses = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_addresses)]
 Times = Annotated[tuple[int, ...], BeforeValidator(_numbers)]

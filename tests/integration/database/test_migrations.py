@@ -154,6 +154,8 @@ def test_the_record_cannot_be_changed_even_by_its_owner(
         ("cdb_db_writer", "CREATE TABLE mine (i int)"),
         ("cdb_paper_runner", "INSERT INTO runs (run_id) VALUES ('x')"),
         ("claire_grafana", "DELETE FROM alerts"),
+        ("cdb_console", EVENT),
+        ("cdb_console", "DELETE FROM alerts"),
         ("claire_grafana", "SELECT ensure_market_data_day('2026-01-01')"),
     ],
 )

@@ -9,6 +9,7 @@ from services.kernel.events import topics
 from services.runtime.bus import recovery
 from services.runtime.bus.bus import Bus
 from services.runtime.bus.recovery import Known
+from services.runtime.database.migrations import READERS
 from tests.integration.services.service_process import ServiceProcess
 from tests.servers import PostgresServer, RedisServer
 
@@ -47,7 +48,7 @@ def database_variables(server: PostgresServer, service: str) -> dict[str, str]:
 
 def writer_variables(redis: RedisServer, postgres: PostgresServer) -> dict[str, str]:
     """What cdb_db_writer needs beyond its own two passwords: it migrates, and it recovers."""
-    roles = (topics.EXECUTION, topics.PAPER_RUNNER, "claire_grafana")
+    roles = (topics.EXECUTION, topics.PAPER_RUNNER, *READERS)
     return {
         "REDIS_PASSWORD_RECOVERY": redis.passwords["recovery"],
         "POSTGRES_USER": postgres.address.user,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from services.kernel.events.topics import SERVICES
+from services.kernel.events.topics import PAPER_RUNNER, SERVICES
 from services.kernel.settings.parameters import ALIASES
 from services.runtime.settings.http_ports import HTTP_PORTS
-from services.runtime.settings.model import MANDATORY, known_names, load
+from services.runtime.settings.model import CONSOLE_SECRETS, MANDATORY, known_names, load
 from services.runtime.settings.secrets import ACL_FILE, GENERATED
 
 pytestmark = pytest.mark.unit
@@ -177,8 +177,9 @@ def test_the_market_is_the_live_one_unless_reported_otherwise() -> None:
 
 @every_service
 def test_a_service_is_given_the_secrets_it_needs_and_no_other(service: str) -> None:
-    assert secrets_of(service) == {name.lower() for name in MANDATORY[service]}
-    for name in MANDATORY[service]:
+    needed = MANDATORY[service] + (CONSOLE_SECRETS if service == PAPER_RUNNER else ())
+    assert secrets_of(service) == {name.lower() for name in needed}
+    for name in needed:
         given = CONTAINERS[service]["environment"][f"{name}_FILE"]
         assert given == f"/run/secrets/{name.lower()}"
 
@@ -239,3 +240,14 @@ def test_prometheus_scrapes_every_service_on_its_port() -> None:
     }
     for service in SERVICES:
         assert targets[service] == [f"{service}:{HTTP_PORTS[service]}"]
+
+
+def test_the_console_has_the_orchestrators_port_and_reaches_every_service() -> None:
+    environment = CONTAINERS[PAPER_RUNNER]["environment"]
+    given = {"CONSOLE_SERVICES": environment["CONSOLE_SERVICES"]}
+    addresses = dict(load(environ=given, env_file=None).console_services)
+
+    assert environment["CONSOLE_PORT"] == "8004"
+    for service in SERVICES:
+        host = "127.0.0.1" if service == PAPER_RUNNER else service
+        assert addresses[service] == f"http://{host}:{HTTP_PORTS[service]}"

@@ -22,6 +22,7 @@ COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 SET_BY_THE_PROGRAM = {
     *("HTTP_HOST", "HTTP_PORT", "REDIS_HOST", "REDIS_PORT"),
     *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER"),
+    *("CONSOLE_PORT", "CONSOLE_SERVICES"),
     *("CDB_HOLD_AT", "RECORD_DIR", "CDB_CACHE_DIR"),
 }
 """What docker-compose.yml sets itself, because it has to fit the rest of that file, and what

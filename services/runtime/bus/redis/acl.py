@@ -14,8 +14,9 @@ from services.runtime.bus.redis.names import PROGRESS_CHANNEL, SWITCH_KEY, TURN_
 
 OPERATOR = "operator"
 RECOVERY = "recovery"
+CONSOLE = "cdb_console"
 DEFAULT = "default"
-USERS = (*topics.SERVICES, OPERATOR, RECOVERY)
+USERS = (*topics.SERVICES, OPERATOR, RECOVERY, CONSOLE)
 
 _CONNECT = "+ping +auth +hello +client|setname +client|id +client|getname +client|reply +info"
 _LISTEN = "+subscribe +unsubscribe &*"
@@ -44,6 +45,7 @@ def render(passwords: Mapping[str, str]) -> str:
     lines += [_line(name, passwords[name], _service(name)) for name in topics.SERVICES]
     lines.append(_line(OPERATOR, passwords[OPERATOR], _operator()))
     lines.append(_line(RECOVERY, passwords[RECOVERY], _recovery()))
+    lines.append(_line(CONSOLE, passwords[CONSOLE], _console()))
     return "\n".join(lines) + "\n"
 
 
@@ -79,12 +81,17 @@ def _service(name: str) -> str:
 
 
 def _operator() -> str:
-    # Only a person commands: no service may publish on the operator's channel.
+    # Only a person commands, here or in the console: no service publishes on that channel.
     publish = f"(+publish {_channels([*sorted(topics.TOPICS), topics.OPERATOR])})"
     return (
         f"{_CONNECT} {_LISTEN} +psubscribe +punsubscribe {_READ} +scan +type +ttl +strlen +hlen"
         f" +dbsize +command +pubsub +select +echo +time +memory|usage %R~* {publish}"
     )
+
+
+def _console() -> str:
+    publish = f"(+publish {_channels([topics.OPERATOR, topics.SIGNALS, topics.ALERTS])})"
+    return f"{_CONNECT} {_LISTEN} {_READ} %R~cdb:* {publish}"
 
 
 def _recovery() -> str:

@@ -25,11 +25,20 @@ def test_a_service_publishes_its_own_topics_only(service: str) -> None:
     assert published & set(topics.TOPICS) == topics.PRODUCES[service]
 
 
-def test_only_the_operator_publishes_commands() -> None:
+def test_the_console_publishes_commands_signals_and_alerts_and_writes_nothing() -> None:
+    line = lines()[acl.CONSOLE]
+    selector = line.split("(+publish ")[1].split(")")[0]
+    words = line.replace("(", " ").split()
+    assert set(selector.split()) == {"&operator", "&signals", "&alerts"}
+    assert "%R~cdb:*" in words
+    assert not {"+fcall", "+xadd", "+hset", "+set"} & set(words)
+
+
+def test_only_the_operator_and_the_console_publish_commands() -> None:
     """S8: any service's password could release a halt."""
     may = {user for user, line in lines().items() if f"&{topics.OPERATOR}" in line.split()}
     may |= {user for user, line in lines().items() if f"&{topics.OPERATOR})" in line}
-    assert may == {"operator", "default"}
+    assert may == {"operator", "default", acl.CONSOLE}
     for user in (*topics.SERVICES, "recovery"):
         root = lines()[user].split("(")[0]
         assert "+publish" not in root, f"{user} may publish on every channel"
@@ -54,7 +63,7 @@ def test_nobody_runs_code_of_their_own(user: str) -> None:
     assert not {word for word in words if word.startswith(("+eval", "+script|load", "+function|l"))}
     assert not {"+script", "+function", "+@scripting", "+@all"} & words
     assert "+fcall_ro" in words
-    assert ("+fcall" in words) is (user not in {"operator", "default"})
+    assert ("+fcall" in words) is (user not in {"operator", "default", acl.CONSOLE})
 
 
 def test_only_recovery_ends_what_does_not_end() -> None:
