@@ -15,8 +15,15 @@ pytestmark = [pytest.mark.local_only, pytest.mark.slow, pytest.mark.timeout(3600
 DAY_MS = 86_400_000
 CRASH_BEGINS = 1_583_452_800_000
 """2020-03-06 00:00 UTC."""
-STOP_AND_FEES = Decimal("0.004")
-"""A stop costs 0.002 of equity, its fees and slippage less than that."""
+RISKED = Decimal("0.005")
+STOP_AND_FEES = 2 * RISKED
+"""A stop costs what is risked, its fees and slippage less than that."""
+NOT_RESTING = {
+    "MAX_DAILY_DRAWDOWN_PCT": "0.01",
+    "RISK_PER_TRADE_PCT": str(RISKED),
+    "LOSS_COOLDOWN_SEC": "0",
+}
+"""The defaults rest for a day after a loss, and never come near a limit in this month."""
 
 
 def replay(*paths: Path) -> list[str]:
@@ -71,9 +78,9 @@ def test_the_crash_of_march_2020_halts_and_no_day_loses_much_more_than_its_limit
     script.write_text("\n".join(map(json.dumps, entries)), encoding="utf-8")
     command = replay(recorded / "bitmex-202003_XBTUSD_klines_1m.csv.gz")
 
-    result = claire.result(
-        *command, "--set", "MAX_DAILY_DRAWDOWN_PCT=0.01", "--control", str(script), seconds=3000
-    )
+    settings = [part for item in NOT_RESTING.items() for part in ("--set", "=".join(item))]
+
+    result = claire.result(*command, *settings, "--control", str(script), seconds=3000)
 
     changes = result["state_changes"]
     released = [change for change in changes if change["previous"] == "HALTED"]
