@@ -12,7 +12,6 @@ import promql_parser
 from backoffice.scripts.generate_docs import METRICS
 from services.cdb_db_writer.metrics import BACKUP_AGE
 from services.cdb_ws.metrics import RECORDED, RECORDING, TICKS_DROPPED, VENUE
-from services.runtime.service.metrics import DEAD_LETTERS
 
 GRAFANA = Path(__file__).parents[1] / "backoffice" / "grafana"
 BOARDS: dict[str, dict[str, Any]] = {
@@ -33,10 +32,10 @@ KNOWN_SERIES = {
 }
 CALM_SERIES = {
     series
-    for metric in (*VENUE, RECORDED, RECORDING, TICKS_DROPPED, BACKUP_AGE, DEAD_LETTERS)
+    for metric in (*VENUE, RECORDED, RECORDING, TICKS_DROPPED, BACKUP_AGE)
     for series in metric.series
 }
-"""Empty on a calm day of a market that is not live: nothing was refused, recorded or backed up."""
+"""Empty on a calm day of a market that is not live: nothing was recorded, dropped or backed up."""
 CALM_TABLES = {"Gaps and data alerts", "Open positions and their prices"}
 """Panels of the record that are empty while nothing is wrong with the data, and nothing is open."""
 _VARIABLES = {

@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from services.cdb_db_writer import metrics
 from services.cdb_db_writer.writer import RecordService
 from services.runtime import host
-from services.runtime.service.metrics import BUS_LAG, DEAD_LETTERS, HEALTHY
+from services.runtime.service.metrics import BUS_LAG, HEALTHY, dead_letters
 
 
 def figures(writer: RecordService, backups: Path) -> Iterable[Metric]:
@@ -31,7 +31,7 @@ def figures(writer: RecordService, backups: Path) -> Iterable[Metric]:
     yield metrics.REFUSED.value(counters["refused"])
     yield metrics.COUNTERS_HEALED.value(writer.guard.counts["counters"])
     yield metrics.FUNCTIONS_KILLED.value(writer.guard.counts["killed"])
-    yield DEAD_LETTERS.values(dict(writer.dead_letters.counts))
+    yield dead_letters(dict(writer.dead_letters.counts))
     disk = shutil.disk_usage(".")
     yield metrics.DISK_FREE.value(disk.free)
     yield metrics.DISK_SIZE.value(disk.total)

@@ -9,7 +9,7 @@ from services.cdb_ws.feed import Feed
 from services.cdb_ws.recording.recorder import Recorder
 from services.runtime import host
 from services.runtime.consumer.stage_metrics import CLOCK_AGE, DATA_AGE, TAKEN
-from services.runtime.service.metrics import BUS_CONNECTED, DEAD_LETTERS, HEALTHY
+from services.runtime.service.metrics import BUS_CONNECTED, HEALTHY, dead_letters
 
 
 def figures(feed: Feed) -> Iterable[Metric]:
@@ -19,7 +19,7 @@ def figures(feed: Feed) -> Iterable[Metric]:
     yield BUS_CONNECTED.value(float(feed.connected))
     yield metrics.WRITER_LAG.value(pressure.writer_lag)
     yield metrics.BUS_MEMORY.value(pressure.memory)
-    yield DEAD_LETTERS.values(dict(feed.control.dead_letters.counts))
+    yield dead_letters(dict(feed.control.dead_letters.counts))
     yield TAKEN.value(feed.external_taken)
     if feed.recorder is not None:
         yield from _recording(feed.recorder)

@@ -1,9 +1,11 @@
 """Prometheus and Grafana see what they should, on a stack that trades."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.dashboards import (
     BOARDS,
@@ -16,10 +18,12 @@ from tests.dashboards import (
     series_of,
 )
 from tests.deadline import wait_until
-from tests.e2e.stack import SERVICES, Stack
+from tests.e2e.stack import ROOT, SERVICES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
+PROMETHEUS = ROOT / "backoffice" / "prometheus"
+RUNBOOKS = ROOT / "backoffice" / "docs" / "runbooks"
 PANELS = [
     pytest.param(query, id=f"{query.name}-{number}")
     for kind in ("prometheus", "grafana-postgresql-datasource")
@@ -42,6 +46,30 @@ def test_prometheus_reaches_every_service(synthetic: Stack) -> None:
         return set(SERVICES) <= set(found) and set(found.values()) == {"1"}
 
     wait_until(up, "all targets are up", 60)
+
+
+def test_prometheus_has_every_rule_and_no_rule_fails(synthetic: Stack) -> None:
+    _, body = synthetic.get("cdb_prometheus", "/api/v1/rules")
+    rules = [rule for group in json.loads(body)["data"]["groups"] for rule in group["rules"]]
+
+    assert {rule["name"] for rule in rules} == {path.stem for path in RUNBOOKS.glob("*.md")}
+    assert [rule["name"] for rule in rules if rule["health"] == "err"] == []
+
+
+def test_the_rules_fire_as_their_tests_say(synthetic: Stack) -> None:
+    """`promtool` is in Prometheus' image."""
+    image = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+    tests = [f"/p/tests/{path.name}" for path in sorted((PROMETHEUS / "tests").glob("*.yml"))]
+    command = [
+        *("docker", "run", "--rm", "--network", "none", "--entrypoint", "promtool"),
+        *("-v", f"{PROMETHEUS}:/p:ro", image["services"]["cdb_prometheus"]["image"]),
+        *("test", "rules", *tests),
+    ]
+    assert synthetic.port("cdb_prometheus")  # the engine answers, and has the image
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_grafana_has_both_data_sources(synthetic: Stack) -> None:

@@ -164,7 +164,7 @@ class StageWorker:
         yield stage_metrics.CURSOR.value(loop.cursor)
         yield stage_metrics.HANDLED.value(counters["inputs"])
         yield stage_metrics.PUBLISHED.value(counters["outputs"])
-        yield stage_metrics.DEAD_LETTERS.values(dict(loop.dead_letters.counts))
+        yield metrics.dead_letters(dict(loop.dead_letters.counts))
         yield stage_metrics.TAKEN.value(counters["outside_taken"])
         yield stage_metrics.IGNORED.value(counters["outside_ignored"])
         yield stage_metrics.SNAPSHOTS.value(counters["snapshots"])

@@ -1,6 +1,7 @@
 """Metrics for Prometheus: counts of what was published, and figures looked up on a scrape."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
@@ -51,7 +52,7 @@ DEAD_LETTERS = counter(
     "cdb_dead_letters_total",
     "messages",
     "Messages that were refused and kept.",
-    reason="code of the dead letter",
+    reason="code of the dead letter; empty: none yet",
 )
 ALERTS = counter(
     "cdb_alerts_total",
@@ -117,6 +118,23 @@ PUBLISHED: Final[dict[str, tuple[DeclaredMetric, ...]]] = {
     topics.ORDER_RESULTS: (ORDER_RESULTS, FEES, SLIPPAGE, FILL_LATENCY),
 }
 """What the producer of a topic counts."""
+ALERTED_ON: Final[dict[str, tuple[tuple[AlertLevel, str], ...]]] = {
+    topics.WS: (
+        (AlertLevel.CRITICAL, "VENUE_AWAY"),
+        (AlertLevel.CRITICAL, "SOURCE_FAILED"),
+    ),
+    topics.RISK: (
+        (AlertLevel.WARNING, "RISK_LIMIT"),
+        (AlertLevel.WARNING, "CIRCUIT_BREAKER"),
+    ),
+    topics.EXECUTION: (
+        (AlertLevel.WARNING, "SLIPPAGE"),
+        (AlertLevel.WARNING, "ORDER_REFUSED"),
+        (AlertLevel.WARNING, "ORDER_UNFILLED"),
+    ),
+    topics.PAPER_RUNNER: ((AlertLevel.WARNING, "SETTING_OUT_OF_RANGE"),),
+}
+"""Alerts that a rule of Prometheus counts; they begin at 0, so that the first is an increase."""
 
 
 def shell_metrics(service: str) -> tuple[DeclaredMetric, ...]:
@@ -142,7 +160,7 @@ class ServiceMetrics:
         build.labels(service, __version__, code_version()).set(1)
         self._counters: dict[type[Event], Callable[..., None]] = {}
         produced = topics.PRODUCES[service]
-        self._declare_alerts()
+        self._declare_alerts(ALERTED_ON.get(service, ()))
         if topics.SIGNALS in produced:
             self._declare_signals()
         if topics.RISK_DECISIONS in produced:
@@ -157,10 +175,12 @@ class ServiceMetrics:
             if count is not None:
                 count(event)
 
-    def _declare_alerts(self) -> None:
+    def _declare_alerts(self, known: Iterable[tuple[AlertLevel, str]]) -> None:
         alerts = ALERTS.counter(self.registry)
         for level in AlertLevel:
             alerts.labels(level, "")  # so that a rate over them begins at 0
+        for level, code in known:
+            alerts.labels(level, code)
 
         def count(event: Alert) -> None:
             alerts.labels(event.level, "EXTERNAL" if event.external else event.code).inc()
@@ -185,8 +205,8 @@ class ServiceMetrics:
         )
         for verdict in Verdict:
             decisions.labels(verdict, "", Origin.SIGNAL)
-        for side in Side:
-            orders.labels(Origin.SIGNAL, side)
+        for origin, side in product(Origin, Side):
+            orders.labels(origin, side)
 
         def count_decision(event: RiskDecision) -> None:
             reason = event.reason or event.binding_limit or ""
@@ -242,6 +262,11 @@ class Figures:
     def collect(self) -> Iterable[Metric]:
         """The figures of this moment."""
         return self._look_up()
+
+
+def dead_letters(counts: Mapping[str, int]) -> Metric:
+    """The dead letters by reason; an empty reason is always there, so that a sum begins at 0."""
+    return DEAD_LETTERS.values({"": 0, **counts})
 
 
 def one_of(metric: DeclaredMetric, state: str) -> Metric:

@@ -121,6 +121,15 @@ def test_labels_stay_bounded_whatever_comes_from_outside():
     assert sample(runner, "cdb_alerts_total", level="WARNING", code="EXTERNAL") == 3
 
 
+def test_what_a_rule_counts_is_there_before_it_happens():
+    risk, execution = ServiceMetrics(topics.RISK), ServiceMetrics(topics.EXECUTION)
+    assert sample(risk, "cdb_orders_total", origin="liquidation", side="SELL") == 0
+    assert sample(risk, "cdb_alerts_total", level="WARNING", code="RISK_LIMIT") == 0
+    assert sample(execution, "cdb_alerts_total", level="WARNING", code="SLIPPAGE") == 0
+    (family,) = [metrics.dead_letters({"UNREADABLE": 2})]
+    assert {s.labels["reason"]: s.value for s in family.samples} == {"": 0, "UNREADABLE": 2}
+
+
 def test_alerts_are_counted_by_code():
     made = ServiceMetrics(topics.DB_WRITER)
     made.count([alert("RECORD_BROKEN")])
