@@ -21,6 +21,7 @@ from rich.text import Text
 from services import __version__
 from services.cli.failure import Failure
 from services.cli.json_option import json_option
+from services.cli.operate import env_file_check
 from services.cli.target import CONSOLE_PORT, INTERNAL, environment_values
 from services.cli.terminal import say, wide_console
 from services.kernel.settings.model import SettingError
@@ -36,6 +37,7 @@ from services.runtime.settings.secrets import GENERATED
 
 LEAST_FREE_BYTES = 2 * 1024**3
 LARGEST_CLOCK_OFFSET_SECONDS = 2.0
+OLDEST_BACKUP_DAYS = 2
 DOCKER_SECONDS = 10
 INFRASTRUCTURE_PORTS = {"REDIS": 6379, "POSTGRES": 5432, "PROMETHEUS": 19090, "GRAFANA": 3000}
 
@@ -217,6 +219,36 @@ def check_settings() -> list[Finding]:
     return findings or [Finding("settings", "ok", "all usable, all passwords there")]
 
 
+def check_env_file() -> list[Finding]:
+    """Names given twice and weak passwords in .env."""
+    path = Path(os.environ.get("CDB_ENV_FILE") or ".env")
+    if not path.exists():
+        return []
+    try:
+        found = env_file_check.problems(path)
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "make it a text file in UTF-8 that you may read"
+        return [Finding(".env", "failed", f"{path} cannot be read: {error}", remedy)]
+    return [Finding(".env", "warning", text, remedy) for text, remedy in found]
+
+
+def check_backups() -> list[Finding]:
+    """The age of the newest backup; nothing to say before there is a stack."""
+    if not Path(".env").exists():
+        return []
+    try:
+        folder = Path(environment_values().get("CDB_BACKUP_DIR") or "backups")
+    except Failure:
+        return []  # what is wrong with the settings is found by `check_settings`
+    written = [file.stat().st_mtime for file in folder.glob("*.dump") if file.stat().st_size]
+    if not written:
+        return [Finding("backup", "warning", f"none in {folder}", "make backup")]
+    days = (time.time() - max(written)) / 86_400
+    verdict: Verdict = "warning" if days > OLDEST_BACKUP_DAYS else "ok"
+    found = f"the newest in {folder} is {days:.1f} days old"
+    return [Finding("backup", verdict, found, "make backup" if verdict == "warning" else "")]
+
+
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_program,
     check_servers,
@@ -224,4 +256,6 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_ports,
     check_home,
     check_settings,
+    check_env_file,
+    check_backups,
 )
