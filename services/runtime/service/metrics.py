@@ -132,7 +132,10 @@ ALERTED_ON: Final[dict[str, tuple[tuple[AlertLevel, str], ...]]] = {
         (AlertLevel.WARNING, "ORDER_REFUSED"),
         (AlertLevel.WARNING, "ORDER_UNFILLED"),
     ),
-    topics.PAPER_RUNNER: ((AlertLevel.WARNING, "SETTING_OUT_OF_RANGE"),),
+    topics.PAPER_RUNNER: (
+        (AlertLevel.WARNING, "SETTING_OUT_OF_RANGE"),
+        (AlertLevel.WARNING, "CONSOLE_DOWN"),
+    ),
 }
 """Alerts that a rule of Prometheus counts; they begin at 0, so that the first is an increase."""
 
