@@ -30,8 +30,11 @@ PANELS = [
     for number, query in enumerate(queries(kind))
 ]
 DATA_WITHIN_S = 120.0
-CALM_ON_THE_STACK = {*CALM_TABLES, "annotation Alerts", "Changes of the trading state", "Alerts"}
-"""Panels that are empty at a moment without alerts, halts and positions."""
+CALM_ON_THE_STACK = {
+    *(*CALM_TABLES, "Alerts", "annotation Alerts", "Changes of the trading state"),
+    *("Refusals by layer", "Refusals over time"),
+}
+"""Panels that are empty at a moment without alerts, halts, refusals and positions."""
 
 
 def as_admin(stack: Stack, path: str) -> Any:
