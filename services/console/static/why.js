@@ -54,7 +54,7 @@ function refusals({ began, span_ms: span, reasons }) {
     { name: "reason", text: true, cell: (r) => chip(r.reason, "warn") },
     { name: "layer", cell: (r) => r.layer ?? "–" },
     { name: "count", cell: (r) => r.total.toLocaleString("en-US") },
-    { name: `each column ${Math.round(span / 60000)} min from ${utc(began)}`, text: true, cell: (r) => spark(r.counts, r.reason) },
+    { name: `each column ${span < 120000 ? `${Math.round(span / 1000)} s` : `${Math.round(span / 60000)} min`} from ${utc(began)}`, text: true, cell: (r) => spark(r.counts, r.reason) },
     { name: "meaning", text: true, wrap: true, cell: (r) => r.meaning },
   ], reasons);
 }

@@ -38,6 +38,7 @@ def test_a_person_watches_asks_stops_and_releases_a_live_run(tmp_path: Path) -> 
         a_refused_signal_is_explained(page)
         halt_and_release(claire, page)
 
+        it_fits_a_phone(page, url)
         strange = [one for one in page.requests if not one.startswith((url, "data:"))]
         assert (strange, page.errors) == ([], [])
 
@@ -97,6 +98,15 @@ def halt_and_release(claire: Claire, page: Browser) -> None:
 
     act(page, "Release", "RELEASE")
     page.wait("document.querySelector('.state .word')?.innerText === 'ACTIVE'", "ACTIVE")
+
+
+def it_fits_a_phone(page: Browser, url: str) -> None:
+    page.screen(390, 844, dark=True)
+    for name in ("now", "chart", "why", "record", "settings"):
+        page.open(f"{url}/#{name}")
+        page.wait("!!document.querySelector('#screen .panel')", f"the screen {name}")
+        width = page.ask("document.documentElement.scrollWidth")
+        assert width <= 390, f"{name} is {width} pixels wide"
 
 
 def act(page: Browser, title: str, word: str, token: str | None = None) -> None:
