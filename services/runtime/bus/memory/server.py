@@ -1,6 +1,5 @@
 """A server in memory: keys, channels, restarts, and a memory that may be full."""
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ class MemoryServer:
         self.connections: list[MemoryConnection] = []
         self.subscribers: dict[bytes, list[MemoryConnection]] = {}
         self.dropped = 0
-        self.one_at_a_time = threading.RLock()
+        self.one_at_a_time = host.lock()
         self._data: dict[bytes, Value] = {}
 
     def address(self, user: str) -> MemoryAddress:
