@@ -20,6 +20,7 @@ from services.kernel.settings.parameters import (
     MarginMode,
     SettingSpec,
     SizingMethod,
+    StrategyName,
 )
 
 
@@ -77,6 +78,7 @@ class TradingSettings(Struct, frozen=True, kw_only=True, gc=False):
     sizing_bar_minutes: int
     kelly_fraction: Decimal
     kelly_min_trades: int
+    strategy: StrategyName
     margin_mode: MarginMode
     sizing_method: SizingMethod
 

@@ -55,6 +55,13 @@ class SizingMethod(StrEnum):
     KELLY = "kelly"
 
 
+class StrategyName(StrEnum):
+    """What makes the signals; `services.kernel.strategies.registry` has the classes."""
+
+    MOMENTUM = "momentum"
+    MEAN_REVERSION = "mean_reversion"
+
+
 @dataclass(frozen=True, slots=True)
 class ChoiceSpec:
     """One setting that is a word out of a list.
@@ -104,7 +111,7 @@ def _spec(
 
 SETTING_SPECS: tuple[SettingSpec, ...] = (
     _spec("ACCOUNT_EQUITY", "100000", "1", "1e12", "quote", "Equity of a fresh account."),
-    _spec("LOOKBACK_MINUTES", "15", "1", "1440", "minutes", "Momentum window.", integer=True),
+    _spec("LOOKBACK_MINUTES", "15", "1", "1440", "minutes", "Strategy window.", integer=True),
     _spec(
         "SIGNAL_THRESHOLD_PCT", "0.01", "0.0005", "0.20", "fraction",
         "Price change over the window that makes a signal.", "higher",
@@ -247,6 +254,7 @@ SETTING_SPECS: tuple[SettingSpec, ...] = (
 )  # fmt: skip
 
 CHOICE_SPECS: tuple[ChoiceSpec, ...] = (
+    ChoiceSpec("STRATEGY", StrategyName.MOMENTUM, "The strategy that makes the signals."),
     ChoiceSpec("MARGIN_MODE", MarginMode.ISOLATED, "What backs a position: margin or equity.", 5),
     ChoiceSpec("SIZING_METHOD", SizingMethod.FIXED_FRACTION, "How large an entry asks to be."),
 )

@@ -27,7 +27,8 @@ from services.kernel.events import (
 from services.kernel.market.bars import GRACE_MS, Bar, BarBuilder, interval_ms
 from services.kernel.market.prices import Prices
 from services.kernel.settings.model import TradingSettings
-from services.kernel.strategies import Intent, Momentum, Strategy
+from services.kernel.strategies import Intent, Strategy
+from services.kernel.strategies.registry import make_strategy
 
 INTERVAL, DEFAULT_INTERVAL = "INTERVAL", "1m"
 
@@ -55,8 +56,8 @@ class SignalStage:
     name: ClassVar[str] = topics.CORE
     topics: ClassVar[frozenset[str]] = topics.CONSUMES[topics.CORE]
 
-    def __init__(self, make_strategy: Callable[[TradingSettings], Strategy] = Momentum) -> None:
-        self._make_strategy = make_strategy
+    def __init__(self, make: Callable[[TradingSettings], Strategy] = make_strategy) -> None:
+        self._make_strategy = make
         self._emitter = Emitter(self.name)
         self._settings: dict[str, str] = {}
         self._strategy: Strategy | None = None

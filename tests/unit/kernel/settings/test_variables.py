@@ -264,6 +264,7 @@ CASES: dict[str, tuple[Story, str]] = {
     "KELLY_MIN_TRADES": (sized_by_kelly, "21"),
     "MARGIN_MODE": (ten_times_leverage_after_a_loss, "cross"),
     "SIZING_METHOD": (sized_by_default, "atr"),
+    "STRATEGY": (strategy_signals, "mean_reversion"),
 }
 """Variable: a story in which it decides, and a value with which the story ends differently."""
 
