@@ -176,7 +176,7 @@ def strategy_signals(settings: Settings) -> object:
     for second, price in ((1001, "101.2"), (1010, "100"), (1030, "101.2")):
         ticks.append(builders.trade(BTC, price, NOON + second * 1000))
     outputs: list[Event] = [output for tick in ticks for output in stage.handle(tick)]
-    return [signal.timestamp for signal in builders.of_type(outputs, Signal)]
+    return [(made.timestamp, made.direction) for made in builders.of_type(outputs, Signal)]
 
 
 def account_of(settings: Settings) -> object:
