@@ -1,7 +1,7 @@
 """Resolves which part of a recording is meant: all of it, days, a symbol, single files."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,7 +60,10 @@ def select(paths: Sequence[Path]) -> tuple[Selected, ...]:
     for path in paths:
         for day, what in _wanted(path):
             wanted[day].add(what)
-    _refuse_unpacked(next(iter(roots)), wanted)
+    [root] = roots
+    assert root is not None
+    whole = root in {path.resolve() for path in paths}
+    _refuse_unpacked(root, None if whole else {day.name for day in wanted})
     selected = [
         found
         for day in sorted(wanted)
@@ -72,13 +75,11 @@ def select(paths: Sequence[Path]) -> tuple[Selected, ...]:
     return tuple(sorted(selected, key=lambda one: one.segment.segment))
 
 
-def _refuse_unpacked(root: Path | None, days: Iterable[Path]) -> None:
-    """Part of a day would be taken for the whole."""
-    assert root is not None
+def _refuse_unpacked(root: Path, days: Collection[str] | None) -> None:
+    """Part of a day, or of the whole recording (None), would be taken for all of it."""
     waiting = (*write_ahead_log.open_segments(root), *write_ahead_log.full_segments(root))
-    names = {day.name for day in days} or set(map(write_ahead_log.day_of_segment, waiting))
     for path in waiting:
-        if write_ahead_log.day_of_segment(path) in names:
+        if not days or write_ahead_log.day_of_segment(path) in days:
             raise DataError(
                 path,
                 None,

@@ -1,5 +1,6 @@
 """The verb run-paper: options in, live summary and result out."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -127,6 +128,17 @@ def run_paper(
         console=not as_json if console is None else console,
     )
     _run(plan, as_json=as_json)
+    if recording is not None and recording.is_dir():
+        _pack(recording.absolute())
+
+
+def _pack(folder: Path) -> None:
+    """Pack what the recorder had no time for when the services ended."""
+    # Only runs that record load the Parquet library.
+    from services.cdb_ws.recording import packing, store  # noqa: PLC0415
+
+    with contextlib.suppress(store.FolderBusyError):
+        packing.pack(folder)
 
 
 def _warn(lines: Iterable[str]) -> None:

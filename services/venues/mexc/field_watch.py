@@ -77,7 +77,7 @@ def unknown_fields(body: str | bytes) -> list[str]:
     known = _FIELDS.get(channel)
     if known is None:
         return []
-    data = frame["data"]
+    data = frame.get("data")
     row = (data[0] if data else {}) if isinstance(data, list) else data
     fields = row.keys() if isinstance(row, dict) else set()
     found = (frame.keys() - _ENVELOPE) | (fields - known)

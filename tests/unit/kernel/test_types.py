@@ -1,5 +1,7 @@
 """What the type checker refuses: mixed units, an order without approval, a wrong handler."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,14 @@ def on_signal(signal: Signal) -> None: ...
 handlers = table(on(Clock, on_clock), on(Signal, on_signal))
 on(MarketData, on_clock)  # wrong
 """
+
+
+@pytest.fixture(autouse=True)
+def _recursion_limit() -> Iterator[None]:
+    """Mypy raises it for its whole process; other tests look at what happens at the usual one."""
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)
 
 
 def test_mypy_refuses_each_wrong_line_and_no_other(

@@ -228,6 +228,18 @@ def test_what_is_not_packed_yet_is_an_error_that_says_so(folder: Path) -> None:
     assert len(replayed(folder)) == len(list(every_kind()))
 
 
+def test_a_day_of_which_nothing_is_packed_yet_is_missed_too(folder: Path) -> None:
+    record(folder, list(every_kind()))
+    writer = recorder(folder)
+    writer.events([clock(NOON + 86_400_000), trade(NOON + 86_400_000 + 5)])
+    writer.close()
+    packed_day = next(folder.glob("*/manifest.jsonl")).parent
+
+    with pytest.raises(DataError, match=r"not packed yet.*--repair"):
+        replayed(folder)
+    assert len(replayed(packed_day)) == len(list(every_kind()))
+
+
 def test_two_recordings_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
     record(folder, list(every_kind()))
     record(tmp_path / "other", list(every_kind()))
