@@ -22,6 +22,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.events.ids import make_id
+from services.kernel.market.rows import Rows
 from services.kernel.portfolio import views
 from services.kernel.portfolio.stage import PortfolioStage
 
@@ -70,6 +71,14 @@ class Orchestration:
         if isinstance(event, Condition) and self._ends_the_run(event):
             outputs.append(self._run_ended(event))
         return outputs
+
+    def advance(self, rows: Rows, row: int, upto: int) -> list[int]:
+        """Take quiet rows, as `PortfolioStage.advance`."""
+        clocks = rows.clocks(row, upto)
+        self.statistics.ticks += upto - row - len(clocks)
+        for time in clocks[-1:]:
+            self.book.last_clock = self.book.carried.clock = time
+        return self.fold.advance(rows, row, upto)
 
     def snapshot(self) -> bytes:
         """The whole state."""

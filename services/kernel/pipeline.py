@@ -61,6 +61,11 @@ class Pipeline:
                 if current.TOPIC in stage.topics:
                     queue.extend(map(self._publish, stage.handle(current)))
 
+    def skip(self, topic: str, count: int) -> None:
+        """So many events of a topic were published without a stage being asked."""
+        self._seq += count
+        self._topic_seq[topic] = self._topic_seq.get(topic, 0) + count
+
     def run(self, events: Iterable[Event]) -> Iterator[Event]:
         """`feed` every input event in turn."""
         for event in events:

@@ -24,6 +24,7 @@ from services.kernel.events import (
     topics,
 )
 from services.kernel.instruments.contracts import Instrument
+from services.kernel.market.rows import Rows
 from services.kernel.portfolio.portfolio import ClosedTrade, Portfolio
 from services.kernel.portfolio.stage import PortfolioStage
 from services.reports.decisions_hash import DECISION_TOPICS, decisions_hash
@@ -98,6 +99,21 @@ class RunObserver:
         if event.TOPIC in DECISION_TOPICS:
             text = codec.encode(event) if body is None else body
             self._bodies[event.TOPIC].append(text.decode())
+
+    def advance(self, rows: Rows, row: int, upto: int, minutes: list[int]) -> None:
+        """Take quiet rows from ``row`` to before ``upto``.
+
+        Args:
+            rows: Of the market.
+            row: The first one.
+            upto: The one after the last.
+            minutes: Times of the clocks at which a snapshot of the account was due.
+        """
+        for _, trades in rows.trades(row, upto):
+            for trade in trades:
+                self._on_tick(trade)
+        equity = self.portfolio.equity
+        self._known.account.extend(AccountPoint(at, equity, Decimal(0)) for at in minutes)
 
     def facts(self) -> RunFacts:
         """What the run came to so far."""

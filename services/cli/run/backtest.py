@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,8 @@ import click
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn
 
-from services.backtest import store
-from services.backtest.events_engine import Progress, fresh_run, play
+from services.backtest import events_engine, fast_engine, store
+from services.backtest.events_engine import Progress, fresh_run
 from services.backtest.identity import digests, run_id_of
 from services.cdb_ws.data_error import DataError
 from services.cdb_ws.run_plan import RunPlan
@@ -32,12 +32,18 @@ from services.kernel.events import RunStarted
 from services.reports.observed_result import result_of
 from services.reports.performance import performance_of
 from services.reports.run_facts import RunFacts
+from services.reports.run_observer import RunObserver
 from services.runtime.embedded.home import Home
 from services.runtime.service.code_version import code_version
 from services.runtime.settings.model import Settings
 
 SYNTHETIC_SECONDS: Final = 86_400
 """How much of the synthetic market is played where no duration is given: one day."""
+
+ENGINES: Final[Mapping[str, Callable[[RunStarted, RecordedSource, int, Progress], RunObserver]]] = {
+    events_engine.ENGINE: events_engine.play,
+    fast_engine.ENGINE: fast_engine.play,
+}
 
 EPILOG = """\b
 Examples:
@@ -69,10 +75,11 @@ Examples:
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting.")
 @click.option(
     "--engine",
-    type=click.Choice(["events"]),
+    type=click.Choice(sorted(ENGINES)),
     default="events",
     show_default=True,
-    help="`events` feeds every tick to the live stages.",
+    help="`events` feeds every tick to the live stages; `fast` skips those on which nothing can"
+    " happen, with the same result.",
 )
 @last_line_json_option
 def backtest(
@@ -111,7 +118,7 @@ def backtest(
     settings = load(given)
     for line in out_of_range(given):
         say(f"warning: {line}", err=True)
-    facts = _played(settings, quiet=as_json)
+    facts = _played(settings, engine, quiet=as_json)
     path = _kept(facts)
     result = result_of(facts)
     if as_json:
@@ -125,7 +132,7 @@ def backtest(
     say(f"look at it: claire report {facts.run_id[:12]}")
 
 
-def _played(settings: Settings, *, quiet: bool) -> RunFacts:
+def _played(settings: Settings, engine: str, *, quiet: bool) -> RunFacts:
     wanted, seed = settings.run_settings(), settings.cdb_seed
     try:
         data = digests(settings.cdb_data)
@@ -143,7 +150,7 @@ def _played(settings: Settings, *, quiet: bool) -> RunFacts:
             say(_synthetic_note(run))
         began = time.perf_counter()
         with _progress() as progress:
-            observer = play(run, market, (settings.cdb_duration or 0) * 1000, progress)
+            observer = ENGINES[engine](run, market, (settings.cdb_duration or 0) * 1000, progress)
         facts = observer.facts()
         facts.seconds = time.perf_counter() - began
     except (DataError, OSError) as error:

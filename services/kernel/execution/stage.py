@@ -33,7 +33,9 @@ from services.kernel.execution.approval import Approval, ApprovedOrder, approve
 from services.kernel.execution.open_orders import FillDesk
 from services.kernel.execution.state import ExecutionState
 from services.kernel.handlers import on, table
+from services.kernel.market.rows import Rows
 from services.kernel.matching.fills import SimulatedMarket
+from services.kernel.portfolio import quiet
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.reasons import Reason
 from services.kernel.risk.trading_state import carried
@@ -74,6 +76,21 @@ class ExecutionStage:
         if isinstance(event, RunStarted):
             self._start(event)
         return self._emitter.outputs()
+
+    def quiet_until(self, rows: Rows, row: int) -> int:
+        """Up to which row this stage surely emits nothing, as far as its state decides it."""
+        state = self.state
+        if not state.clock or state.open or state.approvals or state.unconfirmed:
+            return row
+        return quiet.quiet_until(self.portfolio, rows, row)
+
+    def advance(self, rows: Rows, row: int, upto: int) -> None:
+        """Take the quiet rows from ``row`` to before ``upto``."""
+        quiet.advance(self.portfolio, rows, row, upto)
+        for symbol, trades in rows.trades(row, upto):
+            self.state.markets[symbol].skip(trades)
+        for time in rows.clocks(row, upto)[-1:]:
+            self.state.clock = time
 
     def snapshot(self) -> bytes:
         """Execution's whole state, the portfolio's included."""

@@ -4,7 +4,9 @@ A trade that jumps is not a price yet: one bad print must close no position and 
 portfolio fold and the signal stage apply this one rule to the same events, so they agree.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -114,6 +116,21 @@ class Prices(Struct, kw_only=True):
         if waiting is None or not (time >= self.confirmed_at or self._is_quoted(waiting, time)):
             return _NONE
         return (self._confirm(waiting),)
+
+    @property
+    def awaits_nothing(self) -> bool:
+        """Whether neither time nor an ordinary trade changes more than the last price."""
+        return self.unconfirmed is None and self.mark_price is None
+
+    def skip(self, trades: Sequence[MarketData]) -> None:
+        """Become what `on_tick` would have made of ordinary trades (`MarketScan`), at least one."""
+        times = [trade.timestamp for trade in trades[-PAUSES_KEPT - 1 :]]
+        if len(trades) <= PAUSES_KEPT:
+            times.insert(0, self.newest)
+        pauses = [after - before for before, after in pairwise(times)]
+        self.pauses = [*self.pauses, *pauses][-PAUSES_KEPT:]
+        self.newest = times[-1]
+        self._confirm(trades[-1])
 
     def on_clock(self, now: int, stale_ms: int) -> tuple[MarketData, ...]:
         """Time went by: a mark price may be too old now, a print may be confirmed.

@@ -3,21 +3,27 @@
 What this does not model, and in which direction it errs: ``backoffice/docs/PAPER_FIDELITY.md``.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
 
 from msgspec import Struct, field
 
-from services.kernel.events import BarPoint, Side
+from services.kernel.events import BarPoint, MarketData, Side
 from services.kernel.instruments.contracts import Instrument
 from services.kernel.instruments.rounding import MONEY_STEP, rounded
 from services.kernel.market.order_book import Book, Walk
-from services.kernel.matching.minute_volume import MinuteVolume
+from services.kernel.matching.minute_volume import WINDOW_SEC, MinuteVolume
 from services.kernel.settings.model import TradingSettings
-from services.kernel.units import BPS, ONE, ZERO
+from services.kernel.units import BPS, ONE, SECOND_MS, ZERO
 
 IMPACT_STEP = Decimal("0.0000000001")
 BPS_STEP = Decimal("0.0001")
 TAKER, MAKER, LIQUIDATION = "taker", "maker", "liquidation"
+
+
+def _second(trade: MarketData) -> int:
+    return trade.timestamp // SECOND_MS
 
 
 class SimulatedMarket(Struct, kw_only=True):
@@ -44,6 +50,15 @@ class SimulatedMarket(Struct, kw_only=True):
         self.before, self.price, self.bar = self.price, price, bar
         self.unclaimed = volume
         self.minute.add(timestamp, volume)
+
+    def skip(self, trades: Sequence[MarketData]) -> None:
+        """Become what `on_trade` would have made of these trades, at least one."""
+        last = trades[-1]
+        self.before = self.price if len(trades) == 1 else trades[-2].price
+        self.price, self.bar, self.unclaimed = last.price, last.bar, last.volume or ZERO
+        oldest = last.timestamp // SECOND_MS - 2 * WINDOW_SEC
+        for trade in trades[bisect_left(trades, oldest, key=_second) :]:
+            self.minute.add(trade.timestamp, trade.volume or ZERO)
 
     def takeable(self, side: Side, now: int) -> Decimal:
         """Base volume that a fill may take where no fresh book says what there is.

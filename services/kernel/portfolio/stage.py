@@ -1,5 +1,6 @@
 """The portfolio stage: the orchestrator's fold, published at each minute's first clock."""
 
+from itertools import pairwise
 from typing import ClassVar
 
 import msgspec
@@ -7,7 +8,8 @@ from msgspec import Struct, field
 
 from services.kernel.emitter import Emitter
 from services.kernel.events import Clock, Event, PortfolioSnapshot, RunEnded, RunStarted, topics
-from services.kernel.portfolio import views
+from services.kernel.market.rows import Rows
+from services.kernel.portfolio import quiet, views
 from services.kernel.portfolio.checksums import is_first_of_minute
 from services.kernel.portfolio.portfolio import Effect, Portfolio, PortfolioState
 
@@ -56,6 +58,18 @@ class PortfolioStage:
         elif isinstance(event, RunEnded):
             self._publish()
         return self._emitter.outputs()
+
+    def advance(self, rows: Rows, row: int, upto: int) -> list[int]:
+        """Take the quiet rows from ``row`` to before ``upto``.
+
+        Returns:
+            Times of the clocks at which a snapshot was due.
+        """
+        quiet.advance(self.portfolio, rows, row, upto)
+        clocks = rows.clocks(row, upto)
+        due = [now for was, now in pairwise([self._clock, *clocks]) if is_first_of_minute(was, now)]
+        self._clock = clocks[-1] if clocks else self._clock
+        return due
 
     def snapshot(self) -> bytes:
         """The fold's state."""

@@ -32,8 +32,9 @@ from services.kernel.events import (
 )
 from services.kernel.handlers import on, table
 from services.kernel.market.bars import BarBuilder
+from services.kernel.market.rows import Rows
 from services.kernel.market.volatility import Volatility
-from services.kernel.portfolio import views
+from services.kernel.portfolio import quiet, views
 from services.kernel.portfolio.portfolio import Portfolio
 from services.kernel.reasons import Reason
 from services.kernel.risk.entries import EntryDesk
@@ -90,6 +91,26 @@ class RiskStage:
         if isinstance(event, RunStarted):
             self._start(event)
         return self._emitter.outputs()
+
+    def quiet_until(self, rows: Rows, row: int) -> int:
+        """Up to which row this stage surely emits nothing, as far as its state decides it."""
+        state = self.state
+        if not state.clock or state.pending or state.carried is not None or self._measures_moves:
+            return row
+        if any(market.funding_time is not None for market in self.portfolio.state.pricing.values()):
+            return row
+        until = quiet.quiet_until(self.portfolio, rows, row)
+        due = [streak.until for streak in state.streaks.values() if streak.until]
+        due += [health.retry_at for health in state.health.values() if health.pauses]
+        return min([until, *(rows.first_clock(row, time) for time in due)])
+
+    def advance(self, rows: Rows, row: int, upto: int) -> None:
+        """Take the quiet rows from ``row`` to before ``upto``."""
+        quiet.advance(self.portfolio, rows, row, upto)
+        for symbol, trades in rows.trades(row, upto):
+            self.state.health[symbol].skip(trades, self.settings.lookback_minutes)
+        for time in rows.clocks(row, upto)[-1:]:
+            self.state.clock = time
 
     def knows_command(self, command_id: str) -> bool:
         """Whether a command was acted on, as far back as outcomes are kept."""

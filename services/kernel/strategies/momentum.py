@@ -74,6 +74,22 @@ class Momentum:
             return self._entry(memory, now, price, reference)
         return self._exit(memory, now, price, reference)
 
+    def take_quietly(self, tick: MarketData) -> bool:
+        """Take an ordinary trade, unless it may make an intent."""
+        memory, price, now = self._symbols.get(tick.symbol), tick.price, tick.timestamp
+        if memory is None or price is None or tick.volume is None:
+            return False
+        reference = memory.window.reference_at(now)
+        if reference is not None:
+            if memory.side is None:
+                moved = price >= reference * self._up or price <= reference * self._down
+                if moved and now >= memory.rest_until:
+                    return False
+            elif price <= reference if memory.side is Side.BUY else price >= reference:
+                return False
+        memory.window.add(now, price, tick.volume)
+        return True
+
     def on_bar(self, _: Bar) -> Intent | None:
         """It looks at ticks only."""
         return None

@@ -81,6 +81,16 @@ class PriceWindow(Struct, kw_only=True):
             return None
         return self.prices[self.head]
 
+    def reference_at(self, timestamp: int) -> Decimal | None:
+        """What `reference` would be after a trade of this time, which is the newest."""
+        seconds, head, begin = self.seconds, self.head, (timestamp - self.length_ms) // 1000
+        if not seconds or seconds[head] > begin:
+            return None
+        last = len(seconds) - 1
+        while head < last and seconds[head + 1] <= begin:
+            head += 1
+        return self.prices[head]
+
     def _advance(self, begin: int) -> None:
         """Begin with the newest bucket that is not later than the second ``begin``."""
         seconds, head = self.seconds, self.head

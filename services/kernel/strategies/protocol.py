@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -39,6 +39,22 @@ class Intent(Struct, frozen=True, kw_only=True, gc=False):
     trigger_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     post_only: bool = False
+
+
+@runtime_checkable
+class Quiet(Protocol):
+    """What a strategy adds that lets a backtest skip ticks: one whose `on_bar` does nothing."""
+
+    def take_quietly(self, tick: MarketData) -> bool:
+        """Take an ordinary trade as `on_tick` would, unless `on_tick` might return an intent.
+
+        An ordinary trade is live and confirmed at once, not older than the one before it, and not
+        the first of its symbol.
+
+        Returns:
+            Whether it was taken; if not, nothing has changed.
+        """
+        ...
 
 
 class Strategy(Protocol):

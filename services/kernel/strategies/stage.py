@@ -5,6 +5,7 @@ A strategy sees confirmed trades only (`services.kernel.market.prices`): none ha
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice
 from typing import ClassVar
 
 import msgspec
@@ -26,8 +27,10 @@ from services.kernel.events import (
 )
 from services.kernel.market.bars import GRACE_MS, Bar, BarBuilder, interval_ms
 from services.kernel.market.prices import Prices
+from services.kernel.market.rows import Rows
 from services.kernel.settings.model import TradingSettings
 from services.kernel.strategies import Intent, Strategy
+from services.kernel.strategies.protocol import Quiet
 from services.kernel.strategies.registry import make_strategy
 
 INTERVAL, DEFAULT_INTERVAL = "INTERVAL", "1m"
@@ -83,6 +86,27 @@ class SignalStage:
             self._start(event.run_id, event.settings)
             self._stances = event.account.stances
         return self._emitter.outputs()
+
+    def advance(self, rows: Rows, row: int, upto: int) -> int:
+        """Take quiet rows from ``row`` on, and stop before one on which the strategy may act.
+
+        The strategy reads no bars, so bars are not kept over these rows.
+
+        Returns:
+            The first row that was not taken, at most ``upto``.
+        """
+        strategy, row_reached = self._strategy, row
+        if not isinstance(strategy, Quiet) or self._stances:
+            return row
+        if any(not known.prices.awaits_nothing for known in self._symbols.values()):
+            return row
+        for event in islice(rows.events, row, upto):
+            if type(event) is MarketData and not strategy.take_quietly(event):
+                break
+            row_reached += 1
+        for symbol, trades in rows.trades(row, row_reached):
+            self._symbols[symbol].prices.skip(trades)
+        return row_reached
 
     def snapshot(self) -> bytes:
         """Settings of the run and the strategy's state."""

@@ -1,6 +1,10 @@
 """Health of one symbol: anomalies, retries, quarantine, age of its data."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
+from operator import attrgetter
 
 from msgspec import Struct, field
 
@@ -11,7 +15,7 @@ from services.kernel.risk.state.correlation import MinuteCloses
 from services.kernel.risk.state.traded_volume import TradedVolume
 from services.kernel.risk.state.transitions import symbol_state
 from services.kernel.settings.model import TradingSettings
-from services.kernel.units import ONE, ZERO
+from services.kernel.units import MINUTE_MS, ONE, ZERO
 
 NORMAL_SPREAD_SAMPLES = 20
 NORMAL_SPREAD_WEIGHT = Decimal("0.02")
@@ -120,6 +124,19 @@ class SymbolHealth(Struct, kw_only=True):
         if bid is None or ask is None:
             return None
         return self._observe_quote(bid, ask, settings.max_spread_multiplier)
+
+    def skip(self, trades: Sequence[MarketData], window_minutes: int) -> None:
+        """Become what ordinary trades (`MarketScan`), at least one, would have made of it."""
+        last = trades[-1]
+        self.seen_at = max(self.seen_at or 0, last.timestamp)
+        self.last_trade, self.traded_at = last.price, last.timestamp
+        for trade, following in pairwise(trades):
+            if following.timestamp // MINUTE_MS > trade.timestamp // MINUTE_MS:
+                self.closes.add(trade.timestamp, trade.price or ZERO)
+        self.closes.add(last.timestamp, last.price or ZERO)
+        oldest = last.timestamp - (window_minutes + 1) * MINUTE_MS
+        for trade in trades[bisect_left(trades, oldest, key=attrgetter("timestamp")) :]:
+            self.traded.add(trade.timestamp, trade.volume or ZERO, window_minutes)
 
     def catch_up(self, tick: MarketData) -> None:
         """Take a backfilled trade: only what the next trade is compared with follows it."""
