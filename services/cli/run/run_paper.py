@@ -117,28 +117,28 @@ def run_paper(
     given |= {"CDB_HOLD_AT": ",".join(str(entry.at) for entry in entries)} if entries else {}
     settings = load(given)
     _warn(out_of_range(given))
-    wanted = Wanted(
-        settings.run_settings(), settings.cdb_seed, code_version(), first_tick(settings)
-    )
     plan = RunPlan(
         settings=effective(given),
-        wanted=wanted,
+        wanted=Wanted(
+            settings.run_settings(), settings.cdb_seed, code_version(), first_tick(settings)
+        ),
         control=entries,
         fresh=fresh,
         console=not as_json if console is None else console,
     )
     _run(plan, as_json=as_json)
-    if recording is not None and recording.is_dir():
-        _pack(recording.absolute())
+    _pack(recording)
 
 
-def _pack(folder: Path) -> None:
+def _pack(folder: Path | None) -> None:
     """Pack what the recorder had no time for when the services ended."""
+    if folder is None or not folder.is_dir():
+        return
     # Only runs that record load the Parquet library.
     from services.cdb_ws.recording import packing, store  # noqa: PLC0415
 
     with contextlib.suppress(store.FolderBusyError):
-        packing.pack(folder)
+        packing.pack(folder.absolute())
 
 
 def _warn(lines: Iterable[str]) -> None:
