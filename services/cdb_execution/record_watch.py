@@ -21,6 +21,7 @@ class Tables(Protocol):
 
     recorded_seq: int
     committed_seq: int
+    is_writing: bool
 
 
 class Publishing(Protocol):
@@ -87,7 +88,9 @@ class RecordWatch:
         waiting = f"an event has been waiting to be written for {self.age:.1f} s"
         oldest = self._heads[0] if self._heads else None
         # While the tables wait for a lock they do not see how the record goes on.
-        tables_wait = oldest and tables.committed_seq < oldest.own_seq <= tables.recorded_seq
+        tables_wait = tables.is_writing or (
+            oldest and tables.committed_seq < oldest.own_seq <= tables.recorded_seq
+        )
         if oldest and oldest.seq > tables.recorded_seq and not tables_wait:
             return f"{waiting}: the record ends at {tables.recorded_seq}; is cdb_db_writer running?"
         return f"{waiting}: orders and trades end at {tables.committed_seq}"

@@ -78,6 +78,7 @@ class OrderFollower(Loop[Batch, RecordSource]):
     Attributes:
         committed_seq: Last seq that the tables have.
         recorded_seq: Last seq of the record, as of the last look at it.
+        is_writing: Whether a write has begun and not ended; it may wait for a lock.
         refused: Events that no table could hold, since the start of the process.
     """
 
@@ -85,6 +86,7 @@ class OrderFollower(Loop[Batch, RecordSource]):
         super().__init__(bus, **options)
         self.committed_seq = 0
         self.recorded_seq = 0
+        self.is_writing = False
         self.refused = 0
         self._store = stores.behind(address).orders(address)
         self._projector = OrderProjector()
@@ -122,7 +124,11 @@ class OrderFollower(Loop[Batch, RecordSource]):
 
     def commit(self, outputs: Batch, position: int) -> None:  # noqa: ARG002 - its own ``upto``
         """Write events and position; one that no table can hold is left out, not waited for."""
-        commit_all(outputs, self._commit, self._set_aside)
+        self.is_writing = True
+        try:
+            commit_all(outputs, self._commit, self._set_aside)
+        finally:
+            self.is_writing = False
 
     def close(self) -> None:
         """Disconnect."""

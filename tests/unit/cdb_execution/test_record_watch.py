@@ -21,6 +21,7 @@ class World:
         self.now = 100.0
         self.recorded_seq = 0
         self.committed_seq = 0
+        self.is_writing = False
         self.away = False
         self._heads = NOTHING
         self.watch = RecordWatch(self, self, lambda: self.now)
@@ -187,6 +188,20 @@ def test_tables_that_wait_for_a_lock_are_named_although_they_do_not_see_the_reco
     world.publish(20, topics.ORDERS)
     world.publish(21)
     world.recorded_seq, world.committed_seq = 20, 19
+
+    world.look()
+    world.look(2 * UNWRITTEN_LIMIT_S)
+
+    assert world.watch.why().endswith("orders and trades end at 19")
+
+
+def test_tables_that_wait_for_a_lock_are_named_although_the_event_came_after_their_last_look() -> (
+    None
+):
+    world = World()
+    world.publish(20, topics.ORDERS)
+    world.publish(21, topics.ORDER_RESULTS)
+    world.recorded_seq, world.committed_seq, world.is_writing = 20, 19, True
 
     world.look()
     world.look(2 * UNWRITTEN_LIMIT_S)
