@@ -10,9 +10,7 @@ from services.runtime.service.declared_metric import (
     gauge,
     histogram,
 )
-from services.runtime.service.metrics import BUS_CONNECTED, BUS_LAG, HEALTHY
-
-__all__ = ["BUS_CONNECTED", "BUS_LAG", "HEALTHY"]
+from services.runtime.service.metrics import BUS_CONNECTED, BUS_LAG
 
 CLOCK_AGE = gauge("cdb_clock_age_seconds", "seconds", "Time since the last clock.")
 DATA_AGE = gauge(

@@ -156,9 +156,9 @@ class StageWorker:
 
     def _figures(self) -> Iterable[Metric]:
         loop, counters = self.loop, self.loop.counters.copy()
-        yield stage_metrics.HEALTHY.value(float(self.health().ok))
-        yield stage_metrics.BUS_CONNECTED.value(float(loop.waiting_for is None))
-        yield stage_metrics.BUS_LAG.value(loop.lag)
+        yield metrics.HEALTHY.value(float(self.health().ok))
+        yield metrics.BUS_CONNECTED.value(float(loop.waiting_for is None))
+        yield metrics.BUS_LAG.value(loop.lag)
         yield stage_metrics.CLOCK_AGE.value(self.clock_age())
         yield stage_metrics.DATA_AGE.values(self.data_ages())
         yield stage_metrics.CURSOR.value(loop.cursor)
